@@ -1,0 +1,83 @@
+//! The network seam: byte streams, datagrams, names.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::BoxFuture;
+
+/// A host's network.
+pub trait Network: Send + Sync {
+    /// Accepts byte streams at `at`. Port 0 takes a free one; [`Listener::local_addr`] tells which.
+    ///
+    /// # Errors
+    /// `AddrInUse` where another listener holds the port; others as the system says.
+    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>>;
+
+    /// Opens a byte stream to `to`.
+    ///
+    /// Waits as long as the network does (minutes, where nobody answers): bound it with
+    /// [`Env::deadline`](super::Env::deadline).
+    ///
+    /// # Errors
+    /// `ConnectionRefused` where the host answers that nothing listens; `TimedOut` where nobody answers.
+    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Stream>>;
+
+    /// Opens a datagram socket at `at`. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// `AddrInUse` where another socket holds the port.
+    fn bind_datagram(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn DatagramSocket>>>;
+
+    /// The addresses of `host` (a name or an address in text), each with `port`, in the order to try them. Never
+    /// empty.
+    ///
+    /// # Errors
+    /// `NotFound` where the name has no address.
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
+}
+
+/// Accepts byte streams. Dropping it closes the port; streams already accepted live on.
+pub trait Listener: Send {
+    /// The next stream, and the address that it came from. Safe to drop half-way: no stream is lost.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Stream, SocketAddr)>>;
+
+    /// Where this listens, with the port it was given.
+    fn local_addr(&self) -> SocketAddr;
+}
+
+/// A byte stream in both directions, closed when dropped. `shutdown` ends the sending direction only.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
+
+/// An open [`ByteStream`].
+pub type Stream = Box<dyn ByteStream>;
+
+/// An unconnected datagram socket. Dropping it closes the port.
+pub trait DatagramSocket: Send + Sync {
+    /// Sends one datagram. That it was sent does not say that it arrives.
+    fn send_to<'a>(&'a self, bytes: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>>;
+
+    /// Receives one datagram into `buffer`: its length and its sender. What does not fit is cut off.
+    fn recv_from<'a>(&'a self, buffer: &'a mut [u8]) -> BoxFuture<'a, io::Result<(usize, SocketAddr)>>;
+
+    /// Where this socket is bound, with the port it was given.
+    fn local_addr(&self) -> SocketAddr;
+}
+
+/// Resolves `host` and dials its addresses in turn until one answers.
+///
+/// # Errors
+/// Those of [`Network::resolve`], or of the last dial.
+pub async fn dial_host(network: &dyn Network, host: &str, port: u16) -> io::Result<Stream> {
+    let mut last = None;
+    for address in network.resolve(host, port).await? {
+        match network.dial(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))))
+}

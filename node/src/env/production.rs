@@ -1,0 +1,258 @@
+//! The seams on a real machine: tokio, the operating system's clocks, sockets, files and randomness.
+
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is where the world is let in")]
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use rand::TryRng;
+
+use super::{
+    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream, UnixTime,
+};
+
+impl Env {
+    /// The real world, with this host's data in `data_dir` (made when the first value is written).
+    ///
+    /// Needs a running tokio runtime.
+    pub fn production(data_dir: impl Into<PathBuf>) -> Env {
+        Env {
+            clock: Arc::new(SystemClock { origin: std::time::Instant::now() }),
+            network: Arc::new(TcpNetwork),
+            spawner: Arc::new(TokioSpawner),
+            entropy: Arc::new(OsEntropy),
+            storage: Arc::new(Directory { path: data_dir.into(), lock: OnceLock::new() }),
+        }
+    }
+}
+
+struct SystemClock {
+    origin: std::time::Instant,
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn unix(&self) -> UnixTime {
+        UnixTime(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO))
+    }
+
+    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep_until((self.origin + Duration::from_nanos(at.as_nanos())).into()))
+    }
+}
+
+struct TokioSpawner;
+
+impl Spawner for TokioSpawner {
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        let task = tokio::spawn(task);
+        tokio::spawn(async move {
+            if let Err(error) = task.await
+                && error.is_panic()
+            {
+                tracing::error!(task = name, "a task panicked; this is a bug in relay, please report it");
+            }
+        });
+    }
+
+    fn spawn_blocking(&self, _name: &'static str, work: Box<dyn FnOnce() + Send>) {
+        tokio::task::spawn_blocking(work);
+    }
+}
+
+struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    fn seed(&self, _name: &'static str) -> [u8; 32] {
+        let mut seed = [0; 32];
+        rand::rngs::SysRng.try_fill_bytes(&mut seed).expect("the operating system gives random bytes");
+        seed
+    }
+}
+
+struct TcpNetwork;
+
+impl Network for TcpNetwork {
+    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let socket = tokio::net::TcpListener::bind(at).await?;
+            let local = socket.local_addr()?;
+            Ok(Box::new(TcpAcceptor { socket, local }) as Box<dyn Listener>)
+        })
+    }
+
+    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Stream>> {
+        Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(to).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Stream)
+        })
+    }
+
+    fn bind_datagram(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn DatagramSocket>>> {
+        Box::pin(async move {
+            let socket = tokio::net::UdpSocket::bind(at).await?;
+            let local = socket.local_addr()?;
+            Ok(Box::new(UdpPort { socket, local }) as Box<dyn DatagramSocket>)
+        })
+    }
+
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            let found: Vec<_> = tokio::net::lookup_host((bare, port)).await?.collect();
+            if found.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")));
+            }
+            Ok(found)
+        })
+    }
+}
+
+struct TcpAcceptor {
+    socket: tokio::net::TcpListener,
+    local: SocketAddr,
+}
+
+impl Listener for TcpAcceptor {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Stream, SocketAddr)>> {
+        Box::pin(async move {
+            let (stream, from) = self.socket.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream) as Stream, from))
+        })
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+struct UdpPort {
+    socket: tokio::net::UdpSocket,
+    local: SocketAddr,
+}
+
+impl DatagramSocket for UdpPort {
+    fn send_to<'a>(&'a self, bytes: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move { self.socket.send_to(bytes, to).await.map(|_| ()) })
+    }
+
+    fn recv_from<'a>(&'a self, buffer: &'a mut [u8]) -> BoxFuture<'a, io::Result<(usize, SocketAddr)>> {
+        Box::pin(self.socket.recv_from(buffer))
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+/// One file per value in a directory that one process at a time may use.
+struct Directory {
+    path: PathBuf,
+    /// Held open while this process lives: the kernel drops the lock with it.
+    lock: OnceLock<fs::File>,
+}
+
+impl Directory {
+    fn claim(&self) -> io::Result<()> {
+        if self.lock.get().is_some() {
+            return Ok(());
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+        let file = owner_only().create(true).truncate(false).open(self.path.join("lock"))?;
+        if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
+            let message = format!(
+                "the data directory {} is in use by another relay; give this one its own with -data-dir",
+                self.path.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
+        }
+        // Two threads may race to here; the second lock file handle is the same lock.
+        let _ = self.lock.set(file);
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        debug_assert!(!name.contains(['/', '\\']) && !name.starts_with('.'), "{name} is one plain file name");
+        self.path.join(name)
+    }
+}
+
+impl Storage for Directory {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.claim().map_err(|error| with_path(&error, &self.path))?;
+        match fs::read(self.file(name)) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(with_path(&error, &self.file(name))),
+        }
+    }
+
+    fn write(&self, name: &str, value: &[u8]) -> io::Result<()> {
+        self.claim().map_err(|error| with_path(&error, &self.path))?;
+        let target = self.file(name);
+        let fresh = self.path.join(format!(".{name}.new"));
+        let replace = || -> io::Result<()> {
+            let mut file = owner_only().create(true).truncate(true).open(&fresh)?;
+            file.write_all(value)?;
+            file.sync_all()?;
+            fs::rename(&fresh, &target)?;
+            // The rename itself is on disk once the directory is.
+            fs::File::open(&self.path)?.sync_all()
+        };
+        replace().map_err(|error| with_path(&error, &target))
+    }
+}
+
+fn owner_only() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+fn with_path(error: &io::Error, path: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn directory(path: &Path) -> Directory {
+        Directory { path: path.to_owned(), lock: OnceLock::new() }
+    }
+
+    #[test]
+    fn a_value_comes_back_and_only_its_owner_may_read_it() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = directory(&home.path().join("node"));
+        assert_eq!(disk.read("key").unwrap(), None);
+        disk.write("key", b"one").unwrap();
+        disk.write("key", b"two").unwrap();
+        assert_eq!(disk.read("key").unwrap().unwrap(), b"two");
+        let mode = fs::metadata(home.path().join("node/key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn two_processes_do_not_share_a_data_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let first = directory(home.path());
+        first.write("key", b"one").unwrap();
+        let refusal = directory(home.path()).read("key").unwrap_err();
+        assert!(refusal.to_string().contains("-data-dir"), "{refusal}");
+        drop(first);
+        assert_eq!(directory(home.path()).read("key").unwrap().unwrap(), b"one");
+    }
+}

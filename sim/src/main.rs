@@ -1,0 +1,2 @@
+//! Command-line front.
+fn main() {}
