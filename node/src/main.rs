@@ -1,2 +1,73 @@
-//! The relay binary.
-fn main() {}
+//! The `relay` binary: arguments → configuration → the real world → run.
+
+#![expect(clippy::disallowed_methods, reason = "the command-line front reads the files that it is given")]
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use relay_node::config::{Launch, LogFormat, Parsed, parse_args};
+use relay_node::env::{Env, Rng};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Wrong usage, as in sysexits.h.
+const EXIT_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let args = match parse_args(std::env::args().skip(1)) {
+        Parsed::Run(args) => *args,
+        Parsed::Print(text) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Parsed::Refuse(text) => {
+            eprint!("{text}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let launch =
+        match Launch::from_args(args, |file| std::fs::read_to_string(file), &mut rand::make_rng::<Rng>()) {
+            Ok(launch) => launch,
+            Err(error) => {
+                eprintln!("relay: {error}\nTry: relay -help");
+                return ExitCode::from(EXIT_USAGE);
+            }
+        };
+    log_to_stderr(&launch);
+    let runtime = tokio::runtime::Runtime::new().expect("the system gives threads and an event queue");
+    let ended = runtime.block_on(async {
+        let env = Env::production(launch.data_dir);
+        relay_node::run(launch.config, env, terminated()).await
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("relay: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr(launch: &Launch) {
+    let filter: Targets = launch.log_level.parse().expect("checked when the flags were read");
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(filter);
+    match launch.log_format {
+        LogFormat::Human => registry.with(lines).init(),
+        LogFormat::Json => registry.with(lines.json()).init(),
+    }
+}
+
+/// Completes on SIGTERM or SIGINT.
+async fn terminated() {
+    let mut terminate = signal(SignalKind::terminate()).expect("the system takes signal handlers");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("the system takes signal handlers");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 use rand::TryRng;
 
 use super::{
-    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream, UnixTime,
+    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream,
+    UnixTime,
 };
 
 impl Env {

@@ -1,0 +1,160 @@
+//! The command line: single-dash long flags, as the federation's operators know them; double dashes work too.
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use serde::Deserialize;
+
+/// The flags. The keys of a `-config` file are the same words.
+#[derive(Parser, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[command(
+    name = "relay",
+    version,
+    about = "A federation relay: a public hub (Main) or a node behind NAT (Home).",
+    after_help = "Examples:\n  relay -server -node-id relay-a.com\n  relay blog.toml -node-id alice.home -connect ws://relay-a.com:8080",
+    override_usage = "relay [SERVICE_FILE] -server [FLAGS]\n       relay [SERVICE_FILE] -connect URL [FLAGS]",
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Args {
+    /// The services that this node offers: a TOML file with one [[service]] for each
+    #[arg(value_name = "SERVICE_FILE")]
+    pub service_file: Option<String>,
+    /// Run as a Main Relay
+    #[arg(long)]
+    pub server: bool,
+    /// main or home; usually told from -server and -connect
+    #[arg(long, value_name = "TYPE")]
+    pub node_type: Option<String>,
+    /// This node's id; made up and kept in the data directory where it is not given
+    #[arg(long, value_name = "ID")]
+    pub node_id: Option<String>,
+    /// Where to listen: a Main on 8080, a Home's local API on a free port unless given
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// The address to listen on: a Main on all, a Home on 127.0.0.1 unless given
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// The URL under which other Mains reach this Main, where they cannot tell it by themselves
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
+    /// Other Mains to connect to, separated by commas
+    #[arg(long, value_name = "URL,…", value_delimiter = ',')]
+    pub peers: Vec<String>,
+    /// Run as a Home Relay that hangs on this Main
+    #[arg(long, value_name = "URL")]
+    pub connect: Option<String>,
+    /// Mains to try when the first cannot be reached, in this order, separated by commas
+    #[arg(long, value_name = "URL,…", value_delimiter = ',')]
+    pub fallback: Vec<String>,
+    /// Where the node keeps its id and key; relay-data/NODE-ID unless given
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Read settings from a TOML file whose keys are these flags; flags win
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<String>,
+    /// The largest message taken, in bytes (1048576 unless given)
+    #[arg(long, value_name = "BYTES")]
+    pub max_message_bytes: Option<usize>,
+    /// human or json (human unless given)
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// error, warn, info, debug or trace, or a filter such as relay_node::link=debug (info unless given)
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Parsed {
+    /// Run a node.
+    Run(Box<Args>),
+    /// Print this and end well.
+    Print(String),
+    /// Print this and end with exit code 64.
+    Refuse(String),
+}
+
+/// Reads a command line, without the program's name.
+pub fn parse_args(args: impl IntoIterator<Item = String>) -> Parsed {
+    let long: Vec<String> = args.into_iter().map(double_dash).collect();
+    match long.iter().map(String::as_str).find(|arg| matches!(*arg, "--help" | "--version")) {
+        Some("--help") => return Parsed::Print(help()),
+        Some(_) => return Parsed::Print(concat!("relay ", env!("CARGO_PKG_VERSION"), "\n").to_owned()),
+        None => {}
+    }
+    let matches = Args::command().try_get_matches_from(std::iter::once("relay".to_owned()).chain(long));
+    match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
+        Ok(args) => Parsed::Run(Box::new(args)),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => Parsed::Print(help()),
+        Err(error) => Parsed::Refuse(single_dash(&error.render().to_string())),
+    }
+}
+
+/// The help text, with the flags as operators write them.
+fn help() -> String {
+    single_dash(&Args::command().render_long_help().to_string())
+}
+
+/// `-flag` and `-flag=value` as clap knows them.
+fn double_dash(arg: String) -> String {
+    match arg.strip_prefix('-') {
+        Some("h" | "help") => "--help".into(),
+        Some("V" | "v" | "version") => "--version".into(),
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphabetic()) => format!("--{rest}"),
+        _ => arg,
+    }
+}
+
+fn single_dash(text: &str) -> String {
+    text.replace(" --", " -").replace("'--", "'-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Parsed {
+        parse_args(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn args(line: &str) -> Args {
+        match parse(line) {
+            Parsed::Run(args) => *args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_dash_two_dashes_and_an_equals_sign_mean_the_same() {
+        let one = args("blog.toml -connect ws://a:1 -node-id alice.home -fallback ws://b:1,ws://c:1 -port 9");
+        let two =
+            args("--connect=ws://a:1 --node-id=alice.home --fallback ws://b:1,ws://c:1 --port=9 blog.toml");
+        let mixed =
+            args("-connect=ws://a:1 blog.toml -node-id=alice.home --fallback=ws://b:1,ws://c:1 -port=9");
+        assert_eq!(one, two);
+        assert_eq!(one, mixed);
+        assert_eq!(one.fallback, ["ws://b:1", "ws://c:1"]);
+        assert_eq!(one.service_file.as_deref(), Some("blog.toml"));
+    }
+
+    #[test]
+    fn unknown_flags_are_refused_with_the_nearest_known_one() {
+        let Parsed::Refuse(words) = parse("-server -prot 8080") else { panic!("must be refused") };
+        assert!(words.contains("-prot") && words.contains("-port"), "{words}");
+        let Parsed::Refuse(words) = parse("-server -port many") else { panic!("must be refused") };
+        assert!(words.contains("many") && words.contains("-port"), "{words}");
+    }
+
+    #[test]
+    fn help_names_every_flag_the_way_it_is_written() {
+        let Parsed::Print(words) = parse("-help") else { panic!("must print") };
+        for flag in ["-server", "-connect <URL>", "-node-id <ID>", "-fallback", "-data-dir", "-log-format"] {
+            assert!(words.contains(flag), "{flag} in {words}");
+        }
+        assert!(!words.contains("--"), "{words}");
+        let Parsed::Print(words) = parse("-version") else { panic!("must print") };
+        assert!(words.starts_with("relay "));
+    }
+}

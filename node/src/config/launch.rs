@@ -1,0 +1,356 @@
+//! From flags to a [`Config`], with every contradiction named.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
+use crate::env::Rng;
+use crate::link::{RelayUrl, UrlError};
+use crate::service::{self, ServiceFileError, ServiceSpec};
+use crate::store::Identity;
+use crate::wire::{AddressError, NodeId, NodeKind};
+
+/// The port that a Main listens on where no other is given.
+const DEFAULT_PORT: u16 = 8080;
+
+/// Below it no useful message fits, in bytes.
+const MIN_MESSAGE_BYTES: usize = 1024;
+
+/// Where the data directories of nodes lie that are not given one.
+const DEFAULT_DATA_ROOT: &str = "relay-data";
+
+/// Everything that the command line says: the node, and what only the process is concerned with.
+#[derive(Debug)]
+pub struct Launch {
+    /// The node.
+    pub config: Config,
+    /// Where its data lies.
+    pub data_dir: PathBuf,
+    /// How logs look.
+    pub log_format: LogFormat,
+    /// Which logs are written: a `tracing-subscriber` filter.
+    pub log_level: String,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    Human,
+    /// A JSON object per line.
+    Json,
+}
+
+/// Why a command line or a file asks for no node that could be.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Nothing says what to be.
+    #[error("say what to run: -server for a Main Relay, or -connect URL for a Home Relay")]
+    NoRole,
+    /// Two flags that exclude each other.
+    #[error("{0} and {1} contradict each other: {2}")]
+    Contradiction(&'static str, &'static str, &'static str),
+    /// A flag with a value that it cannot have.
+    #[error("{flag}: {reason}")]
+    Value {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The configuration file cannot be used.
+    #[error("-config {file}: {reason}")]
+    ConfigFile {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The service file cannot be used.
+    #[error("{0}")]
+    Services(#[from] ServiceFileError),
+    /// A file cannot be read.
+    #[error("cannot read {file}: {reason}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl Launch {
+    /// Makes sense of the flags. `read` reads a file's text; `rng` makes up an id where there is none and no data
+    /// directory that might hold one.
+    ///
+    /// # Errors
+    /// Names the flags and says what to do.
+    pub fn from_args(
+        args: Args,
+        read: impl Fn(&str) -> std::io::Result<String>,
+        rng: &mut Rng,
+    ) -> Result<Self, LaunchError> {
+        let read = |file: &str| {
+            read(file)
+                .map_err(|error| LaunchError::Unreadable { file: file.to_owned(), reason: error.to_string() })
+        };
+        let args = match &args.config {
+            Some(file) => {
+                let text = read(file)?;
+                let below: Args = toml::from_str(&text).map_err(|error| LaunchError::ConfigFile {
+                    file: file.clone(),
+                    reason: error.to_string().trim_end().to_owned(),
+                })?;
+                merge(args, below)
+            }
+            None => args,
+        };
+        let kind = kind(&args)?;
+        let services = match &args.service_file {
+            Some(file) => service::parse_service_file(file, &read(file)?)?,
+            None => Vec::new(),
+        };
+        let node_id = args.node_id.as_deref().map(str::parse).transpose();
+        let node_id = node_id.map_err(|error: AddressError| value("-node-id", error))?;
+        let named_after = |id: &NodeId| PathBuf::from(DEFAULT_DATA_ROOT).join(id.as_str());
+        let (node_id, data_dir) = match (node_id, &args.data_dir) {
+            (Some(id), Some(dir)) => (NodeIdSource::Given(id), PathBuf::from(dir)),
+            (None, Some(dir)) => (NodeIdSource::DataDir, PathBuf::from(dir)),
+            (Some(id), None) => {
+                let dir = named_after(&id);
+                (NodeIdSource::Given(id), dir)
+            }
+            (None, None) => {
+                let id = Identity::generate_id(kind, rng);
+                let dir = named_after(&id);
+                (NodeIdSource::MadeUp(id), dir)
+            }
+        };
+        let log_format = match args.log_format.as_deref() {
+            None | Some("human") => LogFormat::Human,
+            Some("json") => LogFormat::Json,
+            Some(other) => return Err(value("-log-format", format!("`{other}` is neither human nor json"))),
+        };
+        let log_level = args.log_level.clone().unwrap_or_else(|| "info".into());
+        if let Err(error) = log_level.parse::<tracing_subscriber::filter::Targets>() {
+            return Err(value("-log-level", format!("`{log_level}` is no filter: {error}")));
+        }
+        let config = config(&args, kind, node_id, services)?;
+        Ok(Launch { config, data_dir, log_format, log_level })
+    }
+}
+
+/// Flags win over the file, one by one; `-server` and `-connect` together decide the kind, so a flag that decides it
+/// hides both in the file.
+fn merge(flags: Args, file: Args) -> Args {
+    let kind_given = flags.server || flags.connect.is_some() || flags.node_type.is_some();
+    let (server, connect, node_type) = match kind_given {
+        true => (flags.server, flags.connect, flags.node_type),
+        false => (file.server, file.connect, file.node_type),
+    };
+    let list = |flags: Vec<String>, file: Vec<String>| if flags.is_empty() { file } else { flags };
+    Args {
+        server,
+        connect,
+        node_type,
+        service_file: flags.service_file.or(file.service_file),
+        node_id: flags.node_id.or(file.node_id),
+        port: flags.port.or(file.port),
+        host: flags.host.or(file.host),
+        advertise: flags.advertise.or(file.advertise),
+        peers: list(flags.peers, file.peers),
+        fallback: list(flags.fallback, file.fallback),
+        data_dir: flags.data_dir.or(file.data_dir),
+        config: flags.config,
+        max_message_bytes: flags.max_message_bytes.or(file.max_message_bytes),
+        log_format: flags.log_format.or(file.log_format),
+        log_level: flags.log_level.or(file.log_level),
+    }
+}
+
+fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
+    use LaunchError::Contradiction;
+    let named = match args.node_type.as_deref() {
+        None => None,
+        Some("main") => Some(NodeKind::Main),
+        Some("home") => Some(NodeKind::Home),
+        Some(other) => return Err(value("-node-type", format!("`{other}` is neither main nor home"))),
+    };
+    let kind = match (named, args.server, args.connect.is_some()) {
+        (_, true, true) => {
+            return Err(Contradiction(
+                "-server",
+                "-connect",
+                "a Main accepts Homes, a Home connects to a Main",
+            ));
+        }
+        (Some(NodeKind::Home), true, _) => {
+            return Err(Contradiction("-server", "-node-type home", "-server runs a Main"));
+        }
+        (Some(NodeKind::Main), _, true) => {
+            return Err(Contradiction(
+                "-connect",
+                "-node-type main",
+                "-connect runs a Home; a Main takes -peers",
+            ));
+        }
+        (Some(NodeKind::Home), false, false) => {
+            return Err(value("-node-type home", "a Home needs -connect URL, the Main that it hangs on"));
+        }
+        (Some(kind), _, _) => kind,
+        (None, true, false) => NodeKind::Main,
+        (None, false, true) => NodeKind::Home,
+        (None, false, false) => return Err(LaunchError::NoRole),
+    };
+    match kind {
+        NodeKind::Main if !args.fallback.is_empty() => {
+            Err(Contradiction("-fallback", "-server", "only a Home has Mains to fall back to"))
+        }
+        NodeKind::Home if !args.peers.is_empty() => {
+            Err(Contradiction("-peers", "-connect", "only a Main has peers; a Home takes -fallback"))
+        }
+        NodeKind::Home if args.advertise.is_some() => {
+            Err(Contradiction("-advertise", "-connect", "nobody connects to a Home"))
+        }
+        kind => Ok(kind),
+    }
+}
+
+fn config(
+    args: &Args,
+    kind: NodeKind,
+    node_id: NodeIdSource,
+    services: Vec<ServiceSpec>,
+) -> Result<Config, LaunchError> {
+    let host: Option<IpAddr> = match args.host.as_deref() {
+        None => None,
+        Some("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
+        Some(text) => match text.trim_start_matches('[').trim_end_matches(']').parse() {
+            Ok(address) => Some(address),
+            Err(_) => {
+                return Err(value("-host", format!("`{text}` is no IP address; 0.0.0.0 listens on all")));
+            }
+        },
+    };
+    let role = match kind {
+        NodeKind::Main => Role::Main(MainRole {
+            listen: SocketAddr::new(
+                host.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+                args.port.unwrap_or(DEFAULT_PORT),
+            ),
+            address: args.advertise.as_deref().map(|text| url("-advertise", text)).transpose()?,
+            peers: args.peers.iter().map(|text| url("-peers", text)).collect::<Result<_, _>>()?,
+        }),
+        NodeKind::Home => {
+            let host = host.unwrap_or(Ipv4Addr::LOCALHOST.into());
+            if !host.is_loopback() {
+                let reason =
+                    format!("a Home accepts nothing from the network, and {host} is not a loopback address");
+                return Err(value("-host", reason));
+            }
+            let mains = args.connect.iter().map(|text| url("-connect", text));
+            let mains = mains.chain(args.fallback.iter().map(|text| url("-fallback", text)));
+            Role::Home(HomeRole {
+                mains: mains.collect::<Result<_, _>>()?,
+                listen: SocketAddr::new(host, args.port.unwrap_or(0)),
+            })
+        }
+    };
+    let max_message_bytes = args.max_message_bytes.unwrap_or(Limits::default().max_message_bytes);
+    if max_message_bytes < MIN_MESSAGE_BYTES {
+        let reason = format!("{max_message_bytes} bytes are too few, at least {MIN_MESSAGE_BYTES}");
+        return Err(value("-max-message-bytes", reason));
+    }
+    Ok(Config { role, node_id, services, timing: Timing::default(), limits: Limits { max_message_bytes } })
+}
+
+fn url(flag: &'static str, text: &str) -> Result<RelayUrl, LaunchError> {
+    text.parse().map_err(|error: UrlError| value(flag, error))
+}
+
+fn value(flag: &'static str, reason: impl std::fmt::Display) -> LaunchError {
+    LaunchError::Value { flag, reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::super::{Parsed, parse_args};
+    use super::*;
+
+    fn launch(line: &str) -> Result<Launch, LaunchError> {
+        let Parsed::Run(args) = parse_args(line.split_whitespace().map(str::to_owned)) else {
+            panic!("{line} is well formed");
+        };
+        let read = |file: &str| match file {
+            "echo.toml" => Ok("[[service]]\nname = \"echo\"\nkind = \"echo\"".to_owned()),
+            "main.toml" => Ok("server = true\nport = 9000\npeers = [\"ws://b:1\"]".to_owned()),
+            "typo.toml" => Ok("sever = true".to_owned()),
+            _ => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "no such file")),
+        };
+        Launch::from_args(*args, read, &mut Rng::seed_from_u64(1))
+    }
+
+    fn refusal(line: &str) -> String {
+        launch(line).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_kind_is_told_from_the_flags() {
+        assert_eq!(launch("-server").unwrap().config.role.kind(), NodeKind::Main);
+        assert_eq!(launch("-node-type main").unwrap().config.role.kind(), NodeKind::Main);
+        assert_eq!(launch("-connect ws://a:1").unwrap().config.role.kind(), NodeKind::Home);
+        assert_eq!(launch("-connect ws://a:1 -node-type home").unwrap().config.role.kind(), NodeKind::Home);
+    }
+
+    #[test]
+    fn contradictions_name_both_flags() {
+        for (line, one, other) in [
+            ("-server -connect ws://a:1", "-server", "-connect"),
+            ("-server -node-type home", "-server", "-node-type home"),
+            ("-connect ws://a:1 -node-type main", "-connect", "-node-type main"),
+            ("-server -fallback ws://a:1", "-fallback", "-server"),
+            ("-connect ws://a:1 -peers ws://b:1", "-peers", "-connect"),
+            ("-connect ws://a:1 -advertise ws://b:1", "-advertise", "-connect"),
+        ] {
+            let words = refusal(line);
+            assert!(
+                words.contains(one) && words.contains(other) && words.contains("contradict"),
+                "{line}: {words}"
+            );
+        }
+        assert!(refusal("").contains("-server") && refusal("").contains("-connect URL"));
+        assert!(refusal("-node-type home").contains("-connect URL"));
+        assert!(refusal("-connect ws://a:1 -host 0.0.0.0").contains("loopback"));
+        assert!(refusal("-connect http://a:1").contains("ws://HOST:PORT"));
+        assert!(refusal("-server -node-id a@b").contains("-node-id"));
+        assert!(refusal("-server -max-message-bytes 10").contains("at least 1024"));
+        assert!(refusal("-server missing.toml").contains("cannot read missing.toml"));
+    }
+
+    #[test]
+    fn a_file_gives_what_the_flags_leave_open() {
+        let Role::Main(main) = launch("-config main.toml -port 9001").unwrap().config.role else {
+            panic!("a Main");
+        };
+        assert_eq!((main.listen.port(), main.peers.len()), (9001, 1));
+        assert!(refusal("-config typo.toml").contains("sever"));
+        assert_eq!(launch("echo.toml -server").unwrap().config.services.len(), 1);
+    }
+
+    #[test]
+    fn the_data_directory_is_named_after_the_node() {
+        let named = launch("-server -node-id relay-a.com").unwrap();
+        assert_eq!(named.data_dir, PathBuf::from("relay-data/relay-a.com"));
+        let made_up = launch("-connect ws://a:1").unwrap();
+        let NodeIdSource::MadeUp(id) = made_up.config.node_id else { panic!("a made-up id") };
+        assert!(id.as_str().starts_with("home-"));
+        assert_eq!(made_up.data_dir, PathBuf::from("relay-data").join(id.as_str()));
+        let kept = launch("-server -data-dir /var/lib/relay").unwrap();
+        assert_eq!(
+            (kept.config.node_id, kept.data_dir),
+            (NodeIdSource::DataDir, PathBuf::from("/var/lib/relay"))
+        );
+    }
+}

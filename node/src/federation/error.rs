@@ -1,0 +1,175 @@
+//! Why a call failed: facts, and the one place where they become wire codes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{MAX_HOPS, NodeId};
+
+/// A failed call as every caller sees it: a JSON-RPC error object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallError {
+    /// A JSON-RPC or Relay error code.
+    pub code: i64,
+    /// What failed, in words.
+    pub message: String,
+    /// Who says so.
+    #[serde(default)]
+    pub data: ErrorData,
+}
+
+/// What stands in `error.data`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorData {
+    /// The node that refused the call or saw it fail.
+    pub node: Option<NodeId>,
+    /// The nodes that the call had passed by then, the caller's first.
+    pub path: Vec<NodeId>,
+    /// Whether the same call may be sent again without being run twice.
+    pub retryable: bool,
+    /// The service's own error, where the service failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<serde_json::Value>,
+}
+
+/// The facts behind a [`CallError`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// Nobody offers a service of that name.
+    #[error("service not found: no node offers `{service}`")]
+    NoSuchService {
+        /// The service asked for.
+        service: String,
+    },
+    /// The node is there and does not offer the service.
+    #[error("service not found: {node} does not offer `{service}`")]
+    NotOffered {
+        /// The node asked.
+        node: NodeId,
+        /// The service asked for.
+        service: String,
+    },
+    /// No node of that id is known.
+    #[error("service not found: the node {node} is not known")]
+    NoSuchNode {
+        /// The node asked for.
+        node: NodeId,
+    },
+    /// The way to the node is known and down.
+    #[error("no route: {0}")]
+    NoRoute(String),
+    /// The link broke after the call had been sent over it: it may have run.
+    #[error("the connection to {next} was lost while the call was under way; it may have run")]
+    ConnectionLost {
+        /// The node at the other end of the link.
+        next: NodeId,
+    },
+    /// No answer came in time. It may have run.
+    #[error("no answer within {0:?}; the call may have run")]
+    TimedOut(Duration),
+    /// The call has been through [`MAX_HOPS`] hops, or its `ttl` is used up.
+    #[error("hop limit: a call makes at most {MAX_HOPS} hops")]
+    HopLimit,
+    /// The call has been here before.
+    #[error("loop: the call has already passed {node}")]
+    Loop {
+        /// This node.
+        node: NodeId,
+    },
+    /// Too much is waiting already.
+    #[error("overloaded: {0}")]
+    Overloaded(String),
+    /// The message that carries the call is broken.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+    /// The method is none that the service has.
+    #[error("method not found: {0}")]
+    NoSuchMethod(String),
+    /// The arguments are not what is needed.
+    #[error("invalid params: {0}")]
+    InvalidParams(String),
+    /// The service itself answered with an error, or not at all.
+    #[error("service failed: {message}")]
+    ServiceFailed {
+        /// What happened.
+        message: String,
+        /// The service's own error object, where it gave one.
+        detail: Option<serde_json::Value>,
+    },
+    /// This node is closing.
+    #[error("{node} is shutting down")]
+    ShuttingDown {
+        /// This node.
+        node: NodeId,
+    },
+    /// A bug of ours.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Failure {
+    /// The JSON-RPC error code of this fact. The codes are part of the protocol.
+    pub const fn code(&self) -> i64 {
+        match self {
+            Failure::NoSuchMethod(_) => -32601,
+            Failure::InvalidParams(_) => -32602,
+            Failure::Internal(_) => -32603,
+            Failure::NoSuchService { .. } | Failure::NotOffered { .. } => -32001,
+            Failure::NoSuchNode { .. } => -32002,
+            Failure::NoRoute(_) | Failure::ConnectionLost { .. } => -32003,
+            Failure::TimedOut(_) => -32004,
+            Failure::HopLimit | Failure::Loop { .. } => -32006,
+            Failure::Overloaded(_) => -32007,
+            Failure::Malformed(_) => -32009,
+            Failure::ServiceFailed { .. } => -32010,
+            Failure::ShuttingDown { .. } => -32011,
+        }
+    }
+
+    /// Whether the same call may be sent again without the risk that it runs twice, and with hope.
+    pub const fn retryable(&self) -> bool {
+        matches!(self, Failure::NoRoute(_) | Failure::Overloaded(_) | Failure::ShuttingDown { .. })
+    }
+
+    /// The error that `node` answers with, `path` being the nodes that the call has passed.
+    pub fn at(self, node: &NodeId, path: &[NodeId]) -> CallError {
+        let mut data = ErrorData {
+            node: Some(node.clone()),
+            path: path.to_vec(),
+            retryable: self.retryable(),
+            detail: None,
+        };
+        let code = self.code();
+        let message = self.to_string();
+        if let Failure::ServiceFailed { detail, .. } = self {
+            data.detail = detail;
+        }
+        CallError { code, message, data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_nodes_and_services_read_the_same_and_differ_in_code() {
+        let node: NodeId = "nobody.home".parse().unwrap();
+        let unknown_node = Failure::NoSuchNode { node: node.clone() };
+        let unknown_service = Failure::NoSuchService { service: "shop".into() };
+        assert!(unknown_node.to_string().starts_with("service not found"));
+        assert!(unknown_service.to_string().starts_with("service not found"));
+        assert_eq!((unknown_node.code(), unknown_service.code()), (-32002, -32001));
+    }
+
+    #[test]
+    fn only_what_surely_did_not_run_is_retryable() {
+        let next: NodeId = "relay-a".parse().unwrap();
+        assert!(Failure::NoRoute("peer down".into()).retryable());
+        assert!(!Failure::ConnectionLost { next: next.clone() }.retryable());
+        assert!(!Failure::TimedOut(Duration::from_secs(1)).retryable());
+        let error = Failure::ShuttingDown { node: next.clone() }.at(&next, std::slice::from_ref(&next));
+        assert_eq!((error.code, error.data.node, error.data.path.len()), (-32011, Some(next), 1));
+    }
+}

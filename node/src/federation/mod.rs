@@ -1,0 +1,16 @@
+//! The federation's logic: pure. Nothing here is async, does I/O, reads a clock or draws a random number by itself;
+//! time and randomness come in as values, and what is to be done comes out as [`Action`]s.
+
+mod backoff;
+mod error;
+mod hops;
+mod links;
+mod pending;
+mod registry;
+mod router;
+
+pub use backoff::{Backoff, BackoffPolicy};
+pub use error::{CallError, ErrorData, Failure};
+pub use links::{Admission, LinkId, LinkInfo, LinkRole};
+pub use registry::{Listing, Registry, Scope};
+pub use router::{Action, Answer, Call, CallId, Delivery, Moment, Router, RouterConfig, Ticket};

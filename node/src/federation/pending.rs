@@ -1,0 +1,135 @@
+//! Calls under way through this node: who asked, whom it went to, and until when.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::{CallId, LinkId, Ticket};
+use crate::env::Instant;
+use crate::wire::{NodeAddress, NodeId};
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A caller at this node.
+    Here(CallId),
+    /// The node at the other end of this link.
+    Link(LinkId),
+}
+
+/// Who is to give the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Answerer {
+    /// The node at the other end of this link, or one behind it.
+    Link(LinkId),
+    /// A service of this node.
+    Service(Ticket),
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) struct PendingCall {
+    pub(super) asker: Asker,
+    pub(super) answerer: Answerer,
+    pub(super) source: NodeAddress,
+    pub(super) message_id: String,
+    /// The nodes that it has passed, this one last.
+    pub(super) path: Vec<NodeId>,
+    pub(super) timeout: Duration,
+    pub(super) deadline: Instant,
+}
+
+/// What an answer is found by. A ticket is this node's own number and says it all.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Link(LinkId, NodeId, String),
+    Service(Ticket),
+}
+
+impl PendingCall {
+    fn key(&self) -> Key {
+        match self.answerer {
+            Answerer::Link(link) => Key::Link(link, self.source.id.clone(), self.message_id.clone()),
+            Answerer::Service(ticket) => Key::Service(ticket),
+        }
+    }
+}
+
+/// The table of calls under way, found by answer, by deadline, and by link.
+#[derive(Default)]
+pub(super) struct Pending {
+    calls: BTreeMap<u64, PendingCall>,
+    by_key: HashMap<Key, u64>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    next: u64,
+}
+
+impl Pending {
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Adds a call; gives it back where one with the same key is under way.
+    pub(super) fn insert(&mut self, call: PendingCall) -> Result<(), Box<PendingCall>> {
+        match self.by_key.entry(call.key()) {
+            std::collections::hash_map::Entry::Occupied(_) => Err(Box::new(call)),
+            std::collections::hash_map::Entry::Vacant(free) => {
+                let number = self.next;
+                self.next += 1;
+                free.insert(number);
+                self.deadlines.insert((call.deadline, number));
+                self.calls.insert(number, call);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes out the call that went over `link` and that this answer to `source`'s message belongs to.
+    pub(super) fn answered_over(
+        &mut self,
+        link: LinkId,
+        source: &NodeId,
+        message_id: String,
+    ) -> Option<PendingCall> {
+        let number = self.by_key.get(&Key::Link(link, source.clone(), message_id)).copied()?;
+        self.take(number)
+    }
+
+    /// Takes out the call that was delivered here under `ticket`.
+    pub(super) fn answered_here(&mut self, ticket: Ticket) -> Option<PendingCall> {
+        let number = self.by_key.get(&Key::Service(ticket)).copied()?;
+        self.take(number)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out one call whose deadline has come.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<PendingCall> {
+        let (at, number) = *self.deadlines.first()?;
+        if at > now { None } else { self.take(number) }
+    }
+
+    /// Takes out all calls that wait for this link. Looks at every call, which is fine: links break seldom.
+    pub(super) fn waiting_for(&mut self, link: LinkId) -> Vec<PendingCall> {
+        self.take_where(|call| call.answerer == Answerer::Link(link))
+    }
+
+    /// Takes out all calls whose caller is behind this link.
+    pub(super) fn asked_by(&mut self, link: LinkId) -> Vec<PendingCall> {
+        self.take_where(|call| call.asker == Asker::Link(link))
+    }
+
+    fn take_where(&mut self, wanted: impl Fn(&PendingCall) -> bool) -> Vec<PendingCall> {
+        let numbers: Vec<u64> =
+            self.calls.iter().filter(|(_, call)| wanted(call)).map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.take(number)).collect()
+    }
+
+    fn take(&mut self, number: u64) -> Option<PendingCall> {
+        let call = self.calls.remove(&number)?;
+        self.deadlines.remove(&(call.deadline, number));
+        self.by_key.remove(&call.key());
+        Some(call)
+    }
+}

@@ -1,0 +1,365 @@
+//! Who serves what: this node's own services, those of the Homes that hang on it, and what other Mains announce.
+//!
+//! Entries of another Main live as long as that Main confirms them; a Main that has been silent for the time to live
+//! loses all of its entries at once, so that one instant per Main is all there is to watch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use indexmap::{IndexMap, IndexSet};
+
+use crate::env::Instant;
+use crate::wire::{Announced, Discovery, NodeId, NodeKind, ServiceOffer, Withdrawn};
+
+/// Where an entry came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// This node's own service.
+    Own,
+    /// A service of a Home that hangs on this node.
+    Local,
+    /// Announced by another Main.
+    Federated {
+        /// That Main.
+        main: NodeId,
+    },
+}
+
+/// One line of the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The service.
+    pub service: ServiceOffer,
+    /// The node that serves it.
+    pub node: NodeId,
+    /// Main or Home.
+    pub kind: NodeKind,
+    /// Where the entry came from.
+    pub scope: Scope,
+}
+
+/// Where a call for a service or a node goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// This node.
+    Here,
+    /// A Home that hangs on this node.
+    Home(NodeId),
+    /// A node behind another Main.
+    Behind { main: NodeId, node: NodeId },
+}
+
+/// What a Main announced, as far as we hold it.
+struct View {
+    version: u64,
+    confirmed: Instant,
+    entries: BTreeMap<(NodeId, String), Announced>,
+}
+
+/// The nodes that serve one name.
+#[derive(Default)]
+struct Instances {
+    here: bool,
+    homes: IndexSet<NodeId>,
+    behind: IndexMap<NodeId, IndexSet<NodeId>>,
+    /// Calls given out so far: whose turn it is.
+    turn: usize,
+}
+
+/// The registry of one node.
+pub struct Registry {
+    me: NodeId,
+    kind: NodeKind,
+    ttl: Duration,
+    own: Vec<ServiceOffer>,
+    homes: BTreeMap<NodeId, Vec<ServiceOffer>>,
+    views: BTreeMap<NodeId, View>,
+    instances: BTreeMap<String, Instances>,
+    /// The Mains that announce a node, the latest last.
+    announced_by: BTreeMap<NodeId, Vec<NodeId>>,
+    /// What is to be announced: present, or gone.
+    changes: BTreeMap<(NodeId, String), Option<Announced>>,
+    version: u64,
+}
+
+impl Registry {
+    /// The registry of a node that offers `own` services. `ttl` is how long another Main's entries live without
+    /// being confirmed.
+    pub fn new(me: NodeId, kind: NodeKind, own: Vec<ServiceOffer>, ttl: Duration) -> Self {
+        let mut instances: BTreeMap<String, Instances> = BTreeMap::new();
+        for offer in &own {
+            instances.entry(offer.name.clone()).or_default().here = true;
+        }
+        Registry {
+            me,
+            kind,
+            ttl,
+            own,
+            homes: BTreeMap::new(),
+            views: BTreeMap::new(),
+            instances,
+            announced_by: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            version: 0,
+        }
+    }
+
+    /// This node's own services.
+    pub fn own(&self) -> &[ServiceOffer] {
+        &self.own
+    }
+
+    /// A Home has registered, for the first time or anew: `offers` is all it has.
+    pub(super) fn home_up(&mut self, home: &NodeId, offers: Vec<ServiceOffer>) {
+        self.home_down(home);
+        for offer in &offers {
+            self.instances.entry(offer.name.clone()).or_default().homes.insert(home.clone());
+            let announced = Announced {
+                name: offer.name.clone(),
+                node_id: home.clone(),
+                node_type: NodeKind::Home,
+                methods: offer.methods.clone(),
+            };
+            self.changes.insert((home.clone(), offer.name.clone()), Some(announced));
+        }
+        self.homes.insert(home.clone(), offers);
+    }
+
+    /// A Home is gone.
+    pub(super) fn home_down(&mut self, home: &NodeId) {
+        for offer in self.homes.remove(home).unwrap_or_default() {
+            if let Some(instances) = self.instances.get_mut(&offer.name) {
+                instances.homes.swap_remove(home);
+                self.drop_if_empty(&offer.name);
+            }
+            self.changes.insert((home.clone(), offer.name), None);
+        }
+    }
+
+    /// Takes over what another Main announces. `false`: something was missed; ask for the full list.
+    pub(super) fn announced(&mut self, main: &NodeId, news: Discovery, now: Instant) -> bool {
+        if news.full {
+            self.forget(main);
+            self.views.insert(
+                main.clone(),
+                View { version: news.version, confirmed: now, entries: BTreeMap::new() },
+            );
+        }
+        let Some(view) = self.views.get_mut(main) else {
+            return false;
+        };
+        if !news.full {
+            if news.version != view.version.wrapping_add(1) {
+                return false;
+            }
+            view.version = news.version;
+            view.confirmed = now;
+        }
+        for gone in news.removed {
+            self.withdraw(main, gone.node_id, gone.name);
+        }
+        for entry in news.services {
+            self.add(main, entry);
+        }
+        true
+    }
+
+    /// A Main says which version it is at. `false`: we are not there; ask for the full list.
+    pub(super) fn confirmed(&mut self, main: &NodeId, version: u64, now: Instant) -> bool {
+        match self.views.get_mut(main) {
+            Some(view) if view.version == version => {
+                view.confirmed = now;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn add(&mut self, main: &NodeId, entry: Announced) {
+        let Some(view) = self.views.get_mut(main) else { return };
+        let instances = self.instances.entry(entry.name.clone()).or_default();
+        instances.behind.entry(main.clone()).or_default().insert(entry.node_id.clone());
+        let announcers = self.announced_by.entry(entry.node_id.clone()).or_default();
+        announcers.retain(|other| other != main);
+        announcers.push(main.clone());
+        view.entries.insert((entry.node_id.clone(), entry.name.clone()), entry);
+    }
+
+    fn withdraw(&mut self, main: &NodeId, node: NodeId, name: String) {
+        let Some(view) = self.views.get_mut(main) else { return };
+        let key = (node, name);
+        if view.entries.remove(&key).is_none() {
+            return;
+        }
+        let (node, name) = key;
+        let first_key = (node.clone(), String::new());
+        let serves_more =
+            view.entries.range(first_key..).next().is_some_and(|((other, _), _)| *other == node);
+        if !serves_more && let Some(announcers) = self.announced_by.get_mut(&node) {
+            announcers.retain(|other| other != main);
+            if announcers.is_empty() {
+                self.announced_by.remove(&node);
+            }
+        }
+        if let Some(instances) = self.instances.get_mut(&name) {
+            if let Some(nodes) = instances.behind.get_mut(main) {
+                nodes.swap_remove(&node);
+                if nodes.is_empty() {
+                    instances.behind.shift_remove(main);
+                }
+            }
+            self.drop_if_empty(&name);
+        }
+    }
+
+    fn forget(&mut self, main: &NodeId) {
+        let keys: Vec<_> =
+            self.views.get(main).map(|view| view.entries.keys().cloned().collect()).unwrap_or_default();
+        for (node, name) in keys {
+            self.withdraw(main, node, name);
+        }
+        self.views.remove(main);
+    }
+
+    fn drop_if_empty(&mut self, name: &str) {
+        if self.instances.get(name).is_some_and(|it| !it.here && it.homes.is_empty() && it.behind.is_empty())
+        {
+            self.instances.remove(name);
+        }
+    }
+
+    /// When the next Main's entries expire, unless it confirms them.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.views.values().map(|view| view.confirmed + self.ttl).min()
+    }
+
+    /// Drops the entries of all Mains that have been silent for the time to live. Returns those Mains.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<NodeId> {
+        let silent: Vec<_> = self
+            .views
+            .iter()
+            .filter(|(_, view)| view.confirmed + self.ttl <= now)
+            .map(|(main, _)| main.clone())
+            .collect();
+        for main in &silent {
+            self.forget(main);
+        }
+        silent
+    }
+
+    /// Version of the last announcement.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// What is new since the last announcement, as one that all peers get.
+    pub(super) fn take_changes(&mut self) -> Discovery {
+        self.version += 1;
+        let mut news = Discovery { version: self.version, ..Discovery::default() };
+        for ((node_id, name), change) in std::mem::take(&mut self.changes) {
+            match change {
+                Some(entry) => news.services.push(entry),
+                None => news.removed.push(Withdrawn { name, node_id }),
+            }
+        }
+        news
+    }
+
+    /// Everything that this Main announces: its own services and its Homes'. Never what it heard from others.
+    pub(super) fn full(&self) -> Discovery {
+        let own = self.own.iter().map(|offer| (&self.me, self.kind, offer));
+        let homes = self
+            .homes
+            .iter()
+            .flat_map(|(home, offers)| offers.iter().map(move |o| (home, NodeKind::Home, o)));
+        let services = own
+            .chain(homes)
+            .map(|(node, node_type, offer)| Announced {
+                name: offer.name.clone(),
+                node_id: node.clone(),
+                node_type,
+                methods: offer.methods.clone(),
+            })
+            .collect();
+        Discovery { full: true, version: self.version, services, ..Discovery::default() }
+    }
+
+    /// Whether a Home that hangs here, or this node itself, offers a service; `None` where the node does not hang here.
+    pub(super) fn offers(&self, node: &NodeId, service: &str) -> Option<bool> {
+        let offers = if *node == self.me { &self.own } else { self.homes.get(node)? };
+        Some(offers.iter().any(|offer| offer.name == service))
+    }
+
+    /// The Main behind which a node is, the latest that announced it first among those for which `reachable` holds;
+    /// an unreachable one where there is no other.
+    pub(super) fn main_of(&self, node: &NodeId, reachable: impl Fn(&NodeId) -> bool) -> Option<NodeId> {
+        let announcers = self.announced_by.get(node)?;
+        announcers.iter().rev().find(|main| reachable(main)).or_else(|| announcers.last()).cloned()
+    }
+
+    /// The instance whose turn it is: this node's own first, then its Homes' in rotation, then those behind other
+    /// Mains in rotation. `Err` holds the Mains that have instances when none of these is `reachable`; empty where
+    /// nobody offers the service.
+    pub(super) fn choose(
+        &mut self,
+        service: &str,
+        reachable: impl Fn(&NodeId) -> bool,
+    ) -> Result<Place, BTreeSet<NodeId>> {
+        let Some(instances) = self.instances.get_mut(service) else {
+            return Err(BTreeSet::new());
+        };
+        if instances.here {
+            return Ok(Place::Here);
+        }
+        let turn = instances.turn;
+        instances.turn = turn.wrapping_add(1);
+        if let Some(home) = instances.homes.get_index(turn % instances.homes.len().max(1)) {
+            return Ok(Place::Home(home.clone()));
+        }
+        let ways = || instances.behind.iter().filter(|(main, _)| reachable(main));
+        let count: usize = ways().map(|(_, nodes)| nodes.len()).sum();
+        let mut turn = turn.checked_rem(count).unwrap_or(0);
+        for (main, nodes) in ways() {
+            match nodes.get_index(turn) {
+                Some(node) => return Ok(Place::Behind { main: main.clone(), node: node.clone() }),
+                None => turn -= nodes.len(),
+            }
+        }
+        Err(instances.behind.keys().cloned().collect())
+    }
+
+    /// Services known here: own and Homes', and those behind other Mains.
+    pub fn counts(&self) -> (usize, usize) {
+        let homes: usize = self.homes.values().map(Vec::len).sum();
+        (self.own.len() + homes, self.views.values().map(|view| view.entries.len()).sum())
+    }
+
+    /// Own services and those of the Homes that hang here, by node and name.
+    pub fn local(&self) -> Vec<Listing> {
+        let own = self.own.iter().map(|offer| (self.me.clone(), self.kind, Scope::Own, offer));
+        let homes = self.homes.iter().flat_map(|(home, offers)| {
+            offers.iter().map(move |offer| (home.clone(), NodeKind::Home, Scope::Local, offer))
+        });
+        own.chain(homes)
+            .map(|(node, kind, scope, offer)| Listing { service: offer.clone(), node, kind, scope })
+            .collect()
+    }
+
+    /// Everything: [`Registry::local`], then what other Mains announce.
+    pub fn all(&self) -> Vec<Listing> {
+        let mut all = self.local();
+        for (main, view) in &self.views {
+            all.extend(view.entries.values().map(|entry| Listing {
+                service: ServiceOffer { name: entry.name.clone(), methods: entry.methods.clone() },
+                node: entry.node_id.clone(),
+                kind: entry.node_type,
+                scope: Scope::Federated { main: main.clone() },
+            }));
+        }
+        all
+    }
+}

@@ -1,0 +1,115 @@
+//! What Mains tell each other of their services and of their peers.
+
+use std::time::Duration;
+
+use super::{Action, Moment, Router};
+use crate::federation::LinkId;
+use crate::wire::{Body, Discovery, NodeId, PeerAddress};
+
+/// How long changes gather before they are announced to the peers, in milliseconds: a thousand Homes that register
+/// in one second make some tens of announcements, not a thousand.
+const ANNOUNCE_DELAY_MILLIS: u64 = 20;
+
+/// Mains of the older wire get a full list again this often, as a share of the time to live: they see no confirming
+/// heartbeats.
+const OLDER_REFRESH_SHARE: u32 = 3;
+
+/// Mains that one node remembers having heard of. More are not dialled.
+const MAX_KNOWN_MAINS: usize = 1_024;
+
+impl Router {
+    /// A peer has come up: it gets the full list, and the others are to hear of it.
+    pub(super) fn greet_peer(
+        &mut self,
+        link: LinkId,
+        modern: bool,
+        its_peers: Vec<PeerAddress>,
+        at: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        self.send_full(link, at, actions);
+        self.meet(its_peers, actions);
+        self.peers_changed = true;
+        self.announce_soon(at);
+        if !modern && self.refresh_older_at.is_none() {
+            self.refresh_older_at = Some(at.now + self.config.registry_ttl / OLDER_REFRESH_SHARE);
+        }
+    }
+
+    pub(super) fn announce_soon(&mut self, at: Moment) {
+        let due = at.now + Duration::from_millis(ANNOUNCE_DELAY_MILLIS);
+        self.announce_at.get_or_insert(due);
+    }
+
+    /// Tells the peers what has changed since the last announcement.
+    pub(super) fn announce(&mut self, at: Moment, actions: &mut Vec<Action>) {
+        if !self.registry.has_changes() && !self.peers_changed {
+            return;
+        }
+        self.peers_changed = false;
+        let mut news = self.registry.take_changes();
+        news.peers = self.links.peer_addresses();
+        let peers: Vec<(LinkId, bool)> = self.links.peers().map(|(link, info)| (link, info.modern)).collect();
+        for (link, modern) in peers {
+            if modern {
+                let frame = self.frame(Body::Discovery(news.clone()), at);
+                actions.push(Action::Send(link, frame));
+            } else {
+                // The older wire knows no changes, only lists.
+                self.send_full(link, at, actions);
+            }
+        }
+    }
+
+    /// Confirms our entries to the Mains that see no versions in heartbeats.
+    pub(super) fn refresh_older(&mut self, at: Moment, actions: &mut Vec<Action>) {
+        let older: Vec<LinkId> =
+            self.links.peers().filter(|(_, info)| !info.modern).map(|(link, _)| link).collect();
+        self.refresh_older_at =
+            (!older.is_empty()).then(|| at.now + self.config.registry_ttl / OLDER_REFRESH_SHARE);
+        for link in older {
+            self.send_full(link, at, actions);
+        }
+    }
+
+    /// A peer announced something, or asks for everything.
+    pub(super) fn handle_discovery(
+        &mut self,
+        link: LinkId,
+        main: &NodeId,
+        mut news: Discovery,
+        at: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        if news.want_full {
+            return self.send_full(link, at, actions);
+        }
+        let peers = std::mem::take(&mut news.peers);
+        if !self.registry.announced(main, news, at.now) {
+            self.ask_full(link, at, actions);
+        }
+        self.meet(peers, actions);
+    }
+
+    pub(super) fn ask_full(&mut self, link: LinkId, at: Moment, actions: &mut Vec<Action>) {
+        let wish = Discovery { want_full: true, ..Discovery::default() };
+        actions.push(Action::Send(link, self.frame(Body::Discovery(wish), at)));
+    }
+
+    fn send_full(&mut self, link: LinkId, at: Moment, actions: &mut Vec<Action>) {
+        let mut list = self.registry.full();
+        list.peers = self.links.peer_addresses();
+        actions.push(Action::Send(link, self.frame(Body::Discovery(list), at)));
+    }
+
+    /// Has the Mains dialled that we hear of for the first time.
+    fn meet(&mut self, peers: Vec<PeerAddress>, actions: &mut Vec<Action>) {
+        for peer in peers {
+            let is_new = peer.id != self.config.me && !self.known_mains.contains(&peer.id);
+            if is_new && self.known_mains.len() < MAX_KNOWN_MAINS {
+                self.known_mains.insert(peer.id.clone());
+                actions.push(Action::MeetPeer(peer));
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Calls: where each goes next, and how its answer comes back.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::{Action, Answer, Delivery, MAX_CALL_SECONDS, MAX_PENDING_CALLS, Moment, Router, Ticket};
+use crate::federation::pending::{Answerer, Asker, PendingCall};
+use crate::federation::registry::Place;
+use crate::federation::{CallError, Failure, LinkId, LinkRole, hops};
+use crate::wire::{Body, Frame, Header, NodeAddress, NodeId, NodeKind, Request, Response};
+
+/// Where a call goes from here.
+enum Next {
+    /// To a service of this node.
+    Here,
+    /// Over this link; on to this node where the caller had named none.
+    Over(LinkId, Option<NodeId>),
+}
+
+impl Router {
+    /// A request came over `link` from `node`.
+    pub(super) fn handle_request(
+        &mut self,
+        (link, role, node): (LinkId, LinkRole, &NodeId),
+        header: Header,
+        request: Request,
+        at: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let asker = Asker::Link(link);
+        let timeout = match request.timeout_seconds {
+            Some(seconds) => Duration::from_secs(seconds.min(MAX_CALL_SECONDS)),
+            None => self.config.call_timeout,
+        };
+        let refusal = if self.draining {
+            Some(Failure::ShuttingDown { node: self.config.me.clone() })
+        } else if role == LinkRole::Home && header.source.id != *node {
+            // Answers find their caller by this id, so nobody may use another's.
+            Some(Failure::Malformed(format!(
+                "source_node is {}, but this link is {node}'s",
+                header.source.id
+            )))
+        } else if header.path.last() != Some(node) {
+            Some(Failure::Malformed(format!("routing_path does not end with {node}, which sent this")))
+        } else {
+            hops::check_arrival(&header, &self.config.me).err()
+        };
+        match refusal {
+            Some(failure) => {
+                let call = self.pending_call(asker, &header, timeout, at);
+                self.fail(call, failure, at, actions);
+            }
+            None => self.route(asker, Some(role), header, request, timeout, at, actions),
+        }
+    }
+
+    /// A response came over `link`. One that nobody waits for, or that comes from where its call did not go, ends
+    /// here.
+    pub(super) fn handle_response(
+        &mut self,
+        link: LinkId,
+        mut header: Header,
+        response: Response,
+        actions: &mut Vec<Action>,
+    ) {
+        let (Some(caller), Some(message_id)) = (&header.destination, header.correlation_id.clone()) else {
+            return;
+        };
+        let Some(call) = self.pending.answered_over(link, &caller.id, message_id) else {
+            tracing::debug!(source = %header.source, "an answer to no call that is under way");
+            return;
+        };
+        match call.asker {
+            Asker::Here(id) => {
+                let outcome = response.outcome().unwrap_or_else(|error| {
+                    Err(Failure::Malformed(error.to_string()).at(&self.config.me, &call.path))
+                });
+                let path = call.path.into_iter().chain(header.path.into_iter().rev()).collect();
+                actions.push(Action::Answer(id, Answer { outcome, path }));
+            }
+            Asker::Link(back) => {
+                header.path.push(self.config.me.clone());
+                header.ttl = header.ttl.saturating_sub(1);
+                actions.push(Action::Send(back, Frame { header, body: Body::Response(response) }));
+            }
+        }
+    }
+
+    /// Finds the next node for a call and sends it there, or delivers it here, or refuses it.
+    #[expect(clippy::too_many_arguments, reason = "one call and where it came from")]
+    pub(super) fn route(
+        &mut self,
+        asker: Asker,
+        came_over: Option<LinkRole>,
+        mut header: Header,
+        request: Request,
+        timeout: Duration,
+        at: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let next = match self.config.kind {
+            _ if self.pending.len() >= MAX_PENDING_CALLS => {
+                Err(Failure::Overloaded(format!("{MAX_PENDING_CALLS} calls are under way at this node")))
+            }
+            NodeKind::Home => self.next_from_home(came_over, header.destination.as_ref(), &request.service),
+            NodeKind::Main => self.next_from_main(came_over, header.destination.as_ref(), &request.service),
+        };
+        let departed = next.and_then(|next| {
+            if let Next::Over(_, chosen) = &next {
+                hops::depart(&mut header, &self.config.me)?;
+                if let Some(node) = chosen {
+                    header.destination =
+                        Some(NodeAddress { kind: NodeKind::Home, id: node.clone(), main_relay: None });
+                }
+            }
+            Ok(next)
+        });
+        let mut call = self.pending_call(asker, &header, timeout, at);
+        let action = match departed {
+            Err(failure) => return self.fail(call, failure, at, actions),
+            Ok(Next::Here) => {
+                let ticket = Ticket(self.count());
+                call.answerer = Answerer::Service(ticket);
+                Action::Deliver(Delivery { ticket, request, timeout })
+            }
+            Ok(Next::Over(link, _)) => {
+                call.answerer = Answerer::Link(link);
+                Action::Send(link, Frame { header, body: Body::Request(request) })
+            }
+        };
+        match self.pending.insert(call) {
+            Ok(()) => actions.push(action),
+            Err(call) => {
+                let failure = Failure::Malformed(format!("the message_id {} is in use", call.message_id));
+                self.fail(*call, failure, at, actions);
+            }
+        }
+    }
+
+    fn next_from_home(
+        &self,
+        came_over: Option<LinkRole>,
+        destination: Option<&NodeAddress>,
+        service: &str,
+    ) -> Result<Next, Failure> {
+        let me = &self.config.me;
+        let for_me = destination.is_none_or(|address| address.id == *me);
+        let offered = self.registry.offers(me, service) == Some(true);
+        match (for_me, offered, came_over) {
+            (true, true, _) => Ok(Next::Here),
+            (_, _, None) if destination.is_none_or(|address| address.id != *me) => {
+                match self.links.uplink() {
+                    Some((link, _)) => Ok(Next::Over(link, None)),
+                    None => Err(Failure::NoRoute(format!("{me} is not connected to a Main"))),
+                }
+            }
+            (false, _, _) => Err(no_such_node(destination, service)),
+            (true, false, _) => Err(Failure::NotOffered { node: me.clone(), service: service.to_owned() }),
+        }
+    }
+
+    fn next_from_main(
+        &mut self,
+        came_over: Option<LinkRole>,
+        destination: Option<&NodeAddress>,
+        service: &str,
+    ) -> Result<Next, Failure> {
+        // What came from another Main is for here: it has made two hops, and the third must end at a Home.
+        let may_forward = came_over != Some(LinkRole::Peer);
+        let links = &self.links;
+        let reachable = |main: &NodeId| may_forward && links.to(main).is_some();
+        let Some(destination) = destination else {
+            return match self.registry.choose(service, reachable) {
+                Ok(Place::Here) => Ok(Next::Here),
+                Ok(Place::Home(home)) => match self.links.to(&home) {
+                    Some(link) => Ok(Next::Over(link, Some(home))),
+                    None => Err(Failure::NoRoute(format!("{home} is not connected"))),
+                },
+                Ok(Place::Behind { main, node }) => match self.links.to(&main) {
+                    Some(link) => Ok(Next::Over(link, Some(node))),
+                    None => Err(Failure::NoRoute(format!("no link to {main}"))),
+                },
+                Err(mains) if mains.is_empty() || !may_forward => {
+                    Err(Failure::NoSuchService { service: service.to_owned() })
+                }
+                Err(mains) => {
+                    let names: Vec<_> = mains.iter().map(NodeId::as_str).collect();
+                    Err(Failure::NoRoute(format!(
+                        "`{service}` is behind {}, which is down",
+                        names.join(", ")
+                    )))
+                }
+            };
+        };
+        match self.registry.offers(&destination.id, service) {
+            Some(true) if destination.id == self.config.me => return Ok(Next::Here),
+            Some(true) => {
+                return match self.links.to(&destination.id) {
+                    Some(link) => Ok(Next::Over(link, None)),
+                    None => Err(Failure::NoRoute(format!("{} is not connected", destination.id))),
+                };
+            }
+            Some(false) => {
+                return Err(Failure::NotOffered {
+                    node: destination.id.clone(),
+                    service: service.to_owned(),
+                });
+            }
+            None if !may_forward => return Err(no_such_node(Some(destination), service)),
+            None => {}
+        }
+        // The registry knows better than the address where a Home is now; the address helps with what is not listed.
+        let listed = self.registry.main_of(&destination.id, reachable);
+        let named = destination.main_relay.clone().filter(|main| self.known_mains.contains(main));
+        if let Some(link) = listed.iter().chain(&named).find_map(|main| self.links.to(main)) {
+            return Ok(Next::Over(link, None));
+        }
+        match listed.or(named) {
+            Some(main) => Err(Failure::NoRoute(format!("no link to {main}"))),
+            None => Err(no_such_node(Some(destination), service)),
+        }
+    }
+
+    /// The record of a call as it stands: nobody is to answer it yet.
+    pub(super) fn pending_call(
+        &self,
+        asker: Asker,
+        header: &Header,
+        timeout: Duration,
+        at: Moment,
+    ) -> PendingCall {
+        let mut path = header.path.clone();
+        if path.last() != Some(&self.config.me) {
+            path.push(self.config.me.clone());
+        }
+        PendingCall {
+            asker,
+            answerer: Answerer::Service(Ticket(0)),
+            source: header.source.clone(),
+            message_id: header.message_id.clone(),
+            path,
+            timeout,
+            deadline: at.now + timeout,
+        }
+    }
+
+    /// Ends a call that failed here.
+    pub(super) fn fail(
+        &mut self,
+        call: PendingCall,
+        failure: Failure,
+        at: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let error = failure.at(&self.config.me, &call.path);
+        self.answer(call, Err(error), at, actions);
+    }
+
+    /// Ends a call at this node: its service answered, or it failed here.
+    pub(super) fn answer(
+        &mut self,
+        call: PendingCall,
+        outcome: Result<Box<RawValue>, CallError>,
+        at: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        match call.asker {
+            Asker::Here(id) => actions.push(Action::Answer(id, Answer { outcome, path: call.path })),
+            Asker::Link(back) => {
+                let mut frame = self.frame(Body::Response(Response::new(outcome)), at);
+                frame.header.destination = Some(call.source);
+                frame.header.correlation_id = Some(call.message_id);
+                frame.header.path.push(self.config.me.clone());
+                actions.push(Action::Send(back, frame));
+            }
+        }
+    }
+}
+
+fn no_such_node(destination: Option<&NodeAddress>, service: &str) -> Failure {
+    match destination {
+        Some(address) => Failure::NoSuchNode { node: address.id.clone() },
+        None => Failure::NoSuchService { service: service.to_owned() },
+    }
+}

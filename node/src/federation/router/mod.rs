@@ -1,0 +1,438 @@
+//! What a node does with each message and each call: the routing of the hub-and-spoke federation.
+//!
+//! Getters tell the state; `link_up`, `link_down`, `handle`, `call`, `finished` and `handle_timeout` take inputs and
+//! return the [`Action`]s that the shell carries out, in that order; `next_timeout` says when `handle_timeout` is due.
+//!
+//! A Home hands every call that is not for itself to its Main. A Main delivers to its own Homes and forwards to the
+//! Main behind which the target is; what came from another Main it only delivers. No call makes more than
+//! [`MAX_HOPS`](crate::wire::MAX_HOPS) hops.
+
+mod announce;
+mod calls;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::links::Links;
+use super::pending::{Asker, Pending};
+use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry};
+use crate::env::{Instant, UnixTime};
+use crate::wire::{
+    Body, DEFAULT_TTL, ErrorReport, Frame, Header, Heartbeat, JsonRpcCall, NodeAddress, NodeId, NodeKind,
+    PeerAddress, Registration, Request, ServiceOffer, Target, payload,
+};
+
+/// Calls that may be under way through one node. More are refused as overload.
+const MAX_PENDING_CALLS: usize = 65_536;
+
+/// The longest that a call may wait, in seconds; a longer wish is cut down to it.
+const MAX_CALL_SECONDS: u64 = 3_600;
+
+/// A call that a client of this node made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// A call that a service of this node is to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What a router must know of its node.
+#[derive(Clone, Debug)]
+pub struct RouterConfig {
+    /// This node.
+    pub me: NodeId,
+    /// Main or Home.
+    pub kind: NodeKind,
+    /// This incarnation, drawn at each start.
+    pub boot: String,
+    /// The public key, in hex.
+    pub public_key: String,
+    /// A Main's own URL, where it was told one.
+    pub address: Option<String>,
+    /// The port that a Main listens on.
+    pub listen_port: Option<u16>,
+    /// The services that this node offers.
+    pub services: Vec<ServiceOffer>,
+    /// How long other Mains' entries live without being confirmed.
+    pub registry_ttl: Duration,
+    /// How long a call waits whose caller says nothing.
+    pub call_timeout: Duration,
+}
+
+/// Both clocks at one moment, as values.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment {
+    /// Monotonic: for order and deadlines.
+    pub now: Instant,
+    /// Wall clock: for timestamps.
+    pub unix: UnixTime,
+}
+
+/// A call of a client at this node.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The node that is to serve it; any that offers the service where there is none.
+    pub target: Option<Target>,
+    /// The service.
+    pub service: String,
+    /// Its method.
+    pub method: String,
+    /// The arguments, as JSON.
+    pub params: Option<Box<RawValue>>,
+    /// How long the caller waits; the node's default where it says nothing.
+    pub timeout: Option<Duration>,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The service's result, or why there is none.
+    pub outcome: Result<Box<RawValue>, CallError>,
+    /// The nodes that the call passed, this one first and the one that served it last.
+    pub path: Vec<NodeId>,
+}
+
+/// A call for a service of this node.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// To be given back with the result.
+    pub ticket: Ticket,
+    /// What to call.
+    pub request: Request,
+    /// How long the caller still waits.
+    pub timeout: Duration,
+}
+
+/// What the shell is to do.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Put this into a link's queue.
+    Send(LinkId, Frame),
+    /// Call a service of this node; report with [`Router::finished`].
+    Deliver(Delivery),
+    /// Tell a client of this node how its call ended.
+    Answer(CallId, Answer),
+    /// Another link to the same node counts now: close this one once its calls have had time to end.
+    Retire(LinkId),
+    /// A Main that we heard of: dial it unless that is under way.
+    MeetPeer(PeerAddress),
+}
+
+/// The state of one node's federation.
+pub struct Router {
+    config: RouterConfig,
+    links: Links,
+    pending: Pending,
+    registry: Registry,
+    /// Mains that were connected or heard of since the start.
+    known_mains: BTreeSet<NodeId>,
+    /// Numbers links, calls, tickets and messages.
+    counter: u64,
+    announce_at: Option<Instant>,
+    refresh_older_at: Option<Instant>,
+    peers_changed: bool,
+    draining: bool,
+}
+
+impl Router {
+    /// A node without links.
+    pub fn new(config: RouterConfig) -> Self {
+        let registry =
+            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl);
+        Router {
+            config,
+            links: Links::default(),
+            pending: Pending::default(),
+            registry,
+            known_mains: BTreeSet::new(),
+            counter: 0,
+            announce_at: None,
+            refresh_older_at: None,
+            peers_changed: false,
+            draining: false,
+        }
+    }
+
+    /// Who serves what.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Whether a node's entries can be called: it is this node, a Home here, or behind a Main with a live link.
+    pub fn reaches(&self, main: &NodeId) -> bool {
+        self.links.to(main).is_some()
+    }
+
+    /// The current link to each neighbour.
+    pub fn neighbours(&self) -> impl Iterator<Item = &LinkInfo> {
+        self.links.current().map(|(_, info)| info)
+    }
+
+    /// The current links to other Mains.
+    pub fn peers(&self) -> impl Iterator<Item = &LinkInfo> {
+        self.links.peers().map(|(_, info)| info)
+    }
+
+    /// Calls under way through this node.
+    pub fn in_flight(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// From now on new calls are refused; those under way go on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// This node's introduction, as an answer to another's where it is one.
+    pub fn introduction(&mut self, answering: Option<String>, at: Moment) -> Frame {
+        let registration = Registration {
+            services: self.config.services.clone(),
+            public_key: Some(self.config.public_key.clone()),
+            boot: Some(self.config.boot.clone()),
+            address: self.config.address.clone(),
+            listen_port: self.config.listen_port,
+            peers: self.links.peer_addresses(),
+        };
+        let mut frame = self.frame(Body::Registration(registration), at);
+        frame.header.correlation_id = answering;
+        frame
+    }
+
+    /// A sign of life for this link.
+    pub fn heartbeat(&mut self, link: LinkId, at: Moment) -> Frame {
+        let is_peer = self.links.get(link).is_some_and(|info| info.role == LinkRole::Peer && info.modern);
+        let registry_version = is_peer.then(|| self.registry.version());
+        self.frame(Body::Heartbeat(Heartbeat { registry_version }), at)
+    }
+
+    /// Tells the other side of a link that what it sent cannot be handled.
+    pub fn complaint(&mut self, answering: Option<String>, failure: &Failure, at: Moment) -> Frame {
+        let report = ErrorReport { code: failure.code(), message: failure.to_string() };
+        let mut frame = self.frame(Body::Error(report), at);
+        frame.header.correlation_id = answering;
+        frame
+    }
+
+    /// A number for a connection that has just been made.
+    pub fn new_link(&mut self) -> LinkId {
+        LinkId(self.count())
+    }
+
+    /// Both sides of a link have introduced themselves.
+    pub fn link_up(
+        &mut self,
+        link: LinkId,
+        info: LinkInfo,
+        introduction: Registration,
+        at: Moment,
+    ) -> (Admission, Vec<Action>) {
+        let (node, role, modern) = (info.node.clone(), info.role, info.modern);
+        let admission = self.links.admit(link, info, &self.config.me);
+        let mut actions = Vec::new();
+        match admission {
+            Admission::Duplicate => return (admission, actions),
+            Admission::Replaces(old) => actions.push(Action::Retire(old)),
+            Admission::First => {}
+        }
+        match role {
+            LinkRole::Home => {
+                self.registry.home_up(&node, introduction.services);
+                self.announce_soon(at);
+            }
+            LinkRole::Peer => {
+                self.known_mains.insert(node);
+                self.greet_peer(link, modern, introduction.peers, at, &mut actions);
+            }
+            LinkRole::Uplink => {}
+        }
+        (admission, actions)
+    }
+
+    /// A link is gone. Calls that wait for it fail at once.
+    pub fn link_down(&mut self, link: LinkId, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some((info, was_current)) = self.links.remove(link) else {
+            return actions;
+        };
+        if was_current && info.role == LinkRole::Home {
+            self.registry.home_down(&info.node);
+            self.announce_soon(at);
+        }
+        // Whoever asked over this link cannot be answered any more.
+        self.pending.asked_by(link);
+        for call in self.pending.waiting_for(link) {
+            let failure = Failure::ConnectionLost { next: info.node.clone() };
+            self.fail(call, failure, at, &mut actions);
+        }
+        actions
+    }
+
+    /// A message came in over a link.
+    pub fn handle(&mut self, link: LinkId, frame: Frame, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let Some(info) = self.links.get(link) else {
+            return actions;
+        };
+        let (node, role) = (info.node.clone(), info.role);
+        let Frame { header, body } = frame;
+        match body {
+            Body::Request(request) => {
+                self.handle_request((link, role, &node), header, request, at, &mut actions);
+            }
+            Body::Response(response) => self.handle_response(link, header, response, &mut actions),
+            Body::Heartbeat(heartbeat) => {
+                if let Some(version) = heartbeat.registry_version
+                    && role == LinkRole::Peer
+                    && !self.registry.confirmed(&node, version, at.now)
+                {
+                    self.ask_full(link, at, &mut actions);
+                }
+            }
+            Body::Discovery(news) if role == LinkRole::Peer => {
+                self.handle_discovery(link, &node, news, at, &mut actions);
+            }
+            Body::Registration(registration) if role == LinkRole::Home => {
+                // A Home may register again at any time, with other services.
+                self.registry.home_up(&node, registration.services);
+                self.announce_soon(at);
+            }
+            Body::Registration(_) | Body::Discovery(_) => {
+                let failure = Failure::Malformed(format!("a {role:?} link does not take this message here"));
+                actions.push(Action::Send(link, self.complaint(Some(header.message_id), &failure, at)));
+            }
+            Body::Error(report) => {
+                tracing::warn!(from = %node, code = report.code, "the other side complains: {}", report.message);
+            }
+        }
+        actions
+    }
+
+    /// A client of this node calls. The answer comes as [`Action::Answer`] with this id, exactly once.
+    pub fn call(&mut self, call: Call, at: Moment) -> (CallId, Vec<Action>) {
+        let id = CallId(self.count());
+        let mut actions = Vec::new();
+        let longest = Duration::from_secs(MAX_CALL_SECONDS);
+        let timeout = call.timeout.unwrap_or(self.config.call_timeout).min(longest);
+        let message_id = self.message_id();
+        let json_rpc = JsonRpcCall {
+            jsonrpc: "2.0".into(),
+            method: call.method.clone(),
+            params: call.params,
+            id: Some(payload(&message_id)),
+        };
+        let request = Request {
+            service: call.service,
+            method: call.method,
+            call: Some(payload(&json_rpc)),
+            timeout_seconds: Some(timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)),
+        };
+        let mut header = self.header(message_id, at);
+        header.destination = call.target.map(|target| NodeAddress {
+            kind: NodeKind::Home,
+            id: target.id,
+            main_relay: target.main_relay,
+        });
+        if self.draining {
+            let failure = Failure::ShuttingDown { node: self.config.me.clone() };
+            let call = self.pending_call(Asker::Here(id), &header, timeout, at);
+            self.fail(call, failure, at, &mut actions);
+        } else {
+            self.route(Asker::Here(id), None, header, request, timeout, at, &mut actions);
+        }
+        (id, actions)
+    }
+
+    /// A request could not be queued on its link: too many wait there.
+    pub fn not_sent(&mut self, link: LinkId, request: &Header, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let source = &request.source.id;
+        if let Some(call) = self.pending.answered_over(link, source, request.message_id.clone()) {
+            let failure = Failure::Overloaded("too many calls wait for this link".into());
+            self.fail(call, failure, at, &mut actions);
+        }
+        actions
+    }
+
+    /// A service of this node is done with a call.
+    pub fn finished(
+        &mut self,
+        ticket: Ticket,
+        outcome: Result<Box<RawValue>, Failure>,
+        at: Moment,
+    ) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if let Some(call) = self.pending.answered_here(ticket) {
+            match outcome {
+                Ok(result) => self.answer(call, Ok(result), at, &mut actions),
+                Err(failure) => self.fail(call, failure, at, &mut actions),
+            }
+        }
+        actions
+    }
+
+    /// When [`Router::handle_timeout`] is due; never where `None`.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [self.pending.next_deadline(), self.registry.next_expiry(), self.announce_at, self.refresh_older_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Does all that is due by now.
+    pub fn handle_timeout(&mut self, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while let Some(call) = self.pending.expired(at.now) {
+            let timeout = call.timeout;
+            self.fail(call, Failure::TimedOut(timeout), at, &mut actions);
+        }
+        for main in self.registry.expire(at.now) {
+            tracing::info!(%main, "its services were not confirmed in time and are no longer listed");
+        }
+        if self.announce_at.is_some_and(|due| due <= at.now) {
+            self.announce_at = None;
+            self.announce(at, &mut actions);
+        }
+        if self.refresh_older_at.is_some_and(|due| due <= at.now) {
+            self.refresh_older(at, &mut actions);
+        }
+        actions
+    }
+}
+
+impl Router {
+    fn count(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    fn message_id(&mut self) -> String {
+        let number = self.count();
+        format!("{}-{number}", self.config.boot)
+    }
+
+    fn address(&self) -> NodeAddress {
+        let main_relay = self.links.uplink().map(|(_, info)| info.node.clone());
+        NodeAddress { kind: self.config.kind, id: self.config.me.clone(), main_relay }
+    }
+
+    fn header(&self, message_id: String, at: Moment) -> Header {
+        Header {
+            message_id,
+            correlation_id: None,
+            timestamp: at.unix.to_string(),
+            source: self.address(),
+            destination: None,
+            path: Vec::new(),
+            ttl: DEFAULT_TTL,
+            priority: None,
+        }
+    }
+
+    /// A message of this node's own to a neighbour.
+    fn frame(&mut self, body: Body, at: Moment) -> Frame {
+        let message_id = self.message_id();
+        Frame { header: self.header(message_id, at), body }
+    }
+}

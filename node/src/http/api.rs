@@ -1,0 +1,165 @@
+//! The routes. Bodies are JSON; `timestamp` is RFC 3339.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, Uri};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use super::rpc;
+use crate::federation::{Listing, Router as Federation, Scope};
+use crate::link::Switchboard;
+use crate::wire::{NodeId, NodeKind, ServiceOffer};
+
+/// What the API tells of a node that never changes.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// The node's public key, in hex.
+    pub public_key: String,
+    /// Its address for others: a Main's URL, or the address that a Home listens on.
+    pub address: String,
+    /// The services that it offers by itself.
+    pub services: Vec<ServiceOffer>,
+}
+
+/// What every handler may use.
+pub(super) struct Api {
+    pub(super) board: Arc<Switchboard>,
+    facts: NodeFacts,
+}
+
+/// The routes of this node's kind.
+pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
+    let both = Router::new()
+        .route("/rpc", post(rpc::handle))
+        .route("/health", get(health))
+        .route("/services", get(services));
+    let routes = match board.kind() {
+        NodeKind::Home => both,
+        NodeKind::Main => both
+            .route("/registry", get(registry))
+            .route("/federation/registry", get(federation_registry))
+            .route("/federation/peers", get(federation_peers)),
+    };
+    routes
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(board.limits.max_message_bytes))
+        .with_state(Arc::new(Api { board: Arc::clone(board), facts }))
+}
+
+async fn unknown(State(api): State<Arc<Api>>, uri: Uri) -> (StatusCode, Json<Value>) {
+    let kind = api.board.kind();
+    let routes = match kind {
+        NodeKind::Home => "POST /rpc, GET /health, GET /services",
+        NodeKind::Main => {
+            "POST /rpc, GET /health, /services, /registry, /federation/registry, /federation/peers, \
+             WebSocket /ws/federation, /ws/peers"
+        }
+    };
+    let error = format!("there is no {} on a {kind} relay; there are: {routes}", uri.path());
+    (StatusCode::NOT_FOUND, Json(json!({ "error": error })))
+}
+
+/// Live: the process answers.
+async fn health(State(api): State<Arc<Api>>) -> Json<Value> {
+    let board = &api.board;
+    let (neighbours, in_flight) = board.look(|router| (router.neighbours().count(), router.in_flight()));
+    Json(json!({
+        "status": if board.is_draining() { "draining" } else { "ok" },
+        "node_id": board.me(),
+        "node_type": board.kind(),
+        "public_key": api.facts.public_key,
+        "version": env!("CARGO_PKG_VERSION"),
+        "links": neighbours,
+        "calls_in_flight": in_flight,
+    }))
+}
+
+/// The node's own services.
+async fn services(State(api): State<Arc<Api>>) -> Json<Value> {
+    Json(json!({ "node_id": api.board.me(), "services": api.facts.services }))
+}
+
+/// Services that hang on this Main.
+async fn registry(State(api): State<Arc<Api>>) -> Json<Value> {
+    let board = &api.board;
+    let (local, peers) = board.look(|router| (router.registry().local(), peer_ids(router)));
+    let servers: BTreeSet<&str> = local.iter().map(|listing| listing.service.name.as_str()).collect();
+    Json(json!({
+        "node_id": board.me(),
+        "node_address": api.facts.address,
+        "servers": servers,
+        "services": local.iter().map(|listing| line(listing, board.me(), true)).collect::<Vec<_>>(),
+        "peers": peers,
+        "timestamp": board.env.clock.unix().to_string(),
+    }))
+}
+
+/// Everything that this Main knows of.
+async fn federation_registry(State(api): State<Arc<Api>>) -> Json<Value> {
+    let board = &api.board;
+    let (all, up) = board.look(|router| {
+        let up: BTreeSet<NodeId> = router.neighbours().map(|info| info.node.clone()).collect();
+        (router.registry().all(), up)
+    });
+    let lines: Vec<Value> = all
+        .iter()
+        .map(|listing| {
+            let reachable = match &listing.scope {
+                Scope::Own => true,
+                Scope::Local => up.contains(&listing.node),
+                Scope::Federated { main } => up.contains(main),
+            };
+            line(listing, board.me(), reachable)
+        })
+        .collect();
+    Json(json!({
+        "node_id": board.me(),
+        "services": lines,
+        "timestamp": board.env.clock.unix().to_string(),
+    }))
+}
+
+/// The Mains that this one is connected to or tries to connect to.
+async fn federation_peers(State(api): State<Arc<Api>>) -> Json<Value> {
+    let board = &api.board;
+    let now = board.env.clock.now();
+    let peers = board.peers().into_iter().map(|peer| {
+        json!({
+            "node_id": peer.node,
+            "address": peer.address,
+            "status": if peer.up_since.is_some() { "connected" } else { "down" },
+            "connected_seconds": peer.up_since.map(|since| (now - since).as_secs()),
+            "last_error": peer.last_error,
+        })
+    });
+    Json(json!({
+        "node_id": board.me(),
+        "peers": peers.collect::<Vec<_>>(),
+        "timestamp": board.env.clock.unix().to_string(),
+    }))
+}
+
+fn peer_ids(router: &Federation) -> Vec<NodeId> {
+    router.peers().map(|info| info.node.clone()).collect()
+}
+
+fn line(listing: &Listing, me: &NodeId, reachable: bool) -> Value {
+    let (scope, main) = match &listing.scope {
+        Scope::Own | Scope::Local => ("local", me),
+        Scope::Federated { main } => ("federated", main),
+    };
+    json!({
+        "name": listing.service.name,
+        "methods": listing.service.methods,
+        "node_id": listing.node,
+        "node_type": listing.kind,
+        "main_relay": main,
+        "scope": scope,
+        "reachable": reachable,
+    })
+}

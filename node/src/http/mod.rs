@@ -1,0 +1,110 @@
+//! The HTTP side of a node: one port for the API and, on a Main, for the WebSocket endpoints.
+
+mod api;
+mod rpc;
+mod timer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use crate::env::{Listener, Stream};
+use crate::link::{Switchboard, accept};
+use crate::wire::NodeKind;
+
+pub use api::NodeFacts;
+
+/// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
+const HEAD_SECONDS: u64 = 60;
+
+/// Buffer of one HTTP connection, in bytes. Ten thousand Homes keep theirs until the upgrade only.
+const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Waits after `accept` has failed, as it does when file descriptors run out, in milliseconds.
+const ACCEPT_RETRY_MILLIS: u64 = 100;
+
+/// Accepts connections until `closing`; those that are open then end with the request that they are serving.
+pub async fn serve(
+    board: Arc<Switchboard>,
+    mut listener: Box<dyn Listener>,
+    facts: NodeFacts,
+    closing: CancellationToken,
+) {
+    let router = api::router(&board, facts);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = closing.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                let task = connection(Arc::clone(&board), stream, from, router.clone(), closing.clone());
+                board.env.spawn("http-connection", task);
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                board.env.sleep(Duration::from_millis(ACCEPT_RETRY_MILLIS)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    board: Arc<Switchboard>,
+    stream: Stream,
+    from: SocketAddr,
+    router: axum::Router,
+    closing: CancellationToken,
+) {
+    let env = board.env.clone();
+    let service = service_fn(move |request| {
+        let (board, router) = (Arc::clone(&board), router.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer(&board, router, request, from).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(timer::SeamTimer::new(env))
+        .header_read_timeout(Duration::from_secs(HEAD_SECONDS))
+        .max_buf_size(CONNECTION_BUFFER_BYTES)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%from, "HTTP connection: {error}");
+    }
+}
+
+async fn answer(
+    board: &Arc<Switchboard>,
+    mut router: axum::Router,
+    request: Request<Incoming>,
+    from: SocketAddr,
+) -> Response<Body> {
+    if board.kind() == NodeKind::Main
+        && let Some(role) = accept::role_at(request.uri().path())
+    {
+        return accept::upgrade(board, request, role, from).map(Body::new);
+    }
+    match router.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}

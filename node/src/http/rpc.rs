@@ -1,0 +1,236 @@
+//! `POST /rpc`: JSON-RPC 2.0, single and batch, with the method `remote_call`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use super::api::Api;
+use crate::federation::{Answer, Call, CallError, Failure};
+use crate::wire::{NodeId, Target, check_service_name, payload};
+
+/// Calls that one batch may hold.
+const MAX_BATCH_CALLS: usize = 1_000;
+
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow, default)]
+    jsonrpc: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    method: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    /// Absent in a notification; `null` is an id like any other.
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+}
+
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+/// The arguments of `remote_call`.
+#[derive(Deserialize)]
+struct RemoteCall {
+    /// The node to call: `bob.home@relay-a.com` or `bob.home`.
+    node_id: Option<String>,
+    /// Any instance of this service.
+    service_name: Option<String>,
+    /// The service at `node_id`.
+    server_name: Option<String>,
+    method: String,
+    args: Option<Box<RawValue>>,
+    /// Seconds.
+    timeout: Option<f64>,
+    #[serde(default)]
+    trace: bool,
+}
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    jsonrpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<CallError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace>,
+    id: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct Trace {
+    path: Vec<NodeId>,
+    hops: usize,
+}
+
+/// Answers the request, or every request of a batch.
+pub(super) async fn handle(State(api): State<Arc<Api>>, body: Bytes) -> Response {
+    let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    if !is_batch {
+        return match one(&api, &body).await {
+            Some(reply) => json(StatusCode::OK, reply),
+            None => StatusCode::NO_CONTENT.into_response(),
+        };
+    }
+    let batch: Vec<&RawValue> = match serde_json::from_slice(&body) {
+        Ok(batch) => batch,
+        Err(error) => return json(StatusCode::OK, unreadable(-32700, format!("parse error: {error}"))),
+    };
+    if batch.is_empty() || batch.len() > MAX_BATCH_CALLS {
+        let reason = format!("a batch has 1 to {MAX_BATCH_CALLS} calls, this one has {}", batch.len());
+        return json(StatusCode::OK, unreadable(-32600, reason));
+    }
+    let replies = join_all(batch.iter().map(|request| one(&api, request.get().as_bytes()))).await;
+    let replies: Vec<String> = replies.into_iter().flatten().collect();
+    if replies.is_empty() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    json(StatusCode::OK, format!("[{}]", replies.join(",")))
+}
+
+fn json(status: StatusCode, body: String) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// The reply to a request whose id cannot be told.
+fn unreadable(code: i64, message: String) -> String {
+    let error = CallError { code, message, data: Default::default() };
+    reply(None, Err(error), None)
+}
+
+fn reply(id: Option<&RawValue>, outcome: Result<Box<RawValue>, CallError>, trace: Option<Trace>) -> String {
+    let null = payload(&());
+    let (result, error) = match outcome {
+        Ok(result) => (Some(result), None),
+        Err(error) => (None, Some(error)),
+    };
+    let reply = Reply { jsonrpc: "2.0", result, error, trace, id: id.unwrap_or(&null) };
+    serde_json::to_string(&reply).expect("a reply is plain JSON")
+}
+
+/// Answers one request; `None` for a notification.
+async fn one(api: &Arc<Api>, text: &[u8]) -> Option<String> {
+    let request: Request = match serde_json::from_slice(text) {
+        Ok(request) => request,
+        Err(error) if error.is_data() => {
+            return Some(unreadable(-32600, format!("not a JSON-RPC request: {error}")));
+        }
+        Err(error) => return Some(unreadable(-32700, format!("parse error: {error}"))),
+    };
+    let here = |failure: Failure| failure.at(api.board.me(), &[]);
+    let (outcome, trace) = if request.jsonrpc != "2.0" {
+        let message = "not a JSON-RPC request: `jsonrpc` must be \"2.0\"".to_owned();
+        (Err(CallError { code: -32600, message, data: here(Failure::HopLimit).data }), None)
+    } else if request.method != "remote_call" {
+        (Err(here(Failure::NoSuchMethod(format!("{}; there is remote_call", request.method)))), None)
+    } else {
+        match remote_call(request.params) {
+            Err(failure) => (Err(here(failure)), None),
+            Ok((call, traced)) => {
+                let Answer { outcome, path } = api.board.call(call).await;
+                let trace = traced.then(|| Trace { hops: path.len().saturating_sub(1), path });
+                (outcome, trace)
+            }
+        }
+    };
+    request.id.map(|id| reply(Some(id), outcome, trace))
+}
+
+/// The call that the arguments ask for, and whether its path is wanted.
+fn remote_call(params: Option<&RawValue>) -> Result<(Call, bool), Failure> {
+    let invalid = |reason: String| Failure::InvalidParams(reason);
+    let params = params.ok_or_else(|| invalid("remote_call needs params".into()))?;
+    let params: RemoteCall =
+        serde_json::from_str(params.get()).map_err(|error| invalid(error.to_string()))?;
+    let (target, service) = match (params.node_id, params.server_name, params.service_name) {
+        (Some(node), Some(service), None) => {
+            let target: Target = node.parse().map_err(|error| invalid(format!("node_id: {error}")))?;
+            (Some(target), service)
+        }
+        (None, None, Some(service)) => (None, service),
+        (Some(_), _, Some(_)) => return Err(invalid("give node_id or service_name, not both".into())),
+        (Some(_), None, None) => return Err(invalid("node_id needs server_name, the service there".into())),
+        (None, _, _) => {
+            return Err(invalid(
+                "say whom to call: node_id and server_name, or service_name for any instance".into(),
+            ));
+        }
+    };
+    check_service_name(&service).map_err(|error| invalid(error.to_string()))?;
+    if params.method.is_empty() {
+        return Err(invalid("method is empty".into()));
+    }
+    let timeout = match params.timeout {
+        None => None,
+        Some(seconds) if seconds.is_finite() && seconds > 0.0 && seconds <= 1e6 => {
+            Some(Duration::from_secs_f64(seconds))
+        }
+        Some(seconds) => return Err(invalid(format!("timeout is {seconds}, it must be over 0 seconds"))),
+    };
+    Ok((Call { target, service, method: params.method, params: params.args, timeout }, params.trace))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<(Call, bool), Failure> {
+        remote_call(Some(&RawValue::from_string(text.to_owned()).unwrap()))
+    }
+
+    #[test]
+    fn a_node_or_any_instance_can_be_called() {
+        let (call, trace) =
+            parse(r#"{"node_id":"bob.home@relay-a","server_name":"shop","method":"get","args":[1],"timeout":1.5,"trace":true}"#)
+                .unwrap();
+        assert_eq!(call.target.unwrap().to_string(), "bob.home@relay-a");
+        assert_eq!(
+            (call.service.as_str(), call.timeout, trace),
+            ("shop", Some(Duration::from_millis(1500)), true)
+        );
+        let (call, trace) = parse(r#"{"service_name":"shop","method":"get"}"#).unwrap();
+        assert!(call.target.is_none() && !trace);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let refusal = |text: &str| parse(text).unwrap_err().to_string();
+        assert!(remote_call(None).unwrap_err().to_string().contains("needs params"));
+        assert!(refusal(r#"{"method":"m"}"#).contains("node_id and server_name"));
+        assert!(refusal(r#"{"node_id":"a","method":"m"}"#).contains("server_name"));
+        assert!(refusal(r#"{"service_name":"a"}"#).contains("method"));
+        assert!(
+            refusal(r#"{"service_name":"a","node_id":"b","server_name":"c","method":"m"}"#)
+                .contains("not both")
+        );
+        assert!(refusal(r#"{"service_name":"a","method":"m","timeout":-1}"#).contains("timeout"));
+        assert!(refusal(r#"{"node_id":"a b","server_name":"c","method":"m"}"#).contains("node_id"));
+    }
+
+    #[test]
+    fn a_null_id_is_an_id_and_no_id_is_a_notification() {
+        let id =
+            |text: &str| serde_json::from_str::<Request>(text).map(|r| r.id.map(|id| id.get().to_owned()));
+        assert_eq!(id(r#"{"jsonrpc":"2.0","method":"m","id":null}"#).unwrap().as_deref(), Some("null"));
+        assert_eq!(id(r#"{"jsonrpc":"2.0","method":"m"}"#).unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_params_never_panic(text in ".{0,100}") {
+            if let Ok(raw) = RawValue::from_string(text) {
+                let _ = remote_call(Some(&raw));
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A relay dials this Main: the WebSocket upgrade, its introduction, the session.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::session::{self, Socket};
+use super::websocket::{HOMES_PATH, NODE_ID_HEADER, PEERS_PATH, settings};
+use super::{RelayUrl, Switchboard};
+use crate::env::Stream;
+use crate::federation::{Failure, LinkInfo, LinkRole};
+use crate::wire::{self, Body, Header, NodeKind, Registration, SUBPROTOCOL};
+
+/// What is accepted at a path; `None` where the path is no WebSocket endpoint.
+pub fn role_at(path: &str) -> Option<LinkRole> {
+    match path {
+        HOMES_PATH => Some(LinkRole::Home),
+        PEERS_PATH => Some(LinkRole::Peer),
+        _ => None,
+    }
+}
+
+/// Answers an upgrade request, and carries the link on a task of its own once the connection is upgraded.
+pub fn upgrade(
+    board: &Arc<Switchboard>,
+    mut request: Request<Incoming>,
+    role: LinkRole,
+    from: SocketAddr,
+) -> Response<Full<Bytes>> {
+    if board.is_draining() {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{} is shutting down", board.me()));
+    }
+    let modern = match speaks_ours(&request) {
+        Ok(modern) => modern,
+        Err(response) => return *response,
+    };
+    let mut response = match create_response_with_body(&request, Full::default) {
+        Ok(response) => response,
+        Err(error) => {
+            return refusal(StatusCode::BAD_REQUEST, format!("this is a WebSocket endpoint: {error}"));
+        }
+    };
+    if modern {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    let named = request.headers().get(NODE_ID_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let upgraded = hyper::upgrade::on(&mut request);
+    let task_board = Arc::clone(board);
+    board.env.spawn("link-accept", async move {
+        let board = task_board;
+        let stream = match upgraded.await {
+            Ok(upgraded) => upgraded.downcast::<TokioIo<Stream>>(),
+            Err(error) => {
+                tracing::debug!(%from, "the upgrade did not complete: {error}");
+                return;
+            }
+        };
+        let parts = stream.expect("every connection that we serve is a stream of the network seam");
+        let settings = settings(board.limits.max_message_bytes);
+        let socket = WebSocketStream::from_partially_read(
+            parts.io.into_inner(),
+            parts.read_buf.to_vec(),
+            Role::Server,
+            Some(settings),
+        )
+        .await;
+        serve(&board, socket, Arrival { role, from, modern, named }).await;
+    });
+    response
+}
+
+struct Arrival {
+    role: LinkRole,
+    from: SocketAddr,
+    modern: bool,
+    named: Option<String>,
+}
+
+/// Whether the dialler offers our subprotocol; an older one offers none.
+fn speaks_ours(request: &Request<Incoming>) -> Result<bool, Box<Response<Full<Bytes>>>> {
+    let offered: Vec<&str> = request
+        .headers()
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        .collect();
+    if offered.contains(&SUBPROTOCOL) {
+        return Ok(true);
+    }
+    if offered.is_empty() {
+        return Ok(false);
+    }
+    let message = format!(
+        "no common version: you offer {}, this relay speaks {SUBPROTOCOL}; offer that as well",
+        offered.join(", ")
+    );
+    let mut response = refusal(StatusCode::BAD_REQUEST, message);
+    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    Err(Box::new(response))
+}
+
+fn refusal(status: StatusCode, message: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(message + "\n"));
+    *response.status_mut() = status;
+    response
+}
+
+async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
+    let introduced = match board.env.deadline(board.timing.handshake, introduction(&mut socket)).await {
+        Some(introduced) => introduced.and_then(|(header, registration)| {
+            check(&arrival, &header)?;
+            Ok((header, registration))
+        }),
+        None => Err(Failure::Malformed(format!("no registration within {:?}", board.timing.handshake))),
+    };
+    let (header, registration) = match introduced {
+        Ok(introduced) => introduced,
+        Err(failure) => {
+            tracing::warn!(from = %arrival.from, "refused: {failure}");
+            let _ = socket.send(Message::text(wire::encode(board.complaint(None, &failure)))).await;
+            let _ = socket.close(None).await;
+            return;
+        }
+    };
+    let node = header.source.id;
+    let info = LinkInfo {
+        node: node.clone(),
+        role: arrival.role,
+        boot: registration.boot.clone(),
+        dialled: false,
+        modern: arrival.modern,
+        address: dialable(&registration, arrival.from),
+        since: board.env.clock.now(),
+    };
+    let services = registration.services.len();
+    let Some((link, outbox)) = board.attach(info, registration, Some(header.message_id)) else {
+        tracing::debug!(%node, "refused a second connection; the one that is there stays");
+        let _ = socket.close(None).await;
+        return;
+    };
+    let kind = header.source.kind;
+    tracing::info!(%node, %kind, from = %arrival.from, services, "connected");
+    let end = session::run(board, socket, link, &outbox).await;
+    tracing::info!(%node, %kind, "disconnected: {end}");
+}
+
+/// The first message, which must be a registration.
+async fn introduction(socket: &mut Socket) -> Result<(Header, Registration), Failure> {
+    let malformed = |what: String| Err(Failure::Malformed(what));
+    match socket.next().await {
+        Some(Ok(Message::Text(text))) => match wire::decode(&text) {
+            Ok(wire::Frame { header, body: Body::Registration(registration) }) => Ok((header, registration)),
+            Ok(frame) => {
+                malformed(format!("the first message is a {}, not a registration", frame.body.kind()))
+            }
+            Err(error) => malformed(error.to_string()),
+        },
+        Some(Ok(_)) => malformed("the first message is not a text frame".into()),
+        Some(Err(error)) => malformed(error.to_string()),
+        None => malformed("the connection ended before a registration came".into()),
+    }
+}
+
+/// Whether the registration fits the endpoint and the headers.
+fn check(arrival: &Arrival, header: &Header) -> Result<(), Failure> {
+    let (wanted, other) = match arrival.role {
+        LinkRole::Peer => (NodeKind::Main, HOMES_PATH),
+        LinkRole::Home | LinkRole::Uplink => (NodeKind::Home, PEERS_PATH),
+    };
+    if header.source.kind != wanted {
+        return Err(Failure::Malformed(format!(
+            "this endpoint takes a {wanted} relay, a {} relay connects to {other}",
+            header.source.kind
+        )));
+    }
+    match &arrival.named {
+        Some(named) if *named != *header.source.id.as_str() => Err(Failure::Malformed(format!(
+            "the header {NODE_ID_HEADER} says {named}, the registration {}",
+            header.source.id
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Where others can dial a Main that introduced itself: the URL it names, or the address it is seen from.
+fn dialable(registration: &Registration, from: SocketAddr) -> Option<String> {
+    match (&registration.address, registration.listen_port) {
+        (Some(address), _) => address.parse::<RelayUrl>().ok().map(|url| url.to_string()),
+        (None, Some(port)) => Some(format!("ws://{}", SocketAddr::new(from.ip(), port))),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,137 @@
+//! This node dials a Main: connection, WebSocket handshake, introductions.
+
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use hyper::header::{HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::outbox::Outbox;
+use super::session::{self, End, Socket};
+use super::websocket::{HOMES_PATH, NODE_ID_HEADER, NODE_TYPE_HEADER, PEERS_PATH, settings};
+use super::{RelayUrl, Switchboard};
+use crate::env::dial_host;
+use crate::federation::{LinkId, LinkInfo, LinkRole};
+use crate::wire::{self, Body, NodeId, NodeKind, SUBPROTOCOL};
+
+/// Why a dial did not bring up a link.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// No connection.
+    #[error("cannot connect to {0}: {1}")]
+    Unreachable(String, std::io::Error),
+    /// It did not come up in time.
+    #[error("no link within {0:?}")]
+    TooSlow(std::time::Duration),
+    /// The other side is no relay, or refuses us.
+    #[error("{0} refuses: {1}")]
+    Refused(String, String),
+    /// The connection broke, or was closed, before both sides were introduced.
+    #[error("the connection ended during the introduction: {0}")]
+    Interrupted(String),
+    /// What was dialled is this node itself.
+    #[error("{0} is this node itself")]
+    Myself(String),
+    /// There is a link to that node already.
+    #[error("there is a link to {0} already")]
+    Duplicate(NodeId),
+}
+
+/// A link that is up and waits to be carried.
+pub(super) struct Connected {
+    /// The node at the other end.
+    pub(super) node: NodeId,
+    socket: Socket,
+    link: LinkId,
+    outbox: Arc<Outbox>,
+}
+
+impl Connected {
+    /// Carries the link until it ends.
+    pub(super) async fn run(self, board: &Arc<Switchboard>) -> End {
+        session::run(board, self.socket, self.link, &self.outbox).await
+    }
+}
+
+/// Dials `url` and introduces this node there.
+pub(super) async fn dial(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, DialError> {
+    let limit = board.timing.dial;
+    board.env.deadline(limit, connect(board, url)).await.unwrap_or(Err(DialError::TooSlow(limit)))
+}
+
+async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, DialError> {
+    let (role, path) = match board.kind() {
+        NodeKind::Home => (LinkRole::Uplink, HOMES_PATH),
+        NodeKind::Main => (LinkRole::Peer, PEERS_PATH),
+    };
+    let stream = dial_host(&*board.env.network, url.host(), url.port())
+        .await
+        .map_err(|error| DialError::Unreachable(url.authority(), error))?;
+    let request = hyper::Request::builder()
+        .uri(format!("ws://{}{}", url.authority(), url.path_or(path)))
+        .header(HOST, url.authority())
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", generate_key())
+        .header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL))
+        .header(NODE_ID_HEADER, board.me().as_str())
+        .header(NODE_TYPE_HEADER, board.kind().to_string())
+        .body(())
+        .expect("every part of this request is a valid header");
+    let settings = settings(board.limits.max_message_bytes);
+    let (mut socket, response) = tokio_tungstenite::client_async_with_config(request, stream, Some(settings))
+        .await
+        .map_err(|error| refused(url, error))?;
+    let modern = response.headers().get(SEC_WEBSOCKET_PROTOCOL).is_some_and(|chosen| chosen == SUBPROTOCOL);
+
+    let introduction = Message::text(wire::encode(board.introduction()));
+    socket.send(introduction).await.map_err(|error| DialError::Interrupted(error.to_string()))?;
+    let text = match socket.next().await {
+        Some(Ok(Message::Text(text))) => text,
+        Some(Ok(other)) => return Err(DialError::Interrupted(format!("it sent {other:?}"))),
+        Some(Err(error)) => return Err(DialError::Interrupted(error.to_string())),
+        None => return Err(DialError::Interrupted("it closed the connection".into())),
+    };
+    let (header, registration) = match wire::decode(&text) {
+        Ok(wire::Frame { header, body: Body::Registration(registration) }) => (header, registration),
+        Ok(wire::Frame { body: Body::Error(report), .. }) => {
+            return Err(DialError::Refused(url.to_string(), report.message));
+        }
+        Ok(frame) => return Err(DialError::Interrupted(format!("it sent a {}", frame.body.kind()))),
+        Err(error) => return Err(DialError::Interrupted(error.to_string())),
+    };
+    let node = header.source.id;
+    if node == *board.me() {
+        return Err(DialError::Myself(url.to_string()));
+    }
+    let info = LinkInfo {
+        node: node.clone(),
+        role,
+        boot: registration.boot.clone(),
+        dialled: true,
+        modern,
+        address: registration.address.clone().or_else(|| Some(format!("ws://{}", url.authority()))),
+        since: board.env.clock.now(),
+    };
+    match board.attach(info, registration, None) {
+        Some((link, outbox)) => Ok(Connected { node, socket, link, outbox }),
+        None => {
+            let _ = socket.close(None).await;
+            Err(DialError::Duplicate(node))
+        }
+    }
+}
+
+fn refused(url: &RelayUrl, error: tungstenite::Error) -> DialError {
+    match error {
+        tungstenite::Error::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let words = String::from_utf8_lossy(body).trim().to_owned();
+            DialError::Refused(url.to_string(), format!("HTTP {} {words}", response.status().as_u16()))
+        }
+        tungstenite::Error::Io(error) => DialError::Unreachable(url.authority(), error),
+        other => DialError::Interrupted(other.to_string()),
+    }
+}

@@ -1,0 +1,20 @@
+//! Sessions between relays: WebSocket connections that carry [`wire`](crate::wire) frames.
+//!
+//! [`accept`] and [`dial`] bring a connection up and exchange introductions; [`session`] carries it until it ends;
+//! [`switchboard`] joins sessions, local callers and services to the pure router; [`uplink`] and [`mesh`] keep a
+//! Home's and a Main's outbound connections alive.
+
+pub mod accept;
+pub mod dial;
+pub mod mesh;
+mod outbox;
+mod peers;
+pub mod session;
+pub mod switchboard;
+pub mod uplink;
+mod url;
+mod websocket;
+
+pub use peers::PeerStatus;
+pub use switchboard::Switchboard;
+pub use url::{RelayUrl, UrlError};

@@ -1,0 +1,199 @@
+//! One link, from the moment both sides are known until it ends.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use super::Switchboard;
+use super::outbox::{Next, Outbox};
+use crate::env::Stream;
+use crate::federation::{Failure, LinkId};
+use crate::wire;
+
+/// A WebSocket over the network seam.
+pub(super) type Socket = WebSocketStream<Stream>;
+
+/// Malformed messages after which a link is closed: the other side is broken or hostile.
+const MAX_MALFORMED_MESSAGES: u32 = 10;
+
+/// Messages that one write takes before it lets others run.
+const WRITE_BATCH_MESSAGES: usize = 64;
+
+/// How long the other side has to answer our close, in milliseconds.
+const CLOSE_WAIT_MILLIS: u64 = 1_000;
+
+/// Why a link ended.
+#[derive(Debug)]
+pub enum End {
+    /// The other side closed it.
+    ClosedByPeer(String),
+    /// This side closed it.
+    Closed(&'static str),
+    /// The connection broke.
+    Broken(tungstenite::Error),
+    /// Nothing came for too long.
+    Silent(Duration),
+    /// The other side sent what is no message, too often or too large.
+    Misbehaved(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::ClosedByPeer(reason) if reason.is_empty() => f.write_str("the other side closed it"),
+            End::ClosedByPeer(reason) => write!(f, "the other side closed it: {reason}"),
+            End::Closed(reason) => write!(f, "closed: {reason}"),
+            End::Broken(error) => write!(f, "broken: {error}"),
+            End::Silent(time) => write!(f, "nothing came for {} s", time.as_secs()),
+            End::Misbehaved(what) => write!(f, "closed: {what}"),
+        }
+    }
+}
+
+/// Carries a link until it ends, and then takes it down.
+pub(super) async fn run(board: &Arc<Switchboard>, socket: Socket, link: LinkId, outbox: &Outbox) -> End {
+    let (mut sink, mut source) = socket.split();
+    // Reading goes on while a write waits, or two ends that both write much would wait for each other for ever.
+    let end = tokio::select! {
+        biased;
+        end = read(board, &mut source, link) => end,
+        end = write(board, &mut sink, link, outbox) => end,
+    };
+    board.detach(link);
+    let farewell = match &end {
+        End::Closed(reason) => Some((CloseCode::Away, (*reason).to_owned())),
+        End::Misbehaved(reason) => Some((CloseCode::Policy, reason.clone())),
+        End::Silent(_) | End::Broken(_) | End::ClosedByPeer(_) => None,
+    };
+    if let Some((code, reason)) = farewell {
+        let close = CloseFrame { code, reason: truncate(&reason).into() };
+        let goodbye = async {
+            // The other side may be gone already; then there is nobody to tell.
+            if sink.send(Message::Close(Some(close))).await.is_ok() {
+                while let Some(Ok(_)) = source.next().await {}
+            }
+        };
+        board.env.deadline(Duration::from_millis(CLOSE_WAIT_MILLIS), goodbye).await;
+    }
+    end
+}
+
+/// A close frame holds at most 123 bytes of reason.
+fn truncate(reason: &str) -> String {
+    let mut end = reason.len().min(123);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason[..end].to_owned()
+}
+
+async fn read(
+    board: &Arc<Switchboard>,
+    source: &mut (impl futures_util::Stream<Item = tungstenite::Result<Message>> + Unpin),
+    link: LinkId,
+) -> End {
+    let clock = &board.env.clock;
+    let patience = board.timing.unhealthy_after;
+    let mut heard = clock.now();
+    let mut malformed = 0;
+    let mut silence = clock.sleep_until(heard + patience);
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = source.next() => message,
+            () = &mut silence => {
+                // One timer per span of patience, not one per message: look whether something came meanwhile.
+                let quiet = clock.now() - heard;
+                if quiet >= patience {
+                    return End::Silent(quiet);
+                }
+                silence = clock.sleep_until(heard + patience);
+                continue;
+            }
+        };
+        heard = clock.now();
+        let complaint = match message {
+            None => return End::ClosedByPeer(String::new()),
+            Some(Err(tungstenite::Error::Capacity(error))) => return End::Misbehaved(error.to_string()),
+            Some(Err(error)) => return End::Broken(error),
+            Some(Ok(Message::Close(frame))) => {
+                return End::ClosedByPeer(frame.map(|frame| frame.reason.to_string()).unwrap_or_default());
+            }
+            Some(Ok(Message::Text(text))) => match wire::decode(&text) {
+                Ok(frame) => {
+                    board.receive(link, frame);
+                    continue;
+                }
+                Err(error) => (wire::salvage_message_id(&text), error.to_string()),
+            },
+            Some(Ok(Message::Binary(_))) => (None, "binary frames are not spoken here, send text".to_owned()),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+        };
+        let (message_id, what) = complaint;
+        tracing::warn!("malformed message: {what}");
+        malformed += 1;
+        if malformed >= MAX_MALFORMED_MESSAGES {
+            return End::Misbehaved(format!("{malformed} malformed messages, the last: {what}"));
+        }
+        board.complain(link, message_id, &Failure::Malformed(what));
+    }
+}
+
+async fn write(
+    board: &Arc<Switchboard>,
+    sink: &mut (impl futures_util::Sink<Message, Error = tungstenite::Error> + Unpin),
+    link: LinkId,
+    outbox: &Outbox,
+) -> End {
+    let clock = &board.env.clock;
+    let mut beat = clock.sleep_until(clock.now() + board.timing.heartbeat);
+    loop {
+        let mut batched = 0;
+        loop {
+            match outbox.next() {
+                Next::Send(frame) => {
+                    let text = wire::encode(*frame);
+                    if text.len() > board.limits.max_message_bytes {
+                        // The other side would close the link over it; the call ends by its deadline instead.
+                        tracing::warn!(bytes = text.len(), "a message over the size limit was not sent");
+                        continue;
+                    }
+                    if let Err(error) = sink.feed(Message::text(text)).await {
+                        return End::Broken(error);
+                    }
+                    batched += 1;
+                    if batched >= WRITE_BATCH_MESSAGES {
+                        break;
+                    }
+                }
+                Next::Close(reason) => {
+                    let _ = sink.flush().await;
+                    return End::Closed(reason);
+                }
+                Next::Idle => break,
+            }
+        }
+        if batched > 0 {
+            if let Err(error) = sink.flush().await {
+                return End::Broken(error);
+            }
+            continue;
+        }
+        let more = pin!(outbox.wait());
+        tokio::select! {
+            biased;
+            () = more => {}
+            () = &mut beat => {
+                board.heartbeat(link);
+                beat = clock.sleep_until(clock.now() + board.timing.heartbeat);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Where a relay is dialled: `ws://host:port`, with or without a path.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hyper::Uri;
+
+/// The port of a URL that names none.
+const DEFAULT_PORT: u16 = 80;
+
+/// Why a text is no relay URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Not a URL at all.
+    #[error("`{text}` is not a URL: {reason}; write ws://HOST:PORT")]
+    Malformed {
+        /// What was given.
+        text: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// Another scheme than `ws`.
+    #[error("`{text}` has the scheme `{scheme}`; this version dials ws:// only, write ws://HOST:PORT")]
+    Scheme {
+        /// What was given.
+        text: String,
+        /// Its scheme.
+        scheme: String,
+    },
+}
+
+/// A relay's URL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RelayUrl {
+    host: String,
+    port: u16,
+    /// Empty where the URL has none: the dialler then takes the right one.
+    path: String,
+}
+
+impl RelayUrl {
+    /// The host: a name or an address (IPv6 in brackets).
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The path, or `default` where the URL names none.
+    pub fn path_or<'a>(&'a self, default: &'a str) -> &'a str {
+        if self.path.is_empty() { default } else { &self.path }
+    }
+
+    /// `host:port`, as in a `Host` header.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+impl FromStr for RelayUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let malformed = |reason: String| UrlError::Malformed { text: text.to_owned(), reason };
+        let uri: Uri =
+            text.parse().map_err(|error: hyper::http::uri::InvalidUri| malformed(error.to_string()))?;
+        match uri.scheme_str() {
+            Some("ws") => {}
+            Some(scheme) => {
+                return Err(UrlError::Scheme { text: text.to_owned(), scheme: scheme.to_owned() });
+            }
+            None => return Err(malformed("there is no scheme".into())),
+        }
+        let host =
+            uri.host().filter(|host| !host.is_empty()).ok_or_else(|| malformed("there is no host".into()))?;
+        let path = uri.path_and_query().map_or("", |path| path.as_str()).trim_end_matches('/');
+        Ok(RelayUrl {
+            host: host.to_owned(),
+            port: uri.port_u16().unwrap_or(DEFAULT_PORT),
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for RelayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ws://{}:{}{}", self.host, self.port, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_path_takes_the_right_one() {
+        let url: RelayUrl = "ws://relay-a.com:8080".parse().unwrap();
+        assert_eq!((url.host(), url.port(), url.path_or("/ws/peers")), ("relay-a.com", 8080, "/ws/peers"));
+        let url: RelayUrl = "ws://[::1]:9/ws/federation?x=1".parse().unwrap();
+        assert_eq!((url.host(), url.path_or("/ws/peers")), ("[::1]", "/ws/federation?x=1"));
+        assert_eq!("ws://relay-a.com".parse::<RelayUrl>().unwrap().to_string(), "ws://relay-a.com:80");
+    }
+
+    #[test]
+    fn other_schemes_and_scraps_are_refused_in_words() {
+        let refusal = |text: &str| text.parse::<RelayUrl>().unwrap_err().to_string();
+        assert!(refusal("http://relay-a.com").contains("ws://HOST:PORT"));
+        assert!(refusal("relay-a.com").contains("write ws://HOST:PORT"));
+        assert!(refusal("").contains("write ws://HOST:PORT"));
+        assert!(refusal("ws:// a").contains("write ws://HOST:PORT"));
+    }
+}

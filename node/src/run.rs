@@ -1,0 +1,114 @@
+//! The assembly of a node.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Role};
+use crate::env::Env;
+use crate::federation::{Router, RouterConfig};
+use crate::http::{self, NodeFacts};
+use crate::link::{Switchboard, mesh, uplink};
+use crate::service::Services;
+use crate::store::{Identity, IdentityError};
+use crate::wire::NodeKind;
+
+/// How often a closing node looks whether its calls have ended, in milliseconds.
+const DRAIN_POLL_MILLIS: u64 = 20;
+
+/// Time that links and clients have to be told goodbye, in milliseconds.
+const FAREWELL_MILLIS: u64 = 300;
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It does not know who it is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Its port is not to be had.
+    #[error("cannot listen on {0}: {1}; choose another with -port")]
+    Listen(SocketAddr, io::Error),
+}
+
+/// Runs a node until `shutdown` completes; then no new calls are taken, those under way end, and all links close.
+///
+/// # Errors
+/// When the node cannot start. Once it runs, nothing that others do ends it.
+pub async fn run(
+    config: Config,
+    env: Env,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), RunError> {
+    let Config { role, node_id, services, timing, limits } = config;
+    let kind = role.kind();
+    let identity = Identity::load_or_create(&env, kind, node_id).await?;
+    let name = match kind {
+        NodeKind::Main => "Main",
+        NodeKind::Home => "Home",
+    };
+    let made = if identity.generated { "auto-generated " } else { "" };
+    tracing::info!("Starting as {name} Relay with {made}node ID {}", identity.id);
+
+    let (Role::Main(crate::config::MainRole { listen, .. })
+    | Role::Home(crate::config::HomeRole { listen, .. })) = &role;
+    let listener = env.network.listen(*listen).await.map_err(|error| RunError::Listen(*listen, error))?;
+    let local = listener.local_addr();
+    tracing::info!("listening on http://{local}");
+
+    let services = Services::new(services);
+    let offers = services.offers();
+    let address = match &role {
+        Role::Main(main) => main.address.as_ref().map(ToString::to_string),
+        Role::Home(_) => None,
+    };
+    let router = RouterConfig {
+        me: identity.id.clone(),
+        kind,
+        boot: format!("{:016x}", env.rng("boot").next_u64()),
+        public_key: identity.public_key(),
+        address: address.clone(),
+        listen_port: (kind == NodeKind::Main).then(|| local.port()),
+        services: offers.clone(),
+        registry_ttl: timing.registry_ttl,
+        call_timeout: timing.call_timeout,
+    };
+    let facts = NodeFacts {
+        public_key: identity.public_key(),
+        address: address.unwrap_or_else(|| match kind {
+            NodeKind::Main => format!("ws://{local}"),
+            NodeKind::Home => format!("http://{local}"),
+        }),
+        services: offers,
+    };
+    let board = Switchboard::new(env.clone(), timing, limits, services, router);
+    let closing = CancellationToken::new();
+    env.spawn("timer", Arc::clone(&board).run_timer());
+    env.spawn("http", http::serve(Arc::clone(&board), listener, facts, closing.clone()));
+    match role {
+        Role::Main(main) => main.peers.into_iter().for_each(|url| mesh::configured(&board, url)),
+        Role::Home(home) => env.spawn("uplink", uplink::run(Arc::clone(&board), home.mains)),
+    }
+
+    shutdown.await;
+    tracing::info!("shutting down: no new calls are taken");
+    board.drain();
+    let all_ended = async {
+        while board.look(Router::in_flight) > 0 {
+            env.sleep(Duration::from_millis(DRAIN_POLL_MILLIS)).await;
+        }
+    };
+    if env.deadline(timing.drain, all_ended).await.is_none() {
+        let left = board.look(Router::in_flight);
+        tracing::warn!("{left} calls did not end within {:?} and are given up", timing.drain);
+    }
+    closing.cancel();
+    board.close_links("shutting down");
+    env.sleep(Duration::from_millis(FAREWELL_MILLIS)).await;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! A JSON-RPC service over HTTP, on the node's own network.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, Uri};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Outcome;
+use crate::env::{Env, dial_host};
+use crate::federation::Failure;
+use crate::wire::{JsonRpcCall, payload};
+
+/// Idle connections kept for one upstream.
+const MAX_IDLE_CONNECTIONS: usize = 8;
+
+/// The largest answer taken from an upstream, in bytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Why a text is no upstream URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("upstream \"{0}\" is not a URL that can be called; write http://HOST:PORT/PATH")]
+pub struct BadUrl(String);
+
+/// An `http://` URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpUrl {
+    uri: Uri,
+    authority: HeaderValue,
+    host: String,
+    port: u16,
+}
+
+impl FromStr for HttpUrl {
+    type Err = BadUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadUrl> {
+        let bad = || BadUrl(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_| bad())?;
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(bad)?.to_owned();
+        let authority = uri.authority().ok_or_else(bad)?.as_str();
+        if uri.scheme_str() != Some("http") || authority.contains('@') {
+            return Err(bad());
+        }
+        let authority = HeaderValue::from_str(authority).map_err(|_| bad())?;
+        let port = uri.port_u16().unwrap_or(80);
+        Ok(HttpUrl { uri, authority, host, port })
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uri.fmt(f)
+    }
+}
+
+/// One upstream and the connections to it that are free.
+pub struct Upstream {
+    url: HttpUrl,
+    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    #[serde(default)]
+    result: Option<Box<RawValue>>,
+    #[serde(default)]
+    error: Option<serde_json::Value>,
+}
+
+impl Upstream {
+    /// An upstream without connections yet.
+    pub fn new(url: HttpUrl) -> Self {
+        Upstream { url, idle: Mutex::new(Vec::new()) }
+    }
+
+    /// Calls a method. Takes as long as the upstream does.
+    pub async fn call(self: Arc<Self>, env: Env, method: String, params: Option<Box<RawValue>>) -> Outcome {
+        let call = JsonRpcCall { jsonrpc: "2.0".into(), method, params, id: Some(payload(&1)) };
+        let body = Bytes::from(payload(&call).get().to_owned());
+        let mut connection = self.connection(&env).await?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(self.url.uri.path_and_query().map_or("/", |path| path.as_str()))
+            .header(HOST, self.url.authority.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .expect("the URL was checked when it was read");
+        let response = connection.send_request(request).await.map_err(|error| self.failed(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| self.failed(&*error))?.to_bytes();
+        self.give_back(connection);
+        match serde_json::from_slice::<Reply>(&body) {
+            Ok(Reply { error: Some(error), .. }) => {
+                let message = error.get("message").and_then(|text| text.as_str()).unwrap_or("no message");
+                Err(Failure::ServiceFailed { message: message.to_owned(), detail: Some(error) })
+            }
+            Ok(reply) if status.is_success() => Ok(reply.result.unwrap_or_else(|| payload(&()))),
+            Ok(_) => Err(self.failed(&format!("it answered with HTTP {status}"))),
+            Err(error) if status.is_success() => {
+                Err(self.failed(&format!("its answer is no JSON-RPC response: {error}")))
+            }
+            Err(_) => Err(self.failed(&format!("it answered with HTTP {status}"))),
+        }
+    }
+
+    async fn connection(&self, env: &Env) -> Result<SendRequest<Full<Bytes>>, Failure> {
+        while let Some(idle) = self.idle.lock().expect("nothing panics with the list").pop() {
+            if idle.is_ready() && !idle.is_closed() {
+                return Ok(idle);
+            }
+        }
+        let stream = dial_host(&*env.network, &self.url.host, self.url.port).await;
+        let stream = stream.map_err(|error| self.failed(&error))?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.failed(&error))?;
+        env.spawn("upstream-connection", async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("upstream connection: {error}");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn give_back(&self, connection: SendRequest<Full<Bytes>>) {
+        let mut idle = self.idle.lock().expect("nothing panics with the list");
+        if idle.len() < MAX_IDLE_CONNECTIONS {
+            idle.push(connection);
+        }
+    }
+
+    fn failed(&self, reason: &(impl fmt::Display + ?Sized)) -> Failure {
+        Failure::ServiceFailed { message: format!("upstream {}: {reason}", self.url), detail: None }
+    }
+}

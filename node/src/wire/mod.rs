@@ -1,0 +1,182 @@
+//! Bytes ⇄ message. One file per message family, each with its encoding, decoding and round-trip test.
+//!
+//! A frame is a [`Header`], which every relay on the way reads, and a [`Body`]. Payloads ([`Request::call`],
+//! [`Response::data`]) are kept as the JSON text that they came in: a Main forwards them unparsed.
+//!
+//! Decoding starts from a plain envelope struct and then looks at `type`, because `RawValue` does not survive
+//! serde's tagged and flattened forms.
+
+mod address;
+mod discovery;
+mod envelope;
+mod error;
+mod heartbeat;
+mod registration;
+mod request;
+mod response;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::{AddressError, MAX_NAME_BYTES, NodeAddress, NodeId, NodeKind, Target, check_service_name};
+pub use discovery::{Announced, Discovery, PeerAddress, Withdrawn};
+pub use error::ErrorReport;
+pub use heartbeat::Heartbeat;
+pub use registration::{Registration, ServiceOffer};
+pub use request::{JsonRpcCall, Request, payload};
+pub use response::Response;
+
+use envelope::Envelope;
+
+/// The WebSocket subprotocol that relays of this version speak.
+pub const SUBPROTOCOL: &str = "relay.1";
+
+/// Hops that a message may make in all: Home → Main → Main → Home.
+pub const MAX_HOPS: usize = 3;
+
+/// `ttl` of a message whose sender says nothing.
+pub const DEFAULT_TTL: u32 = 10;
+
+/// Entries that `routing_path` may have; one that is longer was not made by relays.
+pub const MAX_PATH_ENTRIES: usize = 16;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// What every relay on the way reads.
+    pub header: Header,
+    /// What it is about.
+    pub body: Body,
+}
+
+/// The fields that all messages share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Unique per sender.
+    pub message_id: String,
+    /// The `message_id` that this answers.
+    pub correlation_id: Option<String>,
+    /// The sender's wall clock, RFC 3339. For people; never used for ordering.
+    pub timestamp: String,
+    /// Who made the message.
+    pub source: NodeAddress,
+    /// Whom it is for, where it is for one node.
+    pub destination: Option<NodeAddress>,
+    /// Ids of the nodes that it has passed, the first sender first.
+    pub path: Vec<NodeId>,
+    /// Hops that it may still make, 0 to 2³²−1.
+    pub ttl: u32,
+    /// A higher one leaves a queue first.
+    pub priority: Option<i64>,
+}
+
+/// What a message is about, by its `type`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// Who I am and what I offer: the first message on a connection, in both directions.
+    Registration(Registration),
+    /// I am here.
+    Heartbeat(Heartbeat),
+    /// Call a service.
+    Request(Request),
+    /// What a call gave.
+    Response(Response),
+    /// What one Main tells another of its services.
+    Discovery(Discovery),
+    /// Something that the receiver sent cannot be handled.
+    Error(ErrorReport),
+}
+
+impl Body {
+    /// The wire's name of this family.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Body::Registration(_) => "registration",
+            Body::Heartbeat(_) => "heartbeat",
+            Body::Request(_) => "request",
+            Body::Response(_) => "response",
+            Body::Discovery(_) => "service_discovery",
+            Body::Error(_) => "error",
+        }
+    }
+}
+
+/// Why a text frame is not a message. The text says where and what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Not JSON, or a field has another JSON type than it must have.
+    #[error("not a federation message: {0}")]
+    Json(String),
+    /// A field that this family needs is missing or empty.
+    #[error("a {kind} needs the field `{field}`")]
+    Missing {
+        /// The message family.
+        kind: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// A field has a value that it cannot have.
+    #[error("`{field}` is not valid: {reason}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The `type` is none that this version knows.
+    #[error(
+        "unknown message type `{0}`; known are registration, heartbeat, request, response, service_discovery and error"
+    )]
+    UnknownType(String),
+}
+
+impl WireError {
+    fn invalid(field: &'static str, reason: impl std::fmt::Display) -> Self {
+        WireError::Invalid { field, reason: reason.to_string() }
+    }
+}
+
+/// Reads one text frame.
+///
+/// Unknown fields are ignored: a newer peer may send more than we know.
+///
+/// # Errors
+/// [`WireError`] says in words what is wrong. Never panics, whatever the text is.
+pub fn decode(text: &str) -> Result<Frame, WireError> {
+    let mut envelope: Envelope =
+        serde_json::from_str(text).map_err(|error| WireError::Json(error.to_string()))?;
+    let header = envelope.header()?;
+    let body = match envelope.kind.as_str() {
+        "registration" => Body::Registration(Registration::decode(&envelope)?),
+        "heartbeat" => Body::Heartbeat(Heartbeat::decode(&envelope)?),
+        "request" => Body::Request(Request::decode(&mut envelope)?),
+        "response" => Body::Response(Response::decode(&mut envelope, &header)?),
+        "service_discovery" => Body::Discovery(Discovery::decode(&envelope)?),
+        "error" => Body::Error(ErrorReport::decode(&envelope)?),
+        _ => return Err(WireError::UnknownType(envelope.kind)),
+    };
+    Ok(Frame { header, body })
+}
+
+/// Writes one text frame.
+pub fn encode(frame: Frame) -> String {
+    let mut envelope = Envelope::from_header(frame.header, frame.body.kind());
+    match frame.body {
+        Body::Registration(body) => body.encode(&mut envelope),
+        Body::Heartbeat(body) => body.encode(&mut envelope),
+        Body::Request(body) => body.encode(&mut envelope),
+        Body::Response(body) => body.encode(&mut envelope),
+        Body::Discovery(body) => body.encode(&mut envelope),
+        Body::Error(body) => body.encode(&mut envelope),
+    }
+    serde_json::to_string(&envelope).expect("an envelope has only string keys and finite numbers")
+}
+
+/// The `message_id` and `type` of a text that may not be a valid message, as far as they can be read, to answer it.
+pub fn salvage_message_id(text: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Scrap {
+        message_id: Option<String>,
+    }
+    serde_json::from_str::<Scrap>(text).ok()?.message_id
+}

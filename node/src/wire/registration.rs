@@ -1,0 +1,62 @@
+//! `registration`: who I am and what I offer.
+//!
+//! The dialler sends it first; the other side answers with its own, whose `correlation_id` is the first one's id.
+
+use serde::{Deserialize, Serialize};
+
+use super::envelope::Envelope;
+use super::{PeerAddress, WireError, check_service_name};
+
+/// Services that one registration or announcement may list.
+pub(super) const MAX_OFFERS: usize = 16_384;
+
+/// A node's introduction. All of it is optional on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Registration {
+    /// The services that the node offers by itself.
+    pub services: Vec<ServiceOffer>,
+    /// The node's Ed25519 public key, 64 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// Drawn anew at each start, so that a restarted node is told from one that reconnects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
+    /// A Main's own URL for its peers, where it was told one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The port that a Main listens on: with the address that it is seen from, where it cannot know its own URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen_port: Option<u16>,
+    /// The Mains that this Main is connected to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerAddress>,
+}
+
+/// One service that a node offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceOffer {
+    /// Its name.
+    pub name: String,
+    /// Its methods, for people; empty where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+}
+
+impl Registration {
+    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+        let registration: Registration = envelope.read_data()?;
+        if registration.services.len() > MAX_OFFERS {
+            let reason = format!("{} services, at most {MAX_OFFERS}", registration.services.len());
+            return Err(WireError::invalid("data.services", reason));
+        }
+        for service in &registration.services {
+            check_service_name(&service.name).map_err(|error| WireError::invalid("data.services", error))?;
+        }
+        Ok(registration)
+    }
+
+    pub(super) fn encode(&self, envelope: &mut Envelope) {
+        envelope.write_data(self);
+    }
+}

@@ -1,0 +1,70 @@
+//! `response`: what a call gave.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::envelope::Envelope;
+use super::{Header, WireError};
+use crate::federation::CallError;
+
+/// The answer to a request, on its way back. Its header's `correlation_id` is the request's `message_id`.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// `{"success": true, "result": …}` or `{"success": false, "error": {…}}`, unparsed.
+    pub data: Box<RawValue>,
+}
+
+impl PartialEq for Response {
+    fn eq(&self, other: &Self) -> bool {
+        self.data.get() == other.data.get()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Outcome {
+    success: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<CallError>,
+}
+
+impl Response {
+    /// The response that carries `outcome`.
+    pub fn new(outcome: Result<Box<RawValue>, CallError>) -> Self {
+        let outcome = match outcome {
+            Ok(result) => Outcome { success: true, result: Some(result), error: None },
+            Err(error) => Outcome { success: false, result: None, error: Some(error) },
+        };
+        Response { data: super::payload(&outcome) }
+    }
+
+    /// What the call gave. A success without a result reads as `null`.
+    ///
+    /// # Errors
+    /// When `data` is no outcome.
+    pub fn outcome(&self) -> Result<Result<Box<RawValue>, CallError>, WireError> {
+        let outcome: Outcome =
+            serde_json::from_str(self.data.get()).map_err(|error| WireError::invalid("data", error))?;
+        match (outcome.success, outcome.error) {
+            (true, _) => Ok(Ok(outcome.result.unwrap_or_else(|| super::payload(&())))),
+            (false, Some(error)) => Ok(Err(error)),
+            (false, None) => Err(WireError::Missing { kind: "response", field: "data.error" }),
+        }
+    }
+
+    pub(super) fn decode(envelope: &mut Envelope, header: &Header) -> Result<Self, WireError> {
+        let missing = |field| WireError::Missing { kind: "response", field };
+        if header.correlation_id.is_none() {
+            return Err(missing("correlation_id"));
+        }
+        if header.destination.is_none() {
+            return Err(missing("destination_node"));
+        }
+        Ok(Response { data: envelope.data.take().ok_or_else(|| missing("data"))? })
+    }
+
+    pub(super) fn encode(self, envelope: &mut Envelope) {
+        envelope.data = Some(self.data);
+    }
+}

@@ -1,0 +1,204 @@
+//! Round trips and hostile input for every message family.
+
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::federation::Failure;
+
+fn node_id() -> impl Strategy<Value = NodeId> {
+    "[a-zA-Z0-9._-]{1,20}".prop_map(|text| text.parse().unwrap())
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9._-]{1,20}"
+}
+
+fn address() -> impl Strategy<Value = NodeAddress> {
+    (any::<bool>(), node_id(), proptest::option::of(node_id())).prop_map(|(main, id, main_relay)| {
+        NodeAddress { kind: if main { NodeKind::Main } else { NodeKind::Home }, id, main_relay }
+    })
+}
+
+fn json() -> impl Strategy<Value = Box<RawValue>> {
+    // Not `null`: as a field's value it reads as an absent field.
+    prop_oneof![Just("7"), Just("[1,2,{\"a\":\"\\u00e9\"}]"), Just("{\"x\":1.5e3}"), Just("\"text\"")]
+        .prop_map(|text| RawValue::from_string(text.to_owned()).unwrap())
+}
+
+prop_compose! {
+    fn header()(
+        message_id in "[a-z0-9-]{1,40}",
+        correlation_id in "[a-z0-9-]{1,40}",
+        source in address(),
+        destination in address(),
+        path in proptest::collection::vec(node_id(), 0..4),
+        ttl: u32,
+        priority: Option<i64>,
+    ) -> Header {
+        Header {
+            message_id,
+            correlation_id: Some(correlation_id),
+            timestamp: "2026-01-02T03:04:05.678Z".into(),
+            source,
+            destination: Some(destination),
+            path,
+            ttl,
+            priority,
+        }
+    }
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let offer = (name(), proptest::collection::vec("[a-z]{1,8}", 0..3))
+        .prop_map(|(name, methods)| ServiceOffer { name, methods });
+    let peer = || node_id().prop_map(|id| PeerAddress { id, address: "ws://127.0.0.1:8080".into() });
+    let announced = (name(), node_id()).prop_map(|(name, node_id)| Announced {
+        name,
+        node_id,
+        node_type: NodeKind::Home,
+        methods: vec![],
+    });
+    let withdrawn = (name(), node_id()).prop_map(|(name, node_id)| Withdrawn { name, node_id });
+    prop_oneof![
+        (
+            proptest::collection::vec(offer, 0..4),
+            proptest::collection::vec(peer(), 0..3),
+            any::<Option<u16>>()
+        )
+            .prop_map(|(services, peers, listen_port)| Body::Registration(Registration {
+                services,
+                peers,
+                listen_port,
+                public_key: Some("00".repeat(32)),
+                boot: Some("7".into()),
+                address: None,
+            })),
+        any::<Option<u64>>().prop_map(|registry_version| Body::Heartbeat(Heartbeat { registry_version })),
+        (name(), "[a-z_]{1,20}", proptest::option::of(json()), any::<Option<u64>>()).prop_map(
+            |(service, method, call, timeout_seconds)| Body::Request(Request {
+                service,
+                method,
+                call,
+                timeout_seconds
+            })
+        ),
+        json().prop_map(|result| Body::Response(Response::new(Ok(result)))),
+        (
+            any::<[bool; 2]>(),
+            any::<u64>(),
+            proptest::collection::vec(announced, 0..4),
+            proptest::collection::vec(withdrawn, 0..4),
+            proptest::collection::vec(peer(), 0..3)
+        )
+            .prop_map(|([want_full, full], version, services, removed, peers)| {
+                Body::Discovery(Discovery { want_full, full, version, services, removed, peers })
+            }),
+        (any::<i64>(), ".{0,30}").prop_map(|(code, message)| Body::Error(ErrorReport { code, message })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_family_round_trips(header in header(), body in body()) {
+        let frame = Frame { header, body };
+        let text = encode(frame.clone());
+        prop_assert_eq!(decode(&text).unwrap(), frame);
+    }
+
+    #[test]
+    fn arbitrary_text_never_panics(text in ".{0,400}") {
+        let _ = decode(&text);
+        let _ = salvage_message_id(&text);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = decode(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn a_damaged_message_never_panics(header in header(), body in body(), at: prop::sample::Index, byte: u8) {
+        let mut bytes = encode(Frame { header, body }).into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let _ = decode(&String::from_utf8_lossy(&bytes));
+        bytes.truncate(at);
+        let _ = decode(&String::from_utf8_lossy(&bytes));
+    }
+}
+
+fn refusal(text: &str) -> String {
+    decode(text).unwrap_err().to_string()
+}
+
+const HEAD: &str = r#""message_id":"m1","source_node":{"type":"home","id":"alice.home"}"#;
+
+#[test]
+fn refusals_say_what_is_wrong() {
+    assert!(refusal("hello").starts_with("not a federation message: expected value at line 1 column 1"));
+    assert!(refusal("[]").starts_with("not a federation message"));
+    assert_eq!(refusal("{}"), "a message needs the field `type`");
+    assert_eq!(refusal(r#"{"type":"heartbeat"}"#), "a message needs the field `message_id`");
+    assert_eq!(
+        refusal(r#"{"type":"heartbeat","message_id":"1"}"#),
+        "a message needs the field `source_node`"
+    );
+    assert!(
+        refusal(&format!(r#"{{"type":"gossip",{HEAD}}}"#))
+            .starts_with("unknown message type `gossip`; known are")
+    );
+    assert_eq!(
+        refusal(&format!(r#"{{"type":"request",{HEAD}}}"#)),
+        "a request needs the field `server_name`"
+    );
+    assert_eq!(
+        refusal(&format!(r#"{{"type":"request",{HEAD},"server_name":"shop"}}"#)),
+        "a request needs the field `method`"
+    );
+    assert!(
+        refusal(&format!(r#"{{"type":"request",{HEAD},"server_name":"a b","method":"m"}}"#))
+            .contains("`server_name`")
+    );
+    assert_eq!(
+        refusal(&format!(r#"{{"type":"response",{HEAD},"data":{{}}}}"#)),
+        "a response needs the field `correlation_id`"
+    );
+    assert!(
+        refusal(&format!(r#"{{"type":"registration",{HEAD},"data":{{"services":7}}}}"#)).contains("`data`")
+    );
+    assert!(refusal(&format!(r#"{{"type":"heartbeat",{HEAD},"ttl":-1}}"#)).contains("-1"));
+    let long = vec!["\"n\""; 17].join(",");
+    assert!(
+        refusal(&format!(r#"{{"type":"heartbeat",{HEAD},"routing_path":[{long}]}}"#))
+            .contains("`routing_path`")
+    );
+}
+
+#[test]
+fn what_is_unknown_is_ignored_and_what_is_absent_has_its_default() {
+    let frame =
+        decode(&format!(r#"{{"type":"heartbeat",{HEAD},"color":"green","data":{{"mood":1}}}}"#)).unwrap();
+    assert_eq!(frame.header.ttl, DEFAULT_TTL);
+    assert!(frame.header.path.is_empty());
+    assert_eq!(frame.body, Body::Heartbeat(Heartbeat::default()));
+}
+
+#[test]
+fn a_request_of_an_older_json_rpc_is_refused() {
+    let text = format!(
+        r#"{{"type":"request",{HEAD},"server_name":"s","method":"m","jsonrpc_request":{{"jsonrpc":"1.0","method":"m"}}}}"#
+    );
+    let Body::Request(request) = decode(&text).unwrap().body else { panic!("a request") };
+    assert!(request.params().unwrap_err().to_string().contains("only 2.0"));
+}
+
+#[test]
+fn an_outcome_survives_the_way_back() {
+    let id: NodeId = "relay-a".parse().unwrap();
+    let error = Failure::NoSuchNode { node: id.clone() }.at(&id, std::slice::from_ref(&id));
+    let response = Response::new(Err(error.clone()));
+    assert_eq!(response.outcome().unwrap().unwrap_err(), error);
+    let response = Response::new(Ok(payload(&[1, 2])));
+    assert_eq!(response.outcome().unwrap().unwrap().get(), "[1,2]");
+}
