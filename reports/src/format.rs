@@ -127,15 +127,20 @@ pub(crate) fn tick(ns: u64) -> String {
     format!("{} {unit}", trimmed(ns as f64 / unit_ns as f64))
 }
 
-/// At most two decimals, without trailing zeros: `1.5`, `20`.
+/// At most three decimals, without trailing zeros: `1.5`, `20`.
 pub(crate) fn trimmed(value: f64) -> String {
-    let text = format!("{value:.2}");
+    let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
+
+/// From this length on the axis of a run counts minutes.
+const MINUTES_FROM_NS: u64 = 13 * NS_PER_S;
 
 /// How moments of virtual time are written throughout one page: hours appear only in runs that last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClockStyle {
+    /// `1.25` on the axis, else as in `Minutes`
+    Seconds,
     /// `2:05`
     Minutes,
     /// `0:02:05`
@@ -145,12 +150,17 @@ pub(crate) enum ClockStyle {
 impl ClockStyle {
     /// The style for a run of this length.
     pub(crate) fn for_run(duration_ns: u64) -> Self {
-        if duration_ns >= NS_PER_H { Self::Hours } else { Self::Minutes }
+        match duration_ns {
+            0..MINUTES_FROM_NS => Self::Seconds,
+            MINUTES_FROM_NS..NS_PER_H => Self::Minutes,
+            _ => Self::Hours,
+        }
     }
 
     /// What the digits mean, for axis titles.
     pub(crate) fn unit(self) -> &'static str {
         match self {
+            Self::Seconds => "seconds",
             Self::Minutes => "m:ss",
             Self::Hours => "h:mm",
         }
@@ -160,7 +170,7 @@ impl ClockStyle {
     pub(crate) fn seconds(self, ns: u64) -> String {
         let (h, m, s) = (ns / NS_PER_H, ns % NS_PER_H / NS_PER_MIN, ns % NS_PER_MIN / NS_PER_S);
         match self {
-            Self::Minutes => format!("{}:{s:02}", ns / NS_PER_MIN),
+            Self::Seconds | Self::Minutes => format!("{}:{s:02}", ns / NS_PER_MIN),
             Self::Hours => format!("{h}:{m:02}:{s:02}"),
         }
     }
@@ -170,10 +180,10 @@ impl ClockStyle {
         format!("{}.{:03}", self.seconds(ns), ns % NS_PER_S / NS_PER_MS)
     }
 
-    /// For an axis: `2:05`, `6:00` (hours), and `250 ms` between whole seconds.
+    /// For an axis: `1.25`, `2:05`, `6:00` (hours).
     pub(crate) fn axis(self, ns: u64) -> String {
         match self {
-            Self::Minutes if !ns.is_multiple_of(NS_PER_S) => tick(ns),
+            Self::Seconds => trimmed(ns as f64 / NS_PER_S as f64),
             Self::Minutes => self.seconds(ns),
             Self::Hours => format!("{}:{:02}", ns / NS_PER_H, ns % NS_PER_H / NS_PER_MIN),
         }
@@ -247,7 +257,9 @@ mod tests {
     fn clocks_show_hours_only_in_long_runs() {
         let short = ClockStyle::for_run(10 * NS_PER_MIN);
         assert_eq!(short.millis(125_120_000_000), "2:05.120");
-        assert_eq!(short.axis(500 * NS_PER_MS), "500 ms");
+        assert_eq!(short.axis(125 * NS_PER_S), "2:05");
+        assert_eq!(ClockStyle::for_run(2 * NS_PER_S).axis(1_250 * NS_PER_MS), "1.25");
+        assert_eq!(ClockStyle::for_run(0).axis(0), "0");
         let long = ClockStyle::for_run(24 * NS_PER_H);
         assert_eq!(long.seconds(125 * NS_PER_S), "0:02:05");
         assert_eq!(long.axis(6 * NS_PER_H), "6:00");

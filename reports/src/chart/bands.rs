@@ -7,6 +7,8 @@ use crate::model::FaultBand;
 
 /// Rows for the tags above the plot.
 const TAG_ROWS: usize = 2;
+/// From this number of bands on they are drawn without edges, and only one chart carries their tags.
+const MANY: usize = 16;
 /// Height of one row, px.
 const TAG_ROW_PX: f64 = 17.0;
 /// Width of a letter of a tag, in units of the x axis on a wide page, where the plot has some 950 px.
@@ -79,6 +81,11 @@ impl Bands {
         }
         let rows = bands.iter().filter_map(|b| b.label.as_ref()).map(|l| l.row + 1).max().unwrap_or(0);
         Self { bands, rows }
+    }
+
+    /// Whether there are so many that they would drown the curves if drawn in full on every chart.
+    pub(crate) fn are_many(&self) -> bool {
+        self.bands.len() >= MANY
     }
 
     /// Height of the rows of tags, px.

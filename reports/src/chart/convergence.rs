@@ -27,6 +27,7 @@ pub(crate) fn convergence_chart(frame: &Frame, points: &[ConvergencePoint]) -> O
     Some(frame.draw(&Plot {
         name: "convergence",
         description,
+        tagged: false,
         height: HEIGHT_PX,
         axis: &axis,
         tick_label: |ns| tick(ns.round() as u64),
@@ -46,8 +47,8 @@ fn stem(frame: &Frame, axis: &ValueAxis, point: &ConvergencePoint) -> String {
             )
         }
         None => format!(
-            "<line class=\"stem never\" x1=\"{x}\" x2=\"{x}\" y1=\"{base}\" y2=\"0\"/>\
-             <text class=\"never-mark\" x=\"{x}\" y=\"0\" dy=\"0.35em\">✗</text>"
+            "<line class=\"stem never\" x1=\"{x}\" x2=\"{x}\" y1=\"{base}\" y2=\"20\"/>\
+             <text class=\"never-mark\" x=\"{x}\" y=\"10\" dy=\"0.35em\">✗</text>"
         ),
     }
 }

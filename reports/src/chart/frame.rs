@@ -24,6 +24,8 @@ pub(crate) struct Plot<'a> {
     pub(crate) name: &'a str,
     /// What the chart shows, in a sentence, for those who do not see it.
     pub(crate) description: String,
+    /// Whether it names the faults even where there are many: the first chart does.
+    pub(crate) tagged: bool,
     /// Height of the plot without labels, px.
     pub(crate) height: f64,
     /// Tick values of this axis become grid lines.
@@ -42,22 +44,24 @@ impl Frame {
 
     /// The whole drawing: bands, grid, curves, labels.
     pub(crate) fn draw(&self, plot: &Plot<'_>) -> String {
-        let top = TOP_PX + self.bands.tags_height();
+        let tagged = plot.tagged || !self.bands.are_many();
+        let top = TOP_PX + if tagged { self.bands.tags_height() } else { 0.0 };
         let total = px(top + plot.height + TIME_LABELS_PX);
         let top = px(top);
         let height = px(plot.height);
         format!(
-            "<svg class=\"plot\" role=\"img\" aria-label=\"{description}\" data-plot=\"{name}\" height=\"{total}\">\
+            "<svg class=\"plot{many}\" role=\"img\" aria-label=\"{description}\" data-plot=\"{name}\" height=\"{total}\">\
              <svg y=\"{top}\" width=\"100%\" height=\"{height}\" class=\"open\">\
              {shades}{grid}{content}{ticks}{tags}\
              <line class=\"cursor\" x1=\"0\" x2=\"0\" y1=\"0\" y2=\"{height}\"/></svg></svg>",
             description = Text(&plot.description),
             name = plot.name,
+            many = if self.bands.are_many() { " many" } else { "" },
             shades = self.bands.shades(plot.height),
             grid = grid(plot),
             content = plot.content,
             ticks = self.time_ticks(plot.height),
-            tags = self.bands.tags(),
+            tags = if tagged { self.bands.tags() } else { String::new() },
         )
     }
 

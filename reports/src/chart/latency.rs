@@ -28,6 +28,7 @@ pub(crate) fn latency_chart(frame: &Frame, points: &[LatencyPoint]) -> Option<(S
     let drawing = frame.draw(&Plot {
         name: "latency",
         description,
+        tagged: true,
         height: HEIGHT_PX,
         axis: &axis,
         tick_label: |ns| tick(ns.round() as u64),

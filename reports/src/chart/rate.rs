@@ -15,7 +15,8 @@ pub(crate) fn rate_chart(frame: &Frame, points: &[RatePoint]) -> Option<String> 
     if max <= 0.0 {
         return None;
     }
-    let axis = ValueAxis::linear(max, HEIGHT_PX);
+    // Headroom: a steady rate should not look cut off at the top.
+    let axis = ValueAxis::linear(max * 1.04, HEIGHT_PX);
     let content: String = ["area succeeded", "area expected", "area unexpected"]
         .into_iter()
         .enumerate()
@@ -27,6 +28,7 @@ pub(crate) fn rate_chart(frame: &Frame, points: &[RatePoint]) -> Option<String> 
             "Calls per second over virtual time by how they ended, at most {}.",
             trimmed(max)
         ),
+        tagged: false,
         height: HEIGHT_PX,
         axis: &axis,
         tick_label: trimmed,
@@ -109,11 +111,15 @@ mod tests {
         let frame = Frame::new(2 * NS_PER_S, &[]);
         let drawing = rate_chart(&frame, &[point(0, 4, 0, 0), point(1, 2, 1, 1)]).expect("calls");
         assert!(
-            drawing.contains("class=\"area succeeded\" d=\"M0 0L0 0L5000 0L5000 85L10000 85L10000 170"),
+            drawing.contains(
+                "class=\"area succeeded\" d=\"M0 56.7L0 56.7L5000 56.7L5000 113.3L10000 113.3L10000 170"
+            ),
             "{drawing}"
         );
         assert!(
-            drawing.contains("class=\"area unexpected\" d=\"M5000 0L5000 0L10000 0L10000 42.5L5000 42.5Z\"")
+            drawing.contains(
+                "class=\"area unexpected\" d=\"M5000 56.7L5000 56.7L10000 56.7L10000 85L5000 85Z\""
+            )
         );
     }
 

@@ -1,6 +1,6 @@
 //! What had to hold: gates and invariants.
 
-use crate::format::{ClockStyle, Text, count, counted};
+use crate::format::{ClockStyle, Text, count};
 use crate::html::{mark, nothing, section};
 use crate::model::{Gate, Invariant};
 
@@ -81,7 +81,7 @@ fn violations(invariant: &Invariant, clock: ClockStyle) -> String {
         .collect();
     let more = match invariant.violated.saturating_sub(invariant.violations.len() as u64) {
         0 => String::new(),
-        more => format!("<p class=\"more\">and {} more</p>\n", counted(more, "violation", "violations")),
+        more => format!("<p class=\"more\">and {} more</p>\n", count(more)),
     };
     format!("<tr class=\"violations\"><td colspan=\"3\"><ol>\n{items}</ol>\n{more}</td></tr>\n")
 }

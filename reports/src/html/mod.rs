@@ -19,6 +19,10 @@ const SCRIPT: &str = include_str!("page.js");
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
+const NAVIGATION: &str = "<nav aria-label=\"Sections\"><a href=\"#gates\">Gates</a><a href=\"#over-time\">Over time</a>\
+    <a href=\"#outcomes\">Outcomes</a><a href=\"#invariants\">Invariants</a><a href=\"#topology\">Topology</a>\
+    <a href=\"#timeline\">Timeline</a><a href=\"#calls\">Calls to look at</a></nav>\n";
+
 /// The whole page. The same report always gives the same bytes.
 #[must_use]
 pub fn render(report: &Report) -> String {
@@ -27,6 +31,7 @@ pub fn render(report: &Report) -> String {
     let clock = ClockStyle::for_run(scenario.duration_ns);
     let sections = [
         head::banner(report),
+        NAVIGATION.to_owned(),
         checks::gates(&report.checks.gates),
         traffic::over_time(report, &frame, clock),
         traffic::outcomes(&report.calls),

@@ -46,16 +46,18 @@
   const containing = (points, at) => points.find((p) => at >= p[0] && at < p[0] + p[1]);
   const nearest = (points, at) => points.reduce((best, p) => Math.abs(p[0] - at) < Math.abs(best[0] - at) ? p : best, points[0]);
   const interval = (p) => `${clock(p[0])} to ${clock(p[0] + p[1])}`;
+  const faults = (at) => series.bands
+    .map(([start, end], i) => at >= start && (end === null || at < end) ? ` · F${i + 1}` : "").join("");
   const readouts = {
     latency: (at) => {
       const p = containing(series.latency, at);
-      if (!p || p[2] === 0) return `${clock(at)}\nno calls`;
-      return `${interval(p)}\n${count(p[2])} calls\nmedian ${latency(p[3])}\n90th ${latency(p[4])}\n99th ${latency(p[5])}\nslowest ${latency(p[6])}`;
+      if (!p || p[2] === 0) return `${clock(at)}${faults(at)}\nno calls that succeeded`;
+      return `${interval(p)}${faults(at)}\n${count(p[2])} calls\nmedian ${latency(p[3])}\n90th ${latency(p[4])}\n99th ${latency(p[5])}\nslowest ${latency(p[6])}`;
     },
     rate: (at) => {
       const p = containing(series.rate, at);
-      if (!p) return `${clock(at)}\nno calls`;
-      return `${interval(p)}\n${count(p[2])} succeeded\n${count(p[3])} failed, path broken\n${count(p[4])} failed unexpectedly`;
+      if (!p) return `${clock(at)}${faults(at)}\nno calls`;
+      return `${interval(p)}${faults(at)}\n${count(p[2])} succeeded\n${count(p[3])} failed, path broken\n${count(p[4])} failed unexpectedly`;
     },
     convergence: (at) => {
       const p = nearest(series.convergence, at);

@@ -1,9 +1,9 @@
 //! What happened over virtual time: faults, latency, calls per second, convergence; and how calls ended.
 
 use crate::chart::{Frame, convergence_chart, kind_class, latency_chart, rate_chart};
-use crate::format::{ClockStyle, Text, count, latency, percent, span};
+use crate::format::{ClockStyle, Text, count, counted, latency, percent, span};
 use crate::html::{nothing, section};
-use crate::model::{Calls, ConvergencePoint, FaultBand, Report};
+use crate::model::{CallTotals, Calls, ConvergencePoint, FaultBand, Report};
 
 /// Faults, or disturbances, up to this number are listed in the open; more are folded away.
 const ROWS_OPEN_MAX: usize = 12;
@@ -44,7 +44,7 @@ fn fault_item(i: usize, band: &FaultBand, duration_ns: u64, clock: ClockStyle) -
     let lasted = band.end_ns.unwrap_or(duration_ns).saturating_sub(band.start_ns);
     format!(
         "<li><span class=\"tag-id {class}\">F{number}</span><span><strong>{label}</strong>\
-         <span class=\"note\">{kind}{hosts} · {start} to {end}, {lasted}</span></span></li>\n",
+         <span class=\"note\">{kind}{hosts} · {start} to {end}, <span class=\"keep\">{lasted}</span></span></span></li>\n",
         class = kind_class(&band.kind),
         number = i + 1,
         label = Text(if band.label.is_empty() { &band.kind } else { &band.label }),
@@ -84,8 +84,8 @@ fn convergence_figure(report: &Report, frame: &Frame, clock: ClockStyle) -> Stri
     };
     let rows: String = points.iter().map(|p| convergence_row(p, clock)).collect();
     let table = format!(
-        "<table class=\"convergence\">\n<thead><tr><th scope=\"col\">From</th><th scope=\"col\">Cause</th>\
-         <th scope=\"col\" class=\"number\">Settled after</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+        "<table class=\"convergence\">\n<thead><tr><th scope=\"col\">From</th><th scope=\"col\" class=\"number\">Settled after</th>\
+         <th scope=\"col\">Cause</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
     );
     let table = folded(&table, points.len(), "disturbances");
     figure(title, &axis_note("", clock), "", &(drawing + &table))
@@ -97,7 +97,7 @@ fn convergence_row(point: &ConvergencePoint, clock: ClockStyle) -> String {
         None => "<td class=\"number never\">✗ not settled</td>".to_owned(),
     };
     format!(
-        "<tr><td class=\"time\">{}</td><td>{}</td>{settled}</tr>\n",
+        "<tr><td class=\"time\">{}</td>{settled}<td>{}</td></tr>\n",
         clock.seconds(point.start_ns),
         Text(&point.cause)
     )
@@ -126,19 +126,30 @@ pub(super) fn outcomes(calls: &Calls) -> String {
             )
         })
         .collect();
-    let totals = &calls.totals;
-    let lead = format!(
-        "Of {} failed calls, {} failed while their path was broken, {} although it was whole.",
-        count(totals.failed_expected.saturating_add(totals.failed_unexpected)),
-        count(totals.failed_expected),
-        count(totals.failed_unexpected)
-    );
+    let lead = failures_in_words(&calls.totals);
     let table = format!(
         "<table class=\"outcomes\">\n<thead><tr><th scope=\"col\">Outcome</th><th scope=\"col\">Code</th>\
          <th scope=\"col\" class=\"number\">Calls</th><th scope=\"col\" class=\"number\">Share</th>\
          <th aria-hidden=\"true\"></th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
     );
     section("outcomes", "Outcomes", &lead, &table)
+}
+
+fn failures_in_words(totals: &CallTotals) -> String {
+    let failed = totals.failed_expected.saturating_add(totals.failed_unexpected);
+    match (failed, totals.failed_unexpected) {
+        (0, _) => "Every call succeeded.".to_owned(),
+        (_, 0) => format!(
+            "{} failed, each while its path was broken: nobody could have answered.",
+            counted(failed, "call", "calls")
+        ),
+        (_, unexpected) => format!(
+            "{} failed: {} while the path was broken, {} although it was whole from send to answer.",
+            counted(failed, "call", "calls"),
+            count(totals.failed_expected),
+            count(unexpected)
+        ),
+    }
 }
 
 /// The chart points as numbers, for the read-out under the pointer: nanoseconds, and calls per interval.
@@ -151,9 +162,11 @@ pub(super) fn series(report: &Report) -> String {
     });
     let convergence =
         report.history.convergence.iter().map(|p| serde_json::json!([p.start_ns, p.settled_after_ns]));
+    let bands = report.history.fault_bands.iter().map(|b| serde_json::json!([b.start_ns, b.end_ns]));
     // Numbers only: nothing in here can end the script element.
     serde_json::json!({
         "duration": report.run.scenario.duration_ns,
+        "bands": bands.collect::<Vec<_>>(),
         "latency": latency.collect::<Vec<_>>(),
         "rate": rate.collect::<Vec<_>>(),
         "convergence": convergence.collect::<Vec<_>>(),

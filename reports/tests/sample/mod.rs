@@ -100,7 +100,11 @@ pub(crate) fn failing() -> Report {
         361_600,
         "call 4720 went alice.home → relay-a → relay-b → relay-c → relay-a → relay-b: five hops",
     )];
-    report.calls = traffic(600 * S, 120, 6, &bands, |second| if second > 361 { 4 } else { 0 });
+    report.calls = traffic(600 * S, 120, 6, &bands, |second| match second {
+        0..361 => 0,
+        420..450 => 6,
+        _ => 4,
+    });
     report.history.convergence[4].settled_after_ns = None;
     report.history.timeline.push(event(
         361_482,
@@ -318,7 +322,11 @@ fn traffic(
         };
         let unexpected = (unexpected(start_ns / S) * width_ns / S).min(all - hit);
         let succeeded = all - hit - unexpected;
-        let slow = if kind.is_some() { 1_500 } else { 1_000 };
+        let slow = match (unexpected, kind) {
+            (1.., _) => 24_000,
+            (0, Some(_)) => 1_500,
+            (0, None) => 1_000,
+        };
         let p50 = (31_000 + noise.below(6_000)) * slow;
         let p90 = p50 + (9_000 + noise.below(8_000)) * slow;
         let p99 = p90
