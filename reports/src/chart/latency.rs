@@ -7,6 +7,8 @@ use crate::format::{latency, tick};
 use crate::model::LatencyPoint;
 
 const HEIGHT_PX: f64 = 220.0;
+/// From this number of points on the lines are drawn finer, so that they do not run together.
+const FINE_FROM_POINTS: usize = 240;
 
 /// The chart, and whether its value axis is logarithmic; `None` where there was no call to show.
 pub(crate) fn latency_chart(frame: &Frame, points: &[LatencyPoint]) -> Option<(String, bool)> {
@@ -19,7 +21,8 @@ pub(crate) fn latency_chart(frame: &Frame, points: &[LatencyPoint]) -> Option<(S
 
     let mut content = spread(&runs, &axis, x).element("spread");
     for (class, value) in percentiles() {
-        content.push_str(&line(&runs, &axis, x, value).element(class));
+        let fine = if points.len() >= FINE_FROM_POINTS { " fine" } else { "" };
+        content.push_str(&line(&runs, &axis, x, value).element(&format!("{class}{fine}")));
     }
     let description = format!(
         "Latency of calls that succeeded over virtual time. The 99th percentile goes up to {}.",

@@ -6,6 +6,8 @@ use crate::model::{History, MainInfo, TimelineEvent, Topology};
 
 /// More Mains than this are folded away.
 const MAINS_OPEN_MAX: usize = 12;
+/// More Homes than this stand in two columns.
+const HOMES_ONE_COLUMN_MAX: usize = 8;
 /// A timeline of more events than this scrolls in a box of its own.
 const EVENTS_OPEN_MAX: usize = 40;
 
@@ -16,7 +18,7 @@ pub(super) fn topology(topology: &Topology) -> String {
     }
     let homes = topology.mains.iter().fold(0_u64, |sum, main| sum.saturating_add(main.home_count));
     let lead = format!(
-        "{} in a mesh, {}.",
+        "{}, {}.",
         counted(topology.mains.len() as u64, "Main", "Mains"),
         counted(homes, "Home", "Homes")
     );
@@ -36,10 +38,11 @@ fn main_card(main: &MainInfo) -> String {
         0 => String::new(),
         more => format!("<li class=\"more\">and {} more</li>\n", count(more)),
     };
+    let long = if main.homes.len() > HOMES_ONE_COLUMN_MAX { " long" } else { "" };
     let list = if main.home_count == 0 {
         String::new()
     } else {
-        format!("<ul class=\"homes\">\n{homes}{more}</ul>\n")
+        format!("<ul class=\"homes{long}\">\n{homes}{more}</ul>\n")
     };
     format!(
         "<li><p class=\"main\">{name}<span class=\"note\">{homes}</span></p>\n{list}</li>\n",

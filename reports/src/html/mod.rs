@@ -1,6 +1,6 @@
 //! A run's report as one page: no other file, no network, complete without script.
 //!
-//! The order of [`render`] is the order of the page. Every foreign string goes through [`Text`] on its way in.
+//! The order of [`render`] is the order of the page. Every foreign string goes through `format::Text` on its way in.
 
 mod calls;
 mod checks;

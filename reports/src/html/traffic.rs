@@ -139,10 +139,7 @@ fn failures_in_words(totals: &CallTotals) -> String {
     let failed = totals.failed_expected.saturating_add(totals.failed_unexpected);
     match (failed, totals.failed_unexpected) {
         (0, _) => "Every call succeeded.".to_owned(),
-        (_, 0) => format!(
-            "{} failed, each while its path was broken: nobody could have answered.",
-            counted(failed, "call", "calls")
-        ),
+        (_, 0) => format!("{} failed, each while its path was broken.", counted(failed, "call", "calls")),
         (_, unexpected) => format!(
             "{} failed: {} while the path was broken, {} although it was whole from send to answer.",
             counted(failed, "call", "calls"),
