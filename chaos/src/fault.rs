@@ -256,7 +256,7 @@ impl<S: fmt::Display> fmt::Display for FaultKind<S> {
                     CrashKind::Kill => "kill",
                     CrashKind::PowerCut => "power cut",
                 };
-                write!(f, "{how} of {}, {}", it.hosts, Down(it.down))?;
+                write!(f, "crash of {} ({how}), {}", it.hosts, Down(it.down))?;
                 match (it.disk, it.down) {
                     (Disk::Wipe, Some(_)) => f.write_str(", disk wiped"),
                     _ => Ok(()),

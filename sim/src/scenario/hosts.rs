@@ -127,28 +127,16 @@ impl Hosts {
         if !Selector::is_glob(pattern) {
             return Ok(self.find(pattern).into_iter().collect());
         }
-        let glob = Glob::new(pattern).map_err(|error| error.kind().to_string())?.compile_matcher();
+        let glob = Glob::new(pattern).map_err(|error| error.kind().to_string())?;
+        // A set compiles to an error where a single glob would panic.
+        let glob = GlobSetBuilder::new().add(glob).build().map_err(|error| error.kind().to_string())?;
         Ok(self.iter().filter(|(_, host)| glob.is_match(&host.name)).map(|(index, _)| index).collect())
     }
 
     /// The hosts that match `selector`, in order, each once. A pattern that is not a glob matches nothing.
     pub fn select(&self, selector: &Selector) -> HostSet {
-        let mut globs = GlobSetBuilder::new();
-        let mut hosts = Vec::new();
-        for pattern in selector.patterns() {
-            match Glob::new(pattern) {
-                Ok(glob) if Selector::is_glob(pattern) => {
-                    globs.add(glob);
-                }
-                _ => hosts.extend(self.find(pattern)),
-            }
-        }
-        if let Ok(globs) = globs.build()
-            && !globs.is_empty()
-        {
-            hosts.extend(self.iter().filter(|(_, host)| globs.is_match(&host.name)).map(|(index, _)| index));
-        }
-        HostSet::new(selector.clone(), hosts)
+        let matching = |pattern: &String| self.matching(pattern).unwrap_or_default();
+        HostSet::new(selector.clone(), selector.patterns().iter().flat_map(matching).collect())
     }
 }
 

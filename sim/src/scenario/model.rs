@@ -189,8 +189,7 @@ pub enum Pacing {
 /// What must hold at the end; what is `None` is not asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gates {
-    /// Every Main's view of all services equals the truth at most so long after the start, the last heal or the last
-    /// restart.
+    /// Every Main's view of all services equals the truth at most so long after the last start, heal or restart.
     pub convergence: Option<Duration>,
     /// At least this share succeeds of the calls whose path was whole from send to answer.
     pub success: Option<Share>,
