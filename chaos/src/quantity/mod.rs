@@ -43,3 +43,6 @@ macro_rules! as_string {
     };
 }
 use as_string;
+
+#[cfg(test)]
+mod tests;

@@ -163,7 +163,7 @@ pub(super) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a 
 
 /// `names` as a sentence lists them, at most `MAX_NAMES_LISTED` of them.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    const MAX_NAMES_LISTED: usize = 12;
+    const MAX_NAMES_LISTED: usize = 16;
     let mut names = names.into_iter();
     let mut text: Vec<_> = names.by_ref().take(MAX_NAMES_LISTED).map(|name| format!("`{name}`")).collect();
     let more = names.count();

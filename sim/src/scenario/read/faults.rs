@@ -133,8 +133,11 @@ fn crash(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<Crash<HostSet>> {
     let disk = table.word("disk", &[("keep", Disk::Keep), ("wipe", Disk::Wipe)]).unwrap_or_default();
     if disk == Disk::Wipe && !table.has("down") {
         let label = "expected `down` beside it";
-        let problem =
-            Problem::new("the disk is wiped, but the host never starts again", table.key_span("disk"), label);
+        let problem = Problem::new(
+            "the disk is wiped, but the host never starts again",
+            table.value_span("disk"),
+            label,
+        );
         table.problem(problem.help("say when it starts again: `down = \"30s\"`"));
     }
     let (_, hosts) = hosts?;
@@ -200,7 +203,7 @@ fn check_time_to_converge(
             duration::format(within),
             duration::format(end + within)
         );
-        table.problem(Problem::new(message, table.key_span(key), label).help(help));
+        table.problem(Problem::new(message, table.value_span(key), label).help(help));
     }
 }
 
@@ -217,7 +220,7 @@ impl Downtimes<'_> {
             FaultKind::Stop(it) => &it.hosts,
             FaultKind::Partition(_) | FaultKind::Link(_) => return,
         };
-        let (active, span) = (fault.active(), table.key_span("at"));
+        let (active, span) = (fault.active(), table.value_span("at"));
         let mut problem = None;
         for &index in hosts.hosts() {
             let host = self.hosts.get(index);

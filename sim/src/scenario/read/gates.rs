@@ -49,14 +49,15 @@ fn convergence(table: &mut Table<'_>, hosts: &Hosts, run: &RunPlan) -> Option<Du
         let interval = duration::format(run.probe_interval);
         let message = format!("the Mains' views are read every {interval}, too seldom to measure this");
         let problem =
-            Problem::new(message, table.key_span("convergence"), format!("expected at least {interval}"));
+            Problem::new(message, table.value_span("convergence"), format!("expected at least {interval}"));
         table.problem(problem.help("shorten `interval` in [probe]"));
     }
     let last_start = hosts.iter().map(|(_, host)| host.start).max().unwrap_or_default();
     if last_start + value > run.duration {
         let message = "the run ends before convergence after the last start can be judged";
         let left = duration::format(run.duration.saturating_sub(last_start));
-        let problem = Problem::new(message, table.key_span("convergence"), format!("expected at most {left}"));
+        let problem =
+            Problem::new(message, table.value_span("convergence"), format!("expected at most {left}"));
         table.problem(problem.help("lengthen `duration`"));
     }
     Some(value)

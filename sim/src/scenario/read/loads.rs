@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use relay_chaos::ByteSize;
 use relay_chaos::quantity::duration;
+use relay_chaos::{ByteSize, Rate};
 
 use super::super::error::{Problem, did_you_mean, list};
 use super::super::hosts::{Host, HostSet, NodeId};
@@ -18,6 +18,8 @@ use super::values::Names;
 pub(super) const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The size of a call's arguments, unless the load says otherwise.
 pub(super) const DEFAULT_PAYLOAD: ByteSize = ByteSize::from_bytes(64);
+/// The most calls of an open load on one host.
+pub(super) const MAX_CALLS_PER_SECOND: f64 = 100_000.0;
 /// The most callers of a closed load on one host.
 pub(super) const MAX_CALLERS: u32 = 10_000;
 /// The largest payload: above it no relay takes the message.
@@ -44,7 +46,7 @@ pub(super) fn read(file: &mut Table<'_>, topology: &Topology, end: Duration) -> 
             && loads.iter().any(|other| other.name == load.name)
         {
             let message = format!("two loads are called `{}`", load.name);
-            table.problem(Problem::new(message, table.key_span("name"), "expected a name of its own"));
+            table.problem(Problem::new(message, table.value_span("name"), "expected a name of its own"));
         }
         loads.extend(load);
         table.finish();
@@ -87,8 +89,12 @@ fn arrival(table: &mut Table<'_>) -> Option<Arrival> {
         Some(Kind::Open) => {
             table.call("a [[load]] of kind \"open\"");
             let pacing = table.word("pacing", &[("even", Pacing::Even), ("poisson", Pacing::Poisson)]);
-            let rate = table.require("rate")?.into_inner();
-            Some(Arrival::Open { rate, pacing: pacing.unwrap_or_default() })
+            let rate = table.require::<Rate>("rate")?;
+            if rate.get_ref().per_second() > MAX_CALLS_PER_SECOND {
+                let label = format!("expected at most {MAX_CALLS_PER_SECOND}/s for each host");
+                table.problem(Problem::new("too many calls", rate.span(), label));
+            }
+            Some(Arrival::Open { rate: rate.into_inner(), pacing: pacing.unwrap_or_default() })
         }
         Some(Kind::Closed) => {
             table.call("a [[load]] of kind \"closed\"");
@@ -199,7 +205,7 @@ fn check_targets(
 fn nobody_offers(table: &Table<'_>, service: &str) {
     let message = format!("nobody offers the service `{service}`");
     let problem =
-        Problem::new(message, table.key_span("service"), "expected a service that some host offers");
+        Problem::new(message, table.value_span("service"), "expected a service that some host offers");
     table.problem(problem.help(format!("add `services = [\"{service}\"]` to a [[home]] or a [[main]]")));
 }
 

@@ -32,7 +32,11 @@ impl Scenario {
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             let (what, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), ""));
-            let label = if expected.is_empty() { "here".to_owned() } else { format!("expected {expected}") };
+            let label = match (expected, what) {
+                ("", "duplicate key") => "expected a key that is not there yet".to_owned(),
+                ("", _) => "here".to_owned(),
+                (expected, _) => format!("expected {expected}"),
+            };
             problems.add(Problem::new(format!("not valid TOML: {what}"), span, label));
         }
         // What follows a broken line is guesswork: say what is broken and no more.

@@ -27,7 +27,7 @@ pub(super) fn read(file: &mut Table<'_>) -> Vec<Service> {
             None => table.problems().lose_name(),
             Some(service) if services.iter().any(|it| it.name == service.name) => {
                 let message = format!("two services are called `{}`", service.name);
-                table.problem(Problem::new(message, table.key_span("name"), "expected a name of its own"));
+                table.problem(Problem::new(message, table.value_span("name"), "expected a name of its own"));
             }
             Some(service) => services.push(service),
         }

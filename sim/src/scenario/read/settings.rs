@@ -26,7 +26,8 @@ pub(super) fn name(file: &mut Table<'_>, file_name: &str) -> String {
         }
         None => {
             let base = file_name.rsplit(['/', '\\']).next().unwrap_or(file_name);
-            base.strip_suffix(".toml").unwrap_or(base).to_owned()
+            let stem = base.strip_suffix(".toml").unwrap_or(base);
+            if stem.is_empty() { "scenario".to_owned() } else { stem.to_owned() }
         }
     }
 }
@@ -65,7 +66,7 @@ pub(super) fn node(file: &mut Table<'_>) -> NodeSettings {
         {
             let message = format!("`{}` is shorter than `{}`", high.0, low.0);
             let label = format!("expected at least {}", duration::format(least));
-            node.problem(Problem::new(message, node.key_span(high.0), label));
+            node.problem(Problem::new(message, node.value_span(high.0), label));
         }
     };
     not_less(("heartbeat", settings.heartbeat), ("unhealthy_after", settings.unhealthy_after));

@@ -66,6 +66,11 @@ impl<'a> Table<'a> {
         self.entries.get_key_value(key).map_or_else(|| self.span(), |(key, _)| key.span())
     }
 
+    /// Where the value of `key` stands.
+    pub(super) fn value_span(&self, key: &str) -> Range<usize> {
+        self.entries.get(key).map_or_else(|| self.span(), Spanned::span)
+    }
+
     /// Where problems are noted.
     pub(super) fn problems(&self) -> &'a Problems {
         self.problems
@@ -141,7 +146,7 @@ impl<'a> Table<'a> {
         let found = words.iter().find(|(word, _)| word == text.get_ref());
         if found.is_none() {
             let known = || words.iter().map(|(word, _)| *word);
-            let message = format!("`{}` is no {key} of {}", text.get_ref(), self.title);
+            let message = format!("bad value for `{key}` in {}: \"{}\"", self.title, text.get_ref());
             let label = format!("expected one of {}", list(known()));
             let help = did_you_mean(text.get_ref(), known());
             self.problem(Problem::new(message, text.span(), label).maybe_help(help));

@@ -26,6 +26,7 @@ pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
     if mains.is_empty() && hosts.is_empty() && !file.has("main") {
         let problem =
             Problem::new("the scenario has no Main", file.span(), "expected a [[main]] in this file");
+        file.problems().lose_name();
         file.problem(problem.help("the smallest one is:  [[main]]  name = \"main-a\""));
     }
     let homes = groups(file, "home", &services, &mut hosts, end);
@@ -67,7 +68,7 @@ fn groups<'a>(
             }
             if hosts.len() > most {
                 let label = format!("expected at most {most} in all");
-                group.table.problem(Problem::new("too many hosts", group.table.key_span("count"), label));
+                group.table.problem(Problem::new("too many hosts", group.table.value_span("count"), label));
                 group.table.problems().lose_name();
                 return groups;
             }
@@ -80,10 +81,10 @@ fn groups<'a>(
 /// Notes that a host's name is taken, and by whom, where that is known.
 fn taken(table: &Table<'_>, name: &str, earlier: &[Group<'_>], hosts: &Hosts) {
     let message = format!("two hosts are called `{name}`");
-    let mut problem = Problem::new(message, table.key_span("name"), "expected a name of its own");
+    let mut problem = Problem::new(message, table.value_span("name"), "expected a name of its own");
     let holder = hosts.find(name).and_then(|taken| earlier.iter().find(|group| group.hosts.contains(&taken)));
     if let Some(holder) = holder {
-        problem = problem.and(holder.table.key_span("name"), "the first one is here");
+        problem = problem.and(holder.table.value_span("name"), "the first one is here");
     }
     table.problem(problem);
 }
