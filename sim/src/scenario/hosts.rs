@@ -1,0 +1,186 @@
+//! The relays of a scenario, and sets of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use globset::{Glob, GlobSetBuilder};
+use indexmap::IndexMap;
+use relay_chaos::Selector;
+use serde::{Serialize, Serializer};
+
+/// A host's place among the hosts: the Mains come first, then the Homes, each in the order of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostIndex(pub u32);
+
+impl HostIndex {
+    /// As an index into a `Vec` with one entry per host.
+    pub fn as_usize(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name; also its node id, unless `node_id` says otherwise.
+    pub name: String,
+    /// Hub or spoke.
+    pub role: Role,
+    /// The services that it offers, as indices into the topology's services.
+    pub services: Vec<usize>,
+    /// When it starts.
+    pub start: Duration,
+    /// Where its node id comes from.
+    pub node_id: NodeId,
+}
+
+/// What a relay is in the federation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A public hub.
+    Main {
+        /// The Mains that it dials from the start; it learns of others from them.
+        peers: Vec<HostIndex>,
+    },
+    /// A machine behind NAT.
+    Home {
+        /// The Main that it connects to.
+        main: HostIndex,
+        /// The Mains that it tries when that one does not answer, in this order.
+        fallback: Vec<HostIndex>,
+    },
+}
+
+/// Where a relay's node id comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NodeId {
+    /// The host's name, given by flag.
+    #[default]
+    HostName,
+    /// Made by the node on its first start and kept on its disk: a wiped disk means another id.
+    Generated,
+}
+
+impl Host {
+    /// Whether it is a Main.
+    pub fn is_main(&self) -> bool {
+        matches!(self.role, Role::Main { .. })
+    }
+}
+
+/// The relays of a scenario: the Mains, then the Homes, each in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    by_name: IndexMap<String, Host>,
+}
+
+impl Hosts {
+    /// Adds a host, unless its name is taken.
+    pub(super) fn insert(&mut self, host: Host) -> Option<HostIndex> {
+        let index = HostIndex(u32::try_from(self.by_name.len()).ok()?);
+        match self.by_name.entry(host.name.clone()) {
+            indexmap::map::Entry::Occupied(_) => None,
+            indexmap::map::Entry::Vacant(free) => {
+                free.insert(host);
+                Some(index)
+            }
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (HostIndex, &Host)> {
+        (0..).map(HostIndex).zip(self.by_name.values())
+    }
+
+    /// The host at `index`, which is one of this scenario's.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn get(&self, index: HostIndex) -> &Host {
+        &self.by_name[index.as_usize()]
+    }
+
+    pub(super) fn get_mut(&mut self, index: HostIndex) -> &mut Host {
+        &mut self.by_name[index.as_usize()]
+    }
+
+    /// The host called `name`.
+    pub fn find(&self, name: &str) -> Option<HostIndex> {
+        self.by_name.get_index_of(name).and_then(|index| u32::try_from(index).ok()).map(HostIndex)
+    }
+
+    /// The hosts that match one pattern, in order. A plain name costs one look-up, a glob one pass over all hosts.
+    ///
+    /// # Errors
+    /// When the pattern is not a glob; the message says why.
+    pub fn matching(&self, pattern: &str) -> Result<Vec<HostIndex>, String> {
+        if !Selector::is_glob(pattern) {
+            return Ok(self.find(pattern).into_iter().collect());
+        }
+        let glob = Glob::new(pattern).map_err(|error| error.kind().to_string())?;
+        // A set compiles to an error where a single glob would panic.
+        let glob = GlobSetBuilder::new().add(glob).build().map_err(|error| error.kind().to_string())?;
+        Ok(self.iter().filter(|(_, host)| glob.is_match(&host.name)).map(|(index, _)| index).collect())
+    }
+
+    /// The hosts that match `selector`, in order, each once. A pattern that is not a glob matches nothing.
+    pub fn select(&self, selector: &Selector) -> HostSet {
+        let matching = |pattern: &String| self.matching(pattern).unwrap_or_default();
+        HostSet::new(selector.clone(), selector.patterns().iter().flat_map(matching).collect())
+    }
+}
+
+/// Some hosts of a scenario, and the patterns that stand for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSet {
+    selector: Selector,
+    /// Sorted, each once.
+    hosts: Vec<HostIndex>,
+}
+
+impl HostSet {
+    pub(super) fn new(selector: Selector, mut hosts: Vec<HostIndex>) -> HostSet {
+        hosts.sort_unstable();
+        hosts.dedup();
+        HostSet { selector, hosts }
+    }
+
+    /// The patterns, as written.
+    pub fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    /// The hosts, in the order of the file.
+    pub fn hosts(&self) -> &[HostIndex] {
+        &self.hosts
+    }
+
+    /// Whether `host` is one of them.
+    pub fn contains(&self, host: HostIndex) -> bool {
+        self.hosts.binary_search(&host).is_ok()
+    }
+}
+
+/// The patterns, as written.
+impl fmt::Display for HostSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.selector.fmt(f)
+    }
+}
+
+/// The patterns, as written.
+impl Serialize for HostSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.selector.serialize(serializer)
+    }
+}

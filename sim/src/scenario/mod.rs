@@ -1,0 +1,20 @@
+//! Scenario files: TOML text in, a checked and resolved [`Scenario`] out.
+//!
+//! The format is documented in `scenarios/README.md`.
+
+mod error;
+mod hosts;
+mod model;
+mod network;
+mod read;
+
+pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
+pub use hosts::{Host, HostIndex, HostSet, Hosts, NodeId, Role};
+pub use model::{
+    Arrival, CallPlan, Gates, LatencyGates, Load, NodeSettings, Pacing, RunPlan, Scenario, Service,
+    ServiceKind, Source, Target, Topology, Upstream,
+};
+pub use network::{LinkRule, Network};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! A scenario, checked and resolved: what the world is built from.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use relay_chaos::{ByteSize, Fault, Rate, Share};
+
+use super::hosts::{HostIndex, HostSet, Hosts};
+use super::network::Network;
+
+/// What runs, under which load and faults, and what must hold.
+///
+/// Every name in it is resolved and every value is in range. Times count from the start of the run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// Its name: lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// What it is for, in a sentence; may be empty.
+    pub description: String,
+    /// How long it runs, with which seed, how closely watched.
+    pub run: RunPlan,
+    /// How links behave when nothing is wrong.
+    pub network: Network,
+    /// Settings of every relay.
+    pub node: NodeSettings,
+    /// The relays and the services that they offer.
+    pub topology: Topology,
+    /// Who calls whom.
+    pub loads: Vec<Load>,
+    /// What goes wrong, by the time at which it begins.
+    pub faults: Vec<Fault<HostSet>>,
+    /// What must hold.
+    pub gates: Gates,
+    /// What it was read from.
+    pub source: Source,
+}
+
+/// The text that a scenario was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its file, as the reader knows it.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// How long a scenario runs, with which seed, how closely watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunPlan {
+    /// Virtual time from the start to the end.
+    pub duration: Duration,
+    /// The seed where the command line gives none; below 2^63.
+    pub seed: u64,
+    /// How often the Mains' views are read.
+    pub probe_interval: Duration,
+}
+
+/// Settings of every relay; what is `None` is the node's own default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// Time between two heartbeats on a link.
+    pub heartbeat: Option<Duration>,
+    /// A link from which nothing came for so long is given up.
+    pub unhealthy_after: Option<Duration>,
+    /// The first wait before dialling again.
+    pub backoff_initial: Option<Duration>,
+    /// The longest wait before dialling again.
+    pub backoff_cap: Option<Duration>,
+    /// How long a federated entry is kept without news of it.
+    pub registry_ttl: Option<Duration>,
+    /// The time for a call that names none.
+    pub call_timeout: Option<Duration>,
+    /// How long a stopping relay waits for the calls in flight.
+    pub drain: Option<Duration>,
+}
+
+/// The relays and the services that they offer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topology {
+    /// The relays: the Mains, then the Homes, each in the order of the file.
+    pub hosts: Hosts,
+    /// The services, in the order of the file.
+    pub services: Vec<Service>,
+}
+
+/// A service, offered by every host that lists it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// The name that it is called by.
+    pub name: String,
+    /// The methods that it declares; empty: it declares none and takes any (a `static` one: those it has answers for).
+    pub methods: Vec<String>,
+    /// What answers.
+    pub kind: ServiceKind,
+}
+
+/// What answers the calls of a [`Service`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServiceKind {
+    /// The arguments come back.
+    Echo,
+    /// A fixed answer for each method.
+    Static(BTreeMap<String, serde_json::Value>),
+    /// A simulated JSON-RPC server beside the node, asked over HTTP.
+    Http(Upstream),
+}
+
+/// How the simulated server behind a service of kind `http` behaves. It echoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// The least time that it takes to answer.
+    pub latency: Duration,
+    /// Up to this much more, drawn evenly per call.
+    pub jitter: Duration,
+    /// The share of calls that it answers with an error.
+    pub failure_rate: Share,
+}
+
+/// Calls made by some hosts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// Its name in reports.
+    pub name: String,
+    /// Who calls.
+    pub from: HostSet,
+    /// Who is called.
+    pub target: Target,
+    /// What is called.
+    pub call: CallPlan,
+    /// When calls are made.
+    pub arrival: Arrival,
+    /// When the first calls are made.
+    pub start: Duration,
+    /// No call is made from then on.
+    pub stop: Duration,
+}
+
+/// Who is called by a [`Load`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// One of these, by node id, drawn evenly for each call, never the caller itself. All of them offer the service.
+    Node(HostSet),
+    /// Whoever the federation picks for the service's name.
+    Service,
+}
+
+/// What one call of a [`Load`] is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallPlan {
+    /// The service's name.
+    pub service: String,
+    /// The method's name.
+    pub method: String,
+    /// The size of the arguments.
+    pub payload: ByteSize,
+    /// The time that the caller gives it.
+    pub timeout: Duration,
+}
+
+/// When the calls of a [`Load`] are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Each host calls at this rate, whether or not earlier calls were answered.
+    Open {
+        /// Calls of each host.
+        rate: Rate,
+        /// How they are spread.
+        pacing: Pacing,
+    },
+    /// Each host has so many callers; each of them waits for its answer, thinks, and calls again.
+    Closed {
+        /// Callers on each host.
+        callers: u32,
+        /// Time from an answer to the next call.
+        think: Duration,
+    },
+}
+
+/// How the calls of an open load are spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pacing {
+    /// Evenly; each host begins at its own random point of the first interval.
+    #[default]
+    Even,
+    /// At random, as many independent users would.
+    Poisson,
+}
+
+/// What must hold at the end; what is `None` is not asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gates {
+    /// Every Main's view of all services equals the truth at most so long after the last start, heal or restart.
+    pub convergence: Option<Duration>,
+    /// At least this share succeeds of the calls whose path was whole from send to answer.
+    pub success: Option<Share>,
+    /// How long successful calls may take.
+    pub latency: LatencyGates,
+    /// No call takes more hops between relays.
+    pub max_hops: Option<u32>,
+    /// At least so many calls were made, or the run proved nothing.
+    pub min_calls: Option<u64>,
+}
+
+/// How long successful calls may take, measured from the time at which they were due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LatencyGates {
+    /// The median.
+    pub p50: Option<Duration>,
+    /// Nine of ten.
+    pub p90: Option<Duration>,
+    /// 99 of a hundred.
+    pub p99: Option<Duration>,
+    /// 999 of a thousand.
+    pub p999: Option<Duration>,
+    /// All of them.
+    pub max: Option<Duration>,
+}
+
+impl Scenario {
+    /// The hosts that offer the service called `name`.
+    pub fn offering<'a>(&'a self, name: &'a str) -> impl Iterator<Item = HostIndex> + 'a {
+        let service = self.topology.services.iter().position(|service| service.name == name);
+        self.topology
+            .hosts
+            .iter()
+            .filter(move |(_, host)| service.is_some_and(|it| host.services.contains(&it)))
+            .map(|(index, _)| index)
+    }
+}

@@ -1,0 +1,100 @@
+//! `[gates]`.
+
+use std::time::Duration;
+
+use relay_chaos::quantity::duration;
+
+use super::super::error::Problem;
+use super::super::hosts::Hosts;
+use super::super::model::{Arrival, Gates, LatencyGates, Load, Pacing, RunPlan};
+use super::settings::positive;
+use super::table::Table;
+
+/// The most hops that any message makes: Home, Main, Main, Home.
+pub(super) const MAX_HOPS: u32 = 3;
+
+const NEED_CALLS: [&str; 8] = ["success", "p50", "p90", "p99", "p999", "max", "max_hops", "min_calls"];
+
+/// What must hold.
+pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &RunPlan) -> Gates {
+    let has_load = file.has("load");
+    let Some(mut table) = file.table("gates", "[gates]") else { return Gates::default() };
+    let gates = Gates {
+        convergence: convergence(&mut table, hosts, run),
+        success: table.get("success"),
+        latency: LatencyGates {
+            p50: positive(&mut table, "p50"),
+            p90: positive(&mut table, "p90"),
+            p99: positive(&mut table, "p99"),
+            p999: positive(&mut table, "p999"),
+            max: positive(&mut table, "max"),
+        },
+        max_hops: max_hops(&mut table),
+        min_calls: min_calls(&mut table, loads),
+    };
+    if !has_load {
+        for key in NEED_CALLS.into_iter().filter(|key| table.has(key)) {
+            let message = format!("the gate `{key}` judges calls, and the scenario makes none");
+            let problem = Problem::new(message, table.key_span(key), "expected a [[load]] in this file");
+            table.problem(problem.help("add a [[load]], or leave this gate out"));
+        }
+    }
+    table.finish();
+    gates
+}
+
+fn convergence(table: &mut Table<'_>, hosts: &Hosts, run: &RunPlan) -> Option<Duration> {
+    let value = positive(table, "convergence")?;
+    if value < run.probe_interval {
+        let interval = duration::format(run.probe_interval);
+        let message = format!("the Mains' views are read every {interval}, too seldom to measure this");
+        let problem =
+            Problem::new(message, table.value_span("convergence"), format!("expected at least {interval}"));
+        table.problem(problem.help("shorten `interval` in [probe]"));
+    }
+    let last_start = hosts.iter().map(|(_, host)| host.start).max().unwrap_or_default();
+    if last_start + value > run.duration {
+        let message = "the run ends before convergence after the last start can be judged";
+        let left = duration::format(run.duration.saturating_sub(last_start));
+        let problem =
+            Problem::new(message, table.value_span("convergence"), format!("expected at most {left}"));
+        table.problem(problem.help("lengthen `duration`"));
+    }
+    Some(value)
+}
+
+fn max_hops(table: &mut Table<'_>) -> Option<u32> {
+    let hops = table.read::<u32>("max_hops")?;
+    if !(1..=MAX_HOPS).contains(hops.get_ref()) {
+        let message = format!("`max_hops` is {}", hops.get_ref());
+        let label = format!("expected 1 to {MAX_HOPS}: no message makes more hops");
+        table.problem(Problem::new(message, hops.span(), label));
+    }
+    Some(hops.into_inner())
+}
+
+fn min_calls(table: &mut Table<'_>, loads: &[Load]) -> Option<u64> {
+    let least = table.read::<u64>("min_calls")?;
+    if *least.get_ref() == 0 {
+        let problem = Problem::new("`min_calls` is zero", least.span(), "expected at least 1");
+        table.problem(problem.help("leave it out to ask for nothing"));
+    }
+    if let Some(most) = loads.iter().map(most_calls).sum::<Option<u64>>()
+        && !loads.is_empty()
+        && *least.get_ref() > most
+    {
+        let message = format!("the loads make at most {most} calls");
+        table.problem(Problem::new(message, least.span(), format!("expected at most {most}")));
+    }
+    Some(least.into_inner())
+}
+
+/// How many calls a load makes at most, where that can be known.
+fn most_calls(load: &Load) -> Option<u64> {
+    let Arrival::Open { rate, pacing: Pacing::Even } = load.arrival else { return None };
+    let callers = u128::try_from(load.from.hosts().len()).ok()?;
+    let time = load.stop.saturating_sub(load.start);
+    // The interval is rounded down to whole nanoseconds, which errs on the side of more calls.
+    let each = time.as_nanos() / rate.interval().as_nanos().max(1) + 1;
+    u64::try_from(callers * each).ok()
+}

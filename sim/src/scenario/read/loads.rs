@@ -1,0 +1,223 @@
+//! `[[load]]`.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use relay_chaos::quantity::duration;
+use relay_chaos::{ByteSize, Rate};
+
+use super::super::error::{Problem, did_you_mean, list};
+use super::super::hosts::{Host, HostSet, NodeId};
+use super::super::model::{Arrival, CallPlan, Load, Pacing, Service, Target, Topology};
+use super::names::{Lookup, check_name, find_service};
+use super::settings::{before_end, positive};
+use super::table::Table;
+use super::values::Names;
+
+/// How long a call may take, unless the load says otherwise.
+pub(super) const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The size of a call's arguments, unless the load says otherwise.
+pub(super) const DEFAULT_PAYLOAD: ByteSize = ByteSize::from_bytes(64);
+/// The most calls of an open load on one host.
+pub(super) const MAX_CALLS_PER_SECOND: f64 = 100_000.0;
+/// The most callers of a closed load on one host.
+pub(super) const MAX_CALLERS: u32 = 10_000;
+/// The largest payload: above it no relay takes the message.
+pub(super) const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Open,
+    Closed,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Node,
+    Service,
+}
+
+/// All loads.
+pub(super) fn read(file: &mut Table<'_>, topology: &Topology, end: Duration) -> Vec<Load> {
+    let mut loads: Vec<Load> = Vec::new();
+    for mut table in file.tables("load") {
+        let load = load(&mut table, topology, end);
+        if let Some(load) = &load
+            && loads.iter().any(|other| other.name == load.name)
+        {
+            let message = format!("two loads are called `{}`", load.name);
+            table.problem(Problem::new(message, table.value_span("name"), "expected a name of its own"));
+        }
+        loads.extend(load);
+        table.finish();
+    }
+    loads
+}
+
+fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Load> {
+    let name = table.require::<String>("name");
+    let name = name.filter(|name| check_name(table, name, "load"));
+    let arrival = arrival(table);
+    let lookup = Lookup { hosts: &topology.hosts, problems: table.problems() };
+    let from = table.require::<Names>("from").and_then(|names| lookup.select(&names));
+    let service = table.require::<String>("service");
+    let service = service.and_then(|name| find_service(&topology.services, &name, table.problems()));
+    let call = call(table, service.map(|it| &topology.services[it]));
+    let target = target(table, topology, service, from.as_ref());
+    let start = before_end(table, "start", "this load starts", end).unwrap_or_default();
+    let stop = stop(table, start, end);
+    Some(Load {
+        name: name?.into_inner(),
+        from: from?,
+        target: target?,
+        call: call?,
+        arrival: arrival?,
+        start,
+        stop,
+    })
+}
+
+fn arrival(table: &mut Table<'_>) -> Option<Arrival> {
+    let kind = match table.has("kind") {
+        true => table.word("kind", &[("open", Kind::Open), ("closed", Kind::Closed)]),
+        false => {
+            table.ask(&["kind"]);
+            Some(Kind::Open)
+        }
+    };
+    match kind {
+        Some(Kind::Open) => {
+            table.call("a [[load]] of kind \"open\"");
+            let pacing = table.word("pacing", &[("even", Pacing::Even), ("poisson", Pacing::Poisson)]);
+            let rate = table.require::<Rate>("rate")?;
+            if rate.get_ref().per_second() > MAX_CALLS_PER_SECOND {
+                let label = format!("expected at most {MAX_CALLS_PER_SECOND}/s for each host");
+                table.problem(Problem::new("too many calls", rate.span(), label));
+            }
+            Some(Arrival::Open { rate: rate.into_inner(), pacing: pacing.unwrap_or_default() })
+        }
+        Some(Kind::Closed) => {
+            table.call("a [[load]] of kind \"closed\"");
+            let think = table.get("think").unwrap_or_default();
+            let callers = table.require::<u32>("callers")?;
+            if !(1..=MAX_CALLERS).contains(callers.get_ref()) {
+                let message = format!("{} callers on each host", callers.get_ref());
+                table.problem(Problem::new(message, callers.span(), format!("expected 1 to {MAX_CALLERS}")));
+            }
+            Some(Arrival::Closed { callers: callers.into_inner(), think })
+        }
+        None => {
+            table.ask(&["pacing", "rate", "think", "callers"]);
+            None
+        }
+    }
+}
+
+fn call(table: &mut Table<'_>, service: Option<&Service>) -> Option<CallPlan> {
+    let method = table.require::<String>("method");
+    let payload = table.read::<ByteSize>("payload");
+    let timeout = positive(table, "timeout").unwrap_or(DEFAULT_CALL_TIMEOUT);
+    if let Some(payload) = &payload
+        && payload.get_ref().bytes() > MAX_PAYLOAD_BYTES
+    {
+        let label = format!("expected at most {}", ByteSize::from_bytes(MAX_PAYLOAD_BYTES));
+        table.problem(Problem::new("no relay takes a message of this size", payload.span(), label));
+    }
+    let (method, service) = (method?, service?);
+    if !service.methods.is_empty() && !service.methods.contains(method.get_ref()) {
+        let known = || service.methods.iter().map(String::as_str);
+        let message = format!("the service `{}` has no method `{}`", service.name, method.get_ref());
+        let label = format!("expected one of {}", list(known()));
+        table.problem(
+            Problem::new(message, method.span(), label).maybe_help(did_you_mean(method.get_ref(), known())),
+        );
+    }
+    Some(CallPlan {
+        service: service.name.clone(),
+        method: method.into_inner(),
+        payload: payload.map_or(DEFAULT_PAYLOAD, toml::Spanned::into_inner),
+        timeout,
+    })
+}
+
+fn target(
+    table: &mut Table<'_>,
+    topology: &Topology,
+    service: Option<usize>,
+    from: Option<&HostSet>,
+) -> Option<Target> {
+    let by = table.word("by", &[("node", By::Node), ("service", By::Service)]);
+    let to = table.read::<Names>("to");
+    let offers = |set: usize| topology.hosts.iter().any(|(_, host)| host.services.contains(&set));
+    if by == Some(By::Service) {
+        if let Some(to) = to {
+            let problem = Problem::new(
+                "`to` means nothing here",
+                to.span(),
+                "expected no `to` with `by = \"service\"`",
+            );
+            table.problem(
+                problem.help("the federation picks the host: leave `to` out, or say `by = \"node\"`"),
+            );
+        }
+        if !offers(service?) {
+            nobody_offers(table, &topology.services[service?].name);
+        }
+        return Some(Target::Service);
+    }
+    let Some(to) = to else {
+        if !table.has("to") {
+            table.missing("to");
+        }
+        return None;
+    };
+    let lookup = Lookup { hosts: &topology.hosts, problems: table.problems() };
+    let (to_span, to) = (to.span(), lookup.select(&to)?);
+    check_targets(table, topology, &topology.services[service?].name, from, &to, to_span);
+    Some(Target::Node(to))
+}
+
+/// Notes targets that cannot be called by their node ids.
+fn check_targets(
+    table: &Table<'_>,
+    topology: &Topology,
+    service: &str,
+    from: Option<&HostSet>,
+    to: &HostSet,
+    span: Range<usize>,
+) {
+    let targets = || to.hosts().iter().map(|index| topology.hosts.get(*index));
+    let offers = |host: &Host| host.services.iter().any(|it| topology.services[*it].name == service);
+    if let Some(host) = targets().find(|host| !offers(host)) {
+        let message = format!("`{}` does not offer the service `{service}`", host.name);
+        let problem = Problem::new(message, span, format!("expected hosts that offer `{service}`"));
+        table.problem(problem.help(format!("add `services = [\"{service}\"]` to its table")));
+    } else if let Some(host) = targets().find(|host| host.node_id == NodeId::Generated) {
+        let message = format!("`{}` makes its own node id, which nobody knows beforehand", host.name);
+        let problem = Problem::new(message, span, "expected hosts whose node id is their name");
+        table.problem(problem.help("call it by its service: `by = \"service\"`, and no `to`"));
+    } else if to.hosts().len() == 1 && from.is_some_and(|from| from.hosts() == to.hosts()) {
+        let message = format!("`{to}` would call itself only");
+        table.problem(Problem::new(message, span, "expected another host: nobody calls itself"));
+    }
+}
+
+fn nobody_offers(table: &Table<'_>, service: &str) {
+    let message = format!("nobody offers the service `{service}`");
+    let problem =
+        Problem::new(message, table.value_span("service"), "expected a service that some host offers");
+    table.problem(problem.help(format!("add `services = [\"{service}\"]` to a [[home]] or a [[main]]")));
+}
+
+fn stop(table: &mut Table<'_>, start: Duration, end: Duration) -> Duration {
+    let Some(stop) = table.read::<Duration>("stop") else { return end };
+    if *stop.get_ref() <= start || *stop.get_ref() > end {
+        let label = format!(
+            "expected a time after {} and not after {}",
+            duration::format(start),
+            duration::format(end)
+        );
+        table.problem(Problem::new("this load stops at an impossible time", stop.span(), label));
+    }
+    stop.into_inner()
+}

@@ -1,0 +1,67 @@
+//! Reads a scenario file: section by section, all problems at once.
+//!
+//! The TOML is walked by hand ([`table`]) and not through derived types: every value is read with its place, an
+//! unknown key is met with what was probably meant, and one wrong value does not hide the next.
+
+mod faults;
+mod gates;
+mod loads;
+mod names;
+mod network;
+mod services;
+mod settings;
+mod table;
+mod topology;
+mod values;
+
+use toml::de::DeTable;
+
+use self::table::Table;
+use super::error::{Problem, Problems, ScenarioError};
+use super::model::{Scenario, Source};
+
+impl Scenario {
+    /// Reads a scenario from `text`. `name` is how messages call the file; its stem is the scenario's name where the
+    /// text gives none.
+    ///
+    /// # Errors
+    /// All that is wrong with the text, each with its place.
+    pub fn load(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        let problems = Problems::default();
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let span = error.span().unwrap_or(0..0);
+            let (what, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), ""));
+            let label = match (expected, what) {
+                ("", "duplicate key") => "expected a key that is not there yet".to_owned(),
+                ("", _) => "here".to_owned(),
+                (expected, _) => format!("expected {expected}"),
+            };
+            problems.add(Problem::new(format!("not valid TOML: {what}"), span, label));
+        }
+        // What follows a broken line is guesswork: say what is broken and no more.
+        if let Some(error) = problems.error(name, text) {
+            return Err(error);
+        }
+        let scenario = read(name, text, document.get_ref(), &problems);
+        problems.error(name, text).map_or(Ok(scenario), Err)
+    }
+}
+
+/// Where a problem was noted, what comes back is not to be used.
+fn read(name: &str, text: &str, document: &DeTable<'_>, problems: &Problems) -> Scenario {
+    // The whole file has no place of its own; what it lacks is noted where one begins to read.
+    let mut file = Table::new(document, 0..0, "the scenario", problems);
+    let title = settings::name(&mut file, name);
+    let description = file.get::<String>("description").unwrap_or_default();
+    let run = settings::run(&mut file);
+    let node = settings::node(&mut file);
+    let topology = topology::read(&mut file, run.duration);
+    let network = network::read(&mut file, &topology.hosts);
+    let loads = loads::read(&mut file, &topology, run.duration);
+    let gates = gates::read(&mut file, &topology.hosts, &loads, &run);
+    let faults = faults::read(&mut file, &topology.hosts, &run, gates.convergence);
+    file.finish();
+    let source = Source { name: name.to_owned(), text: text.to_owned() };
+    Scenario { name: title, description, run, network, node, topology, loads, faults, gates, source }
+}

@@ -1,0 +1,189 @@
+//! `[[service]]`, `[[main]]` and `[[home]]`.
+
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::super::error::Problem;
+use super::super::hosts::{Host, HostIndex, Hosts, NodeId, Role};
+use super::super::model::{Service, Topology};
+use super::names::{Lookup, check_name, find_service};
+use super::services;
+use super::settings::before_end;
+use super::table::Table;
+use super::values::Names;
+
+/// The most hosts that a scenario may have.
+pub(super) const MAX_HOSTS: usize = 100_000;
+/// The most Mains among them: each may know all others, so that their number counts twice.
+pub(super) const MAX_MAINS: usize = 1_000;
+
+/// The services, then the hosts, then whom each of them connects to.
+pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
+    let services = services::read(file);
+    let mut hosts = Hosts::default();
+    let mains = groups(file, "main", &services, &mut hosts, end);
+    if mains.is_empty() && hosts.is_empty() && !file.has("main") {
+        let problem =
+            Problem::new("the scenario has no Main", file.span(), "expected a [[main]] in this file");
+        file.problems().lose_name();
+        file.problem(problem.help("the smallest one is:  [[main]]  name = \"main-a\""));
+    }
+    let homes = groups(file, "home", &services, &mut hosts, end);
+    for group in mains {
+        connect_mains(group, &mut hosts);
+    }
+    for group in homes {
+        connect_homes(group, &mut hosts);
+    }
+    Topology { hosts, services }
+}
+
+/// One `[[main]]` or `[[home]]`, and the hosts that it stands for.
+struct Group<'a> {
+    table: Table<'a>,
+    hosts: Vec<HostIndex>,
+}
+
+fn groups<'a>(
+    file: &mut Table<'a>,
+    key: &'static str,
+    services: &[Service],
+    hosts: &mut Hosts,
+    end: Duration,
+) -> Vec<Group<'a>> {
+    let most = if key == "main" { MAX_MAINS } else { MAX_HOSTS };
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for mut table in file.tables(key) {
+        let members = members(&mut table, services, end);
+        let mut group = Group { hosts: Vec::with_capacity(members.len()), table };
+        for host in members {
+            let name = host.name.clone();
+            match hosts.insert(host) {
+                Some(index) => group.hosts.push(index),
+                None => {
+                    taken(&group.table, &name, &groups, hosts);
+                    break;
+                }
+            }
+            if hosts.len() > most {
+                let label = format!("expected at most {most} in all");
+                group.table.problem(Problem::new("too many hosts", group.table.value_span("count"), label));
+                group.table.problems().lose_name();
+                return groups;
+            }
+        }
+        groups.push(group);
+    }
+    groups
+}
+
+/// Notes that a host's name is taken, and by whom, where that is known.
+fn taken(table: &Table<'_>, name: &str, earlier: &[Group<'_>], hosts: &Hosts) {
+    let message = format!("two hosts are called `{name}`");
+    let mut problem = Problem::new(message, table.value_span("name"), "expected a name of its own");
+    let holder = hosts.find(name).and_then(|taken| earlier.iter().find(|group| group.hosts.contains(&taken)));
+    if let Some(holder) = holder {
+        problem = problem.and(holder.table.value_span("name"), "the first one is here");
+    }
+    table.problem(problem);
+}
+
+/// The hosts that a table stands for, not yet connected to anybody.
+fn members(table: &mut Table<'_>, services: &[Service], end: Duration) -> Vec<Host> {
+    let name = table.require::<String>("name");
+    let count = table.read::<u32>("count");
+    let start = before_end(table, "start", "this host starts", end).unwrap_or_default();
+    let node_id = table.word("node_id", &[("host-name", NodeId::HostName), ("generated", NodeId::Generated)]);
+    let offered = offered(table, services);
+    let Some(name) = name.filter(|name| check_name(table, name, "host")) else {
+        table.problems().lose_name();
+        return Vec::new();
+    };
+    if let Some(count) = &count
+        && *count.get_ref() == 0
+    {
+        let problem = Problem::new("no host at all", count.span(), "expected at least 1");
+        table.problem(problem.help("leave `count` out for a single host"));
+        table.problems().lose_name();
+    }
+    let host = |name| Host {
+        name,
+        // Whom it connects to is known when all hosts are.
+        role: Role::Main { peers: Vec::new() },
+        services: offered.clone(),
+        start,
+        node_id: node_id.unwrap_or_default(),
+    };
+    match count.map(Spanned::into_inner) {
+        None => vec![host(name.into_inner())],
+        Some(count) => {
+            let most = u32::try_from(MAX_HOSTS + 1).unwrap_or(u32::MAX);
+            (1..=count.min(most)).map(|number| host(format!("{}-{number}", name.get_ref()))).collect()
+        }
+    }
+}
+
+fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {
+    let Some(names) = table.get::<Names>("services") else { return Vec::new() };
+    let mut offered = Vec::new();
+    for name in &names.0 {
+        match find_service(services, name, table.problems()) {
+            Some(service) if offered.contains(&service) => {
+                let message = format!("the service `{}` is listed twice", name.get_ref());
+                table.problem(Problem::new(message, name.span(), "expected each service once"));
+            }
+            found => offered.extend(found),
+        }
+    }
+    offered
+}
+
+/// Each Main dials those that it names, or else every one before it.
+fn connect_mains(mut group: Group<'_>, hosts: &mut Hosts) {
+    let named = group.table.read::<Names>("peers");
+    let named = named.map(|names| mains(&group.table, names.get_ref(), "a peer", hosts));
+    for &index in &group.hosts {
+        let peers = match &named {
+            Some(named) => named.iter().copied().filter(|peer| *peer != index).collect(),
+            None => (0..index.0).map(HostIndex).collect(),
+        };
+        hosts.get_mut(index).role = Role::Main { peers };
+    }
+    group.table.finish();
+}
+
+/// Homes take the Mains that they name in turn.
+fn connect_homes(mut group: Group<'_>, hosts: &mut Hosts) {
+    let main = group.table.require::<Names>("main");
+    let main = main.map(|names| mains(&group.table, names.get_ref(), "the Main of a Home", hosts));
+    let fallback = group.table.read::<Names>("fallback");
+    let fallback = fallback.map(|names| mains(&group.table, names.get_ref(), "a fallback", hosts));
+    for (number, &index) in group.hosts.iter().enumerate() {
+        // Where a problem left no Main, the scenario is not used: any index will do.
+        let main =
+            main.as_ref().filter(|all| !all.is_empty()).map_or(HostIndex(0), |all| all[number % all.len()]);
+        let fallback = fallback.iter().flatten().copied().filter(|it| *it != main).collect();
+        hosts.get_mut(index).role = Role::Home { main, fallback };
+    }
+    group.table.finish();
+}
+
+/// The Mains that `names` stand for, in the order of the list, each once. `what` they are meant to be: `a peer`.
+fn mains(table: &Table<'_>, names: &Names, what: &str, hosts: &Hosts) -> Vec<HostIndex> {
+    let lookup = Lookup { hosts, problems: table.problems() };
+    let mut mains = Vec::new();
+    for name in &names.0 {
+        let found = lookup.matching(name).unwrap_or_default();
+        if let Some(home) = found.iter().map(|index| hosts.get(*index)).find(|host| !host.is_main()) {
+            let message = format!("`{}` is a Home and cannot be {what}", home.name);
+            table.problem(Problem::new(message, name.span(), "expected the name of a [[main]]"));
+        }
+        for index in found {
+            if !mains.contains(&index) {
+                mains.push(index);
+            }
+        }
+    }
+    mains
+}

@@ -1,0 +1,161 @@
+//! How each type is read from a TOML value.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use relay_chaos::quantity::duration;
+use relay_chaos::{Bandwidth, ByteSize, QuantityError, Rate, Share};
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::table::{FromToml, Wrong, kind_in_words};
+
+/// Names or patterns: a string, or a list of them.
+pub(super) struct Names(pub(super) Vec<Spanned<String>>);
+
+/// A fixed answer for each method.
+pub(super) struct Answers(pub(super) BTreeMap<String, Value>);
+
+impl FromToml for String {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<String, Wrong> {
+        text(value, "a string").map(str::to_owned)
+    }
+}
+
+impl FromToml for bool {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<bool, Wrong> {
+        value.get_ref().as_bool().ok_or_else(|| Wrong::kind(value.get_ref(), "true or false"))
+    }
+}
+
+impl FromToml for u64 {
+    /// TOML's whole numbers end at 2^63.
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<u64, Wrong> {
+        let expected = "a whole number from 0 to 2^63 - 1";
+        let DeValue::Integer(number) = value.get_ref() else {
+            return Err(Wrong::kind(value.get_ref(), expected));
+        };
+        i64::from_str_radix(number.as_str(), number.radix())
+            .ok()
+            .and_then(|it| u64::try_from(it).ok())
+            .ok_or_else(|| Wrong {
+                problem: format!("{number} is out of range"),
+                expected: expected.to_owned(),
+                span: None,
+            })
+    }
+}
+
+impl FromToml for u32 {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<u32, Wrong> {
+        let number = u64::from_toml(value)?;
+        u32::try_from(number).map_err(|_| Wrong {
+            problem: format!("{number} is out of range"),
+            expected: "a whole number below 2^32".to_owned(),
+            span: None,
+        })
+    }
+}
+
+impl FromToml for Duration {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Duration, Wrong> {
+        quantity(value, "a duration in quotes, such as \"90s\" or \"20ms\"", duration::parse)
+    }
+}
+
+impl FromToml for Rate {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Rate, Wrong> {
+        quantity(value, "a rate in quotes, such as \"1/s\" or \"1 per 10s\"", str::parse)
+    }
+}
+
+impl FromToml for Bandwidth {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Bandwidth, Wrong> {
+        quantity(value, "a bandwidth in quotes, such as \"100Mbit/s\"", str::parse)
+    }
+}
+
+impl FromToml for ByteSize {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<ByteSize, Wrong> {
+        quantity(value, "a size in quotes, such as \"64B\" or \"4KiB\"", str::parse)
+    }
+}
+
+impl FromToml for Share {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Share, Wrong> {
+        quantity(value, "a share in quotes, such as \"0.1%\"", str::parse)
+    }
+}
+
+impl FromToml for Names {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Names, Wrong> {
+        let expected = "a name in quotes, or a list of them";
+        let one =
+            |item: &Spanned<DeValue<'_>>| Ok(Spanned::new(item.span(), text(item, expected)?.to_owned()));
+        let names = match value.get_ref() {
+            DeValue::Array(items) => items.iter().map(one).collect::<Result<_, Wrong>>()?,
+            _ => vec![one(value)?],
+        };
+        Ok(Names(names))
+    }
+}
+
+impl FromToml for Answers {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Answers, Wrong> {
+        let DeValue::Table(entries) = value.get_ref() else {
+            return Err(Wrong::kind(value.get_ref(), "a table: method = answer"));
+        };
+        let answers =
+            entries.iter().map(|(method, answer)| Ok((method.get_ref().to_string(), json(answer)?)));
+        answers.collect::<Result<_, Wrong>>().map(Answers)
+    }
+}
+
+fn text<'a>(value: &'a Spanned<DeValue<'_>>, expected: &str) -> Result<&'a str, Wrong> {
+    let text = value.get_ref().as_str();
+    text.ok_or_else(|| Wrong { span: Some(value.span()), ..Wrong::kind(value.get_ref(), expected) })
+}
+
+fn quantity<T>(
+    value: &Spanned<DeValue<'_>>,
+    expected: &str,
+    parse: impl Fn(&str) -> Result<T, QuantityError>,
+) -> Result<T, Wrong> {
+    parse(text(value, expected)?).map_err(|QuantityError { problem, expected }| Wrong {
+        problem,
+        expected: expected.to_owned(),
+        span: None,
+    })
+}
+
+/// The same value in JSON. Dates become strings.
+fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, Wrong> {
+    Ok(match value.get_ref() {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Boolean(it) => Value::Bool(*it),
+        DeValue::Datetime(date) => Value::String(date.to_string()),
+        DeValue::Integer(number) => {
+            let number = i64::from_str_radix(number.as_str(), number.radix());
+            number.map(Value::from).map_err(|_| not_json(value.get_ref(), value.span()))?
+        }
+        DeValue::Float(number) => {
+            let number = number.as_str().parse().ok().and_then(serde_json::Number::from_f64);
+            number.map(Value::Number).ok_or_else(|| not_json(value.get_ref(), value.span()))?
+        }
+        DeValue::Array(items) => Value::Array(items.iter().map(json).collect::<Result<_, Wrong>>()?),
+        DeValue::Table(entries) => {
+            let entries = entries.iter().map(|(key, value)| Ok((key.get_ref().to_string(), json(value)?)));
+            Value::Object(entries.collect::<Result<_, Wrong>>()?)
+        }
+    })
+}
+
+fn not_json(value: &DeValue<'_>, span: Range<usize>) -> Wrong {
+    Wrong {
+        problem: format!("{} that JSON has no words for", kind_in_words(value)),
+        expected: "a value that JSON can hold".to_owned(),
+        span: Some(span),
+    }
+}

@@ -1,0 +1,230 @@
+//! What right texts mean.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use relay_chaos::{Direction, Fault, FaultKind, LinkQuality, Partition, Selector};
+
+use super::super::{
+    Arrival, Gates, HostIndex, NodeId, NodeSettings, Pacing, Role, Scenario, ServiceKind, Target, Topology,
+};
+use super::{BASE, LOAD};
+
+fn read(text: &str) -> Scenario {
+    Scenario::load("scenarios/my-file.toml", text)
+        .unwrap_or_else(|error| panic!("{}", super::problems(&error)))
+}
+
+fn names(topology: &Topology, hosts: &[HostIndex]) -> Vec<String> {
+    hosts.iter().map(|index| topology.hosts.get(*index).name.clone()).collect()
+}
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_single_main_is_a_scenario() {
+    let text = "[[main]]\nname = \"a\"\n";
+    let scenario = read(text);
+    assert_eq!(scenario.name, "my-file", "the stem of the file");
+    assert_eq!((scenario.run.duration, scenario.run.seed), (secs(600), 1));
+    assert_eq!(scenario.run.probe_interval, secs(1));
+    assert_eq!(scenario.network.default, LinkQuality::default());
+    assert_eq!(scenario.node, NodeSettings::default());
+    assert_eq!(scenario.gates, Gates::default());
+    assert!(scenario.loads.is_empty() && scenario.faults.is_empty() && scenario.topology.services.is_empty());
+    assert_eq!(
+        (scenario.source.name.as_str(), scenario.source.text.as_str()),
+        ("scenarios/my-file.toml", text)
+    );
+}
+
+#[test]
+fn mains_come_first_and_counts_are_numbered() {
+    let text = "[[home]]\nname = \"h\"\ncount = 3\nmain = \"m-*\"\nfallback = \"m-*\"\n[[main]]\nname = \"m\"\ncount = 2\n";
+    let topology = read(text).topology;
+    let all: Vec<_> = topology.hosts.iter().map(|(_, host)| host.name.as_str()).collect();
+    assert_eq!(all, ["m-1", "m-2", "h-1", "h-2", "h-3"]);
+    assert_eq!(topology.hosts.find("h-1"), Some(HostIndex(2)));
+    assert_eq!(topology.hosts.find("h"), None);
+}
+
+#[test]
+fn homes_take_several_mains_in_turn_and_fall_back_to_the_others() {
+    let text = "[[main]]\nname = \"m\"\ncount = 3\n[[home]]\nname = \"h\"\ncount = 4\nmain = \"m-*\"\nfallback = [\"m-3\", \"m-*\"]\n";
+    let topology = read(text).topology;
+    let connected: Vec<_> = topology
+        .hosts
+        .iter()
+        .filter_map(|(_, host)| match &host.role {
+            Role::Home { main, fallback } => {
+                Some((names(&topology, &[*main]).concat(), names(&topology, fallback).join(" ")))
+            }
+            Role::Main { .. } => None,
+        })
+        .collect();
+    let expected = [("m-1", "m-3 m-2"), ("m-2", "m-3 m-1"), ("m-3", "m-1 m-2"), ("m-1", "m-3 m-2")];
+    assert_eq!(connected, expected.map(|(main, fallback)| (main.to_owned(), fallback.to_owned())));
+}
+
+#[test]
+fn a_main_peers_with_those_before_it_or_with_whom_it_names() {
+    let text = "[[main]]\nname = \"a\"\n[[main]]\nname = \"b\"\n[[main]]\nname = \"c\"\n[[main]]\nname = \"d\"\npeers = [\"b\", \"d\"]\n[[main]]\nname = \"e\"\npeers = []\n";
+    let topology = read(text).topology;
+    let peers: Vec<_> = topology
+        .hosts
+        .iter()
+        .filter_map(|(_, host)| match &host.role {
+            Role::Main { peers } => Some(names(&topology, peers).concat()),
+            Role::Home { .. } => None,
+        })
+        .collect();
+    assert_eq!(peers, ["", "a", "ab", "b", ""]);
+}
+
+#[test]
+fn services_of_each_kind() {
+    let text = r#"
+        [[service]]
+        name = "blog"
+        kind = "static"
+        [service.answers]
+        list = ["first", 2, 0x10, true, { a = 1.5 }, 2026-01-02]
+        [[service]]
+        name = "shop"
+        kind = "http"
+        methods = ["buy"]
+        upstream = { latency = "7ms", failure_rate = "1%" }
+        [[main]]
+        name = "m"
+        services = ["shop"]
+    "#;
+    let scenario = read(text);
+    let [blog, shop] = scenario.topology.services.as_slice() else { panic!("two services") };
+    assert_eq!(blog.methods, ["list"]);
+    let ServiceKind::Static(answers) = &blog.kind else { panic!("static") };
+    assert_eq!(answers["list"], serde_json::json!(["first", 2, 16, true, { "a": 1.5 }, "2026-01-02"]));
+    assert_eq!(shop.methods, ["buy"]);
+    let ServiceKind::Http(upstream) = shop.kind else { panic!("http") };
+    assert_eq!(upstream.latency, Duration::from_millis(7));
+    assert_eq!(upstream.failure_rate.to_string(), "1%");
+    assert_eq!(scenario.offering("shop").collect::<Vec<_>>(), [HostIndex(0)]);
+    assert_eq!(scenario.offering("blog").count(), 0);
+    assert_eq!(scenario.offering("nothing").count(), 0);
+}
+
+#[test]
+fn loads_of_each_kind() {
+    let open = format!("{BASE}{LOAD}rate = \"6/m\"\npacing = \"poisson\"\nstart = \"5s\"\n");
+    let closed = "[[load]]\nname = \"c\"\nkind = \"closed\"\ncallers = 10\nthink = \"100ms\"\nfrom = \"main-a\"\nby = \"service\"\nservice = \"echo\"\nmethod = \"x\"\nstop = \"1m\"\n";
+    let scenario = read(&format!("{open}{closed}"));
+    let [open, closed] = scenario.loads.as_slice() else { panic!("two loads") };
+    let Arrival::Open { rate, pacing: Pacing::Poisson } = open.arrival else { panic!("open, poisson") };
+    assert_eq!(rate.interval(), secs(10));
+    assert_eq!((open.start, open.stop), (secs(5), secs(600)));
+    assert_eq!((open.call.timeout, open.call.payload.bytes()), (secs(10), 64));
+    let Target::Node(to) = &open.target else { panic!("by node") };
+    assert_eq!(names(&scenario.topology, to.hosts()), ["home-1", "home-2"]);
+    assert_eq!(closed.arrival, Arrival::Closed { callers: 10, think: Duration::from_millis(100) });
+    assert_eq!((&closed.target, closed.stop), (&Target::Service, secs(60)));
+}
+
+#[test]
+fn the_last_link_rule_that_names_a_value_wins() {
+    let text = r#"
+        [network]
+        latency = "1ms"
+        [[link]]
+        from = "home-*"
+        to = "main-a"
+        latency = "2ms"
+        loss = "1%"
+        [[link]]
+        from = "home-2"
+        to = "*"
+        one_way = true
+        latency = "3ms"
+    "#;
+    let scenario = read(&format!("{BASE}{text}"));
+    let quality = |from: &str, to: &str| {
+        let find = |name| scenario.topology.hosts.find(name).expect("a host");
+        let quality = scenario.network.quality(find(from), find(to));
+        (quality.latency.as_millis(), quality.loss.to_string())
+    };
+    assert_eq!(quality("home-1", "home-2"), (1, "0%".to_owned()));
+    assert_eq!(quality("home-1", "main-a"), (2, "1%".to_owned()));
+    assert_eq!(quality("main-a", "home-2"), (2, "1%".to_owned()), "both ways, and the second one way");
+    assert_eq!(quality("home-2", "main-a"), (3, "1%".to_owned()), "value by value");
+}
+
+#[test]
+fn settings_and_gates() {
+    let text = format!(
+        "{BASE}{LOAD}rate = \"1/s\"\n[node]\nheartbeat = \"3s\"\ndrain = \"0s\"\n[gates]\nconvergence = \"20s\"\nsuccess = \"99.9%\"\np99 = \"1s\"\nmax_hops = 3\nmin_calls = 1000\n"
+    );
+    let scenario = read(&text);
+    assert_eq!((scenario.node.heartbeat, scenario.node.drain), (Some(secs(3)), Some(Duration::ZERO)));
+    assert_eq!(scenario.node.backoff_cap, None, "left to the node");
+    assert_eq!(scenario.gates.convergence, Some(secs(20)));
+    assert_eq!(scenario.gates.success.map(|share| share.to_string()), Some("99.9%".to_owned()));
+    assert_eq!((scenario.gates.latency.p99, scenario.gates.latency.p50), (Some(secs(1)), None));
+    assert_eq!((scenario.gates.max_hops, scenario.gates.min_calls), (Some(3), Some(1000)));
+}
+
+#[test]
+fn a_generated_node_id_and_a_late_start() {
+    let text = format!(
+        "{BASE}[[home]]\nname = \"late\"\nmain = \"main-a\"\nnode_id = \"generated\"\nstart = \"20s\"\n"
+    );
+    let topology = read(&text).topology;
+    let late = topology.hosts.get(topology.hosts.find("late").expect("it is there"));
+    assert_eq!((late.node_id, late.start), (NodeId::Generated, secs(20)));
+}
+
+#[test]
+fn faults_come_in_the_order_of_time() {
+    let text = format!(
+        "{BASE}[[fault]]\nat = \"5m\"\nkind = \"stop\"\nhost = \"main-a\"\n[[fault]]\nat = \"1m\"\nkind = \"crash\"\nhosts = [\"home-1\", \"home-2\"]\ndown = \"10s\"\n"
+    );
+    let faults = read(&text).faults;
+    let words: Vec<_> = faults.iter().map(|fault| format!("{}s: {fault}", fault.at.as_secs())).collect();
+    assert_eq!(
+        words,
+        ["60s: crash of home-1 and home-2 (kill), down for 10s", "300s: stop of main-a, down for good"]
+    );
+}
+
+#[test]
+fn a_fault_that_was_written_reads_the_same() {
+    let hosts = Selector::new(["main-a"]);
+    let from = Some(Selector::new(["home-1", "home-2"]));
+    let partition = Partition { hosts, from, direction: Direction::Out, lasts: secs(90) };
+    let written = Fault { at: secs(60), what: FaultKind::Partition(partition) };
+    let text = format!("{BASE}[[fault]]\n{}", toml::to_string(&written).expect("it can be written"));
+    let [read] = <[_; 1]>::try_from(read(&text).faults).expect("one fault");
+    assert_eq!(read.map(|set| set.selector().clone()), written);
+}
+
+#[test]
+fn selectors_give_each_host_once_in_order() {
+    let hosts = read(BASE).topology.hosts;
+    let select = |patterns: &[&str]| hosts.select(&Selector::new(patterns.iter().copied()));
+    let all = select(&["home-2", "home-*", "main-a"]);
+    assert_eq!(all.hosts(), [HostIndex(0), HostIndex(1), HostIndex(2)]);
+    assert_eq!(all.to_string(), "home-2, home-* and main-a");
+    assert!(all.contains(HostIndex(1)) && !select(&["home-2"]).contains(HostIndex(1)));
+    assert!(select(&["nobody", "[", "x-*"]).hosts().is_empty());
+}
+
+#[test]
+fn a_hundred_thousand_homes_are_read_at_once() {
+    // In time that grows with the number of hosts; with its square this test would not end.
+    let mut text = String::from("[[main]]\nname = \"m\"\ncount = 100\n");
+    for group in 0..90 {
+        let _ = write!(text, "[[home]]\nname = \"h{group}\"\ncount = 1000\nmain = \"m-*\"\n");
+    }
+    let scenario = read(&text);
+    assert_eq!(scenario.topology.hosts.len(), 90_100);
+    assert_eq!(scenario.topology.hosts.select(&Selector::from("h7-*")).hosts().len(), 1000);
+}
