@@ -1,1 +1,4 @@
 //! The simulator.
+
+pub mod engine;
+pub mod trace;
