@@ -1,3 +1,5 @@
 //! The simulator.
 
+pub mod engine;
 pub mod scenario;
+pub mod trace;

@@ -1,0 +1,539 @@
+//! Established connections: two directed pipes of bytes, each in order and without loss, with TCP's ways of ending.
+//!
+//! One write is one segment is one event. What a partition stops is held by the sender and never walked per event:
+//! [`Connections::stalled`] names the directions to look at when something heals.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{self, ErrorKind, IoSlice};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::ReadBuf;
+
+use super::link::{HostId, Path, next_retransmission};
+use super::observe::Observation;
+use super::pool::{Key, Pool};
+use super::state::State;
+use super::timeline::{Event, Flags, Side};
+use crate::trace::Kind;
+
+/// How much may be sent and not yet read.
+pub(super) const WINDOW_BYTES: u32 = 256 * 1024;
+/// A blocked writer is woken once this much is free, so that it does not write crumbs.
+const WAKE_WRITER_BYTES: u32 = WINDOW_BYTES / 4;
+/// With less than this outstanding nobody waits for room, and what was read is credited without an event.
+const CREDIT_BYTES: u32 = WINDOW_BYTES / 2;
+/// A buffer that ran empty keeps at most this much memory.
+const IDLE_BUFFER_BYTES: usize = 2 * 1024;
+/// A connection is given up when nothing got through for this long (Linux, `tcp_retries2`: about 15 minutes).
+const GIVE_UP_NANOS: u64 = 15 * 60 * 1_000_000_000;
+
+#[derive(Default)]
+pub(super) struct Connections {
+    pub(super) pool: Pool<Connection>,
+    stalled: BTreeSet<Side>,
+}
+
+pub(super) struct Connection {
+    /// The one that dialled, and the one that accepted.
+    pub(super) ends: [End; 2],
+    /// Where the second end is handed out, and the address that it sees for the first.
+    pub(super) listener: Key,
+    pub(super) from: std::net::SocketAddr,
+}
+
+/// Who answers for an end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A stream in a process, or on its way there in an accept queue.
+    Process,
+    /// The stream was dropped; what it sent still goes out.
+    Kernel,
+    /// Nobody: the process or its host died.
+    Gone,
+}
+
+pub(super) struct End {
+    pub(super) host: HostId,
+    pub(super) process: u32,
+    pub(super) holder: Holder,
+    failure: Option<ErrorKind>,
+    pipe: Pipe,
+}
+
+/// The direction in which an end sends.
+struct Pipe {
+    /// Sent and not yet read.
+    buffer: VecDeque<u8>,
+    /// How much of the buffer's front has arrived.
+    arrived: u32,
+    /// Sent, and not yet known by the sender to be read.
+    outstanding: u32,
+    last_arrival: u64,
+    fin: Fin,
+    stall: Option<Box<Stall>>,
+    path: Path,
+    writer: Option<Waker>,
+    /// Waits at the other end.
+    reader: Option<Waker>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fin {
+    Open,
+    Sent,
+    Arrived,
+}
+
+/// What an end could not send since `since`.
+struct Stall {
+    since: u64,
+    bytes: u32,
+    flags: Flags,
+    credit: u32,
+    /// The other end's data arrived, and it does not learn so.
+    acks: bool,
+}
+
+impl Stall {
+    fn has_data(&self) -> bool {
+        self.bytes > 0 || self.flags != Flags::default()
+    }
+}
+
+impl End {
+    pub(super) fn new(host: HostId, process: u32, to: HostId) -> Self {
+        let pipe = Pipe {
+            buffer: VecDeque::new(),
+            arrived: 0,
+            outstanding: 0,
+            last_arrival: 0,
+            fin: Fin::Open,
+            stall: None,
+            path: Path::new(host, to),
+            writer: None,
+            reader: None,
+        };
+        Self { host, process, holder: Holder::Process, failure: None, pipe }
+    }
+
+    fn is_live(&self) -> bool {
+        self.holder == Holder::Process && self.failure.is_none()
+    }
+}
+
+impl Pipe {
+    /// Drops what could not be sent yet.
+    fn drop_stall(&mut self) {
+        if let Some(stall) = self.stall.take() {
+            self.buffer.truncate(self.buffer.len().saturating_sub(stall.bytes as usize));
+        }
+    }
+}
+
+pub(super) fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+fn remember(slot: &mut Option<Waker>, context: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(context.waker()),
+        None => *slot = Some(context.waker().clone()),
+    }
+}
+
+impl State {
+    /// What a process does with its end of a connection.
+    pub(super) fn write(
+        &mut self,
+        side: Side,
+        slices: &[IoSlice<'_>],
+        context: &Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let now = self.timeline.now;
+        let Some(end) = self.end(side).filter(|end| end.holder == Holder::Process) else {
+            return Poll::Ready(Err(ErrorKind::NotConnected.into()));
+        };
+        if let Some(kind) = end.failure {
+            return Poll::Ready(Err(kind.into()));
+        }
+        if end.pipe.fin != Fin::Open {
+            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+        }
+        let room = (WINDOW_BYTES - end.pipe.outstanding) as usize;
+        if slices.iter().all(|slice| slice.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        if room == 0 {
+            remember(&mut end.pipe.writer, context);
+            return Poll::Pending;
+        }
+        let host = end.host.0;
+        let mut written = 0;
+        let mut payload = 0_u64;
+        for slice in slices {
+            let part = &slice[..slice.len().min(room - written)];
+            end.pipe.buffer.extend(part);
+            written += part.len();
+            payload = xxhash_rust::xxh3::xxh3_64_with_seed(part, payload);
+        }
+        let bytes = written as u32;
+        end.pipe.outstanding += bytes;
+        self.trace.fold(now, Kind::SegmentSent, host, [side.id(), u64::from(bytes), payload]);
+        self.transmit(side, bytes, Flags::default());
+        Poll::Ready(Ok(written))
+    }
+
+    /// Reads what has arrived at `side`.
+    pub(super) fn read(
+        &mut self,
+        side: Side,
+        buffer: &mut ReadBuf<'_>,
+        context: &Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(connection) = self.connections.pool.get_mut(side.connection()) else {
+            return Poll::Ready(Err(ErrorKind::NotConnected.into()));
+        };
+        let (here, there) = sides(connection, side);
+        if here.holder != Holder::Process {
+            return Poll::Ready(Err(ErrorKind::NotConnected.into()));
+        }
+        let pipe = &mut there.pipe;
+        if pipe.arrived > 0 {
+            let count = buffer.remaining().min(pipe.arrived as usize);
+            let (front, back) = pipe.buffer.as_slices();
+            let first = front.len().min(count);
+            buffer.put_slice(&front[..first]);
+            buffer.put_slice(&back[..count - first]);
+            pipe.buffer.drain(..count);
+            if pipe.buffer.is_empty() && pipe.buffer.capacity() > IDLE_BUFFER_BYTES {
+                pipe.buffer = VecDeque::new();
+            }
+            pipe.arrived -= count as u32;
+            if pipe.outstanding <= CREDIT_BYTES {
+                pipe.outstanding -= (count as u32).min(pipe.outstanding);
+            } else {
+                self.send_credit(side, count as u32);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if pipe.fin == Fin::Arrived || buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(kind) = here.failure {
+            return Poll::Ready(Err(kind.into()));
+        }
+        remember(&mut pipe.reader, context);
+        Poll::Pending
+    }
+
+    /// Ends the sending direction; what was written still arrives.
+    pub(super) fn finish(&mut self, side: Side) -> io::Result<()> {
+        let now = self.timeline.now;
+        let Some(end) = self.end(side).filter(|end| end.holder == Holder::Process) else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        if end.failure.is_some() {
+            return Err(ErrorKind::NotConnected.into());
+        }
+        if end.pipe.fin == Fin::Open {
+            end.pipe.fin = Fin::Sent;
+            let host = end.host.0;
+            self.trace.emit(now, Kind::Close, host, side.id(), 0);
+            self.transmit(side, 0, Flags { fin: true, ..Flags::default() });
+        }
+        Ok(())
+    }
+
+    /// The stream was dropped: nothing more is read, what was sent still goes out. Unread data is answered with a
+    /// reset, as is data that comes later.
+    pub(super) fn close(&mut self, side: Side) {
+        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
+        let (here, there) = sides(connection, side);
+        if here.holder != Holder::Process {
+            return;
+        }
+        here.holder = Holder::Kernel;
+        there.pipe.reader = None;
+        here.pipe.writer = None;
+        let failed = here.failure.is_some();
+        let unread = there.pipe.arrived > 0;
+        let open = here.pipe.fin == Fin::Open;
+        if unread && !failed {
+            here.holder = Holder::Gone;
+            self.forget_stall(side);
+            self.send_reset(side.other());
+        } else if open && !failed {
+            here.pipe.fin = Fin::Sent;
+            let host = here.host.0;
+            self.trace.emit(self.timeline.now, Kind::Close, host, side.id(), 0);
+            self.transmit(side, 0, Flags { fin: true, ..Flags::default() });
+        }
+        self.free_if_over(side.connection());
+    }
+
+    /// The end's process is gone. With `tell`, the other end gets a reset, as far as the path lets it through.
+    pub(super) fn vanish(&mut self, side: Side, tell: bool) {
+        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
+        let (here, there) = sides(connection, side);
+        if here.holder == Holder::Gone {
+            return;
+        }
+        here.holder = Holder::Gone;
+        there.pipe.reader = None;
+        here.pipe.writer = None;
+        let writer_waits = there.pipe.writer.is_some();
+        self.forget_stall(side);
+        let told = tell && self.send_reset(side.other());
+        if writer_waits && !told {
+            // A full window hides that nobody is there: TCP probes it.
+            self.transmit(side.other(), 0, Flags::default());
+        }
+        self.free_if_over(side.connection());
+    }
+
+    /// Hands a segment to the network.
+    pub(super) fn transmit(&mut self, side: Side, bytes: u32, flags: Flags) {
+        let now = self.timeline.now;
+        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
+        let pipe = &mut connection.ends[side.end()].pipe;
+        let blocked = self.topology.blocked(&mut pipe.path);
+        if let Some(stall) = &pipe.stall
+            && !blocked
+            && !stall.has_data()
+        {
+            self.resend(side);
+        }
+        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
+        let pipe = &mut connection.ends[side.end()].pipe;
+        if blocked || pipe.stall.is_some() {
+            return self.hold(side, now, |stall| {
+                stall.bytes += bytes;
+                stall.flags.open |= flags.open;
+                stall.flags.fin |= flags.fin;
+            });
+        }
+        let arrival = self.topology.reliable_arrival(&mut pipe.path, now, u64::from(bytes));
+        if arrival > now + GIVE_UP_NANOS {
+            return self.hold(side, now, |stall| {
+                stall.bytes += bytes;
+                stall.flags = flags;
+            });
+        }
+        pipe.last_arrival = pipe.last_arrival.max(arrival);
+        let at = pipe.last_arrival;
+        self.timeline.at(at, Event::Segment { from: side, bytes, flags, sent: now });
+    }
+
+    /// A segment arrives, unless its path has been blocked meanwhile.
+    pub(super) fn deliver(&mut self, from: Side, bytes: u32, flags: Flags, sent: u64) {
+        let now = self.timeline.now;
+        let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
+        let (sender, _) = sides(connection, from);
+        if sender.pipe.stall.is_some() || self.topology.blocked(&mut sender.pipe.path) {
+            return self.hold(from, sent, |stall| {
+                stall.bytes += bytes;
+                stall.flags.open |= flags.open;
+                stall.flags.fin |= flags.fin;
+            });
+        }
+        if flags.open {
+            self.hand_to_listener(from);
+        }
+        let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
+        let (sender, receiver) = sides(connection, from);
+        self.trace.emit(now, Kind::SegmentDelivered, receiver.host.0, from.id(), u64::from(bytes));
+        if flags.fin {
+            sender.pipe.fin = Fin::Arrived;
+        }
+        if receiver.is_live() {
+            sender.pipe.arrived += bytes;
+            wake(&mut sender.pipe.reader);
+            if bytes > 0 && self.topology.blocked(&mut receiver.pipe.path) {
+                self.hold(from.other(), now, |stall| stall.acks = true);
+            }
+        } else if bytes > 0 || receiver.holder != Holder::Kernel {
+            self.send_reset(from);
+        }
+    }
+
+    /// The side learns that the other has read.
+    pub(super) fn credit(&mut self, to: Side, bytes: u32) {
+        let now = self.timeline.now;
+        let Some(connection) = self.connections.pool.get_mut(to.connection()) else { return };
+        let (writer, reader) = sides(connection, to);
+        if self.topology.blocked(&mut reader.pipe.path) {
+            return self.hold(to.other(), now, |stall| stall.credit += bytes);
+        }
+        let pipe = &mut writer.pipe;
+        pipe.outstanding -= bytes.min(pipe.outstanding);
+        if WINDOW_BYTES - pipe.outstanding >= WAKE_WRITER_BYTES {
+            wake(&mut pipe.writer);
+        }
+    }
+
+    /// A reset arrives at the side, unless its path has been blocked meanwhile: then it is lost.
+    pub(super) fn reset(&mut self, to: Side) {
+        let Some(connection) = self.connections.pool.get_mut(to.connection()) else { return };
+        let (here, there) = sides(connection, to);
+        if self.topology.blocked(&mut there.pipe.path) {
+            return;
+        }
+        if here.holder == Holder::Process {
+            self.fail(to, ErrorKind::ConnectionReset);
+        } else {
+            here.holder = Holder::Gone;
+            self.forget_stall(to);
+        }
+        self.free_if_over(to.connection());
+    }
+
+    /// Nothing that was sent at `since` got through for too long.
+    pub(super) fn give_up(&mut self, from: Side, since: u64) {
+        let Some(end) = self.end(from) else { return };
+        let Some(stall) = end.pipe.stall.as_ref().filter(|stall| stall.since == since) else { return };
+        let (data, acks) = (stall.has_data(), stall.acks);
+        if data {
+            self.fail(from, ErrorKind::TimedOut);
+        }
+        if acks {
+            self.fail(from.other(), ErrorKind::TimedOut);
+        }
+    }
+
+    /// A try at sending again what is held since `since`.
+    pub(super) fn retransmit(&mut self, from: Side, since: u64) {
+        let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
+        let pipe = &mut connection.ends[from.end()].pipe;
+        if pipe.stall.as_ref().is_some_and(|stall| stall.since == since)
+            && !self.topology.blocked(&mut pipe.path)
+        {
+            self.resend(from);
+        }
+    }
+
+    /// Something healed: each direction that is held and free again is tried at TCP's next retransmission.
+    pub(super) fn look_at_stalled(&mut self) {
+        let now = self.timeline.now;
+        for side in &self.connections.stalled {
+            let Some(connection) = self.connections.pool.get_mut(side.connection()) else { continue };
+            let pipe = &mut connection.ends[side.end()].pipe;
+            let Some(stall) = &pipe.stall else { continue };
+            if !self.topology.blocked(&mut pipe.path) {
+                let at = next_retransmission(stall.since, now);
+                self.timeline.at(at, Event::Retransmit { from: *side, since: stall.since });
+            }
+        }
+    }
+
+    /// Sends what is held, and ends the stall.
+    fn resend(&mut self, side: Side) {
+        let Some(end) = self.end(side) else { return };
+        let Some(stall) = end.pipe.stall.take() else { return };
+        self.connections.stalled.remove(&side);
+        if stall.has_data() {
+            self.transmit(side, stall.bytes, stall.flags);
+        }
+        if stall.credit > 0 {
+            self.send_credit(side, stall.credit);
+        }
+    }
+
+    /// Keeps back what `side` sent at `sent`.
+    fn hold(&mut self, side: Side, sent: u64, add: impl FnOnce(&mut Stall)) {
+        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
+        let end = &mut connection.ends[side.end()];
+        if end.holder == Holder::Gone {
+            return;
+        }
+        let host = end.host.0;
+        let stall = end.pipe.stall.get_or_insert_with(|| {
+            self.connections.stalled.insert(side);
+            self.timeline.at(sent.saturating_add(GIVE_UP_NANOS), Event::GiveUp { from: side, since: sent });
+            let flags = Flags::default();
+            Box::new(Stall { since: sent, bytes: 0, flags, credit: 0, acks: false })
+        });
+        add(stall);
+        self.trace.emit(self.timeline.now, Kind::SegmentHeld, host, side.id(), u64::from(stall.bytes));
+    }
+
+    /// Tells the writer at the other end of `reader` that `bytes` were read.
+    fn send_credit(&mut self, reader: Side, bytes: u32) {
+        let now = self.timeline.now;
+        let Some(connection) = self.connections.pool.get_mut(reader.connection()) else { return };
+        let path = &mut connection.ends[reader.end()].pipe.path;
+        if self.topology.blocked(path) {
+            return self.hold(reader, now, |stall| stall.credit += bytes);
+        }
+        let at = self.topology.arrival(path, now, 0);
+        self.timeline.at(at, Event::Credit { to: reader.other(), bytes });
+    }
+
+    /// Sends a reset to `to`, behind what was sent there before. False where the path is blocked: it is lost.
+    fn send_reset(&mut self, to: Side) -> bool {
+        let now = self.timeline.now;
+        let Some(connection) = self.connections.pool.get_mut(to.connection()) else { return false };
+        let pipe = &mut connection.ends[to.other().end()].pipe;
+        if self.topology.blocked(&mut pipe.path) {
+            return false;
+        }
+        let arrival = self.topology.reliable_arrival(&mut pipe.path, now, 0);
+        pipe.last_arrival = pipe.last_arrival.max(arrival);
+        self.timeline.at(pipe.last_arrival, Event::Reset { to });
+        true
+    }
+
+    /// The side finds its connection broken.
+    fn fail(&mut self, side: Side, kind: ErrorKind) {
+        self.forget_stall(side);
+        let now = self.timeline.now;
+        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
+        let (here, there) = sides(connection, side);
+        if here.failure.is_some() {
+            return;
+        }
+        here.failure = Some(kind);
+        wake(&mut here.pipe.writer);
+        wake(&mut there.pipe.reader);
+        let (host, peer) = (here.host, there.host);
+        self.trace.emit(now, Kind::Reset, host.0, side.id(), 0);
+        if here.holder == Holder::Process {
+            self.observations.push(Observation::Reset { at: Duration::from_nanos(now), host, peer });
+        } else {
+            here.holder = Holder::Gone;
+            self.free_if_over(side.connection());
+        }
+    }
+
+    fn forget_stall(&mut self, side: Side) {
+        self.connections.stalled.remove(&side);
+        if let Some(end) = self.end(side) {
+            end.pipe.drop_stall();
+        }
+    }
+
+    fn free_if_over(&mut self, key: Key) {
+        let over = self
+            .connections
+            .pool
+            .get(key)
+            .is_some_and(|connection| connection.ends.iter().all(|end| end.holder != Holder::Process));
+        if over {
+            self.connections.pool.remove(key);
+            self.connections.stalled.remove(&Side::new(key, 0));
+            self.connections.stalled.remove(&Side::new(key, 1));
+        }
+    }
+
+    fn end(&mut self, side: Side) -> Option<&mut End> {
+        Some(&mut self.connections.pool.get_mut(side.connection())?.ends[side.end()])
+    }
+}
+
+/// The end at `side`, and the other one.
+fn sides(connection: &mut Connection, side: Side) -> (&mut End, &mut End) {
+    let [first, second] = &mut connection.ends;
+    if side.end() == 0 { (first, second) } else { (second, first) }
+}

@@ -1,0 +1,204 @@
+//! What a run's handles share, and the life of processes and tasks.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_task::{Builder, Runnable};
+use relay_node::env::BoxFuture;
+use slab::Slab;
+
+use super::executor::{self, Guarded, Meta, Polled, Ready};
+use super::host::{Life, Process, ProcessKind};
+use super::link::HostId;
+use super::stamp;
+use super::state::{Farewell, State};
+use crate::trace::Kind;
+
+pub(super) struct Core {
+    state: Mutex<State>,
+    pub(super) ready: Arc<Ready>,
+    /// The state's virtual time, readable without its lock.
+    pub(super) now: AtomicU64,
+    pub(super) seed: u64,
+    pub(super) unix_start: Duration,
+    panics: Mutex<Vec<TaskPanic>>,
+}
+
+/// A panic in a task: a bug, in the system under test or in the test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskPanic {
+    /// The host that it happened on.
+    pub host: String,
+    /// The process that was killed by it.
+    pub process: &'static str,
+    /// The task.
+    pub task: &'static str,
+    /// What the panic said, with its place in the source.
+    pub message: String,
+    /// Virtual time since the start of the run.
+    pub at: Duration,
+}
+
+impl Core {
+    pub(super) fn new(seed: u64, record: bool, unix_start: Duration) -> Self {
+        Self {
+            state: Mutex::new(State::new(seed, record)),
+            ready: Arc::new(Ready::new(seed)),
+            now: AtomicU64::new(0),
+            seed,
+            unix_start,
+            panics: Mutex::default(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn take_panics(&self) -> Vec<TaskPanic> {
+        std::mem::take(&mut *self.panics.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Enters a process; its first task is to be spawned next and is its main one.
+    pub(super) fn add_process(&self, host: HostId, name: &'static str, kind: ProcessKind) -> u32 {
+        let mut state = self.lock();
+        let id = state.processes.list.len() as u32;
+        let main = state.processes.next_task;
+        let tasks = Slab::new();
+        state.processes.list.push(Process { host, name, kind, life: Life::Running, main, tasks });
+        let now = state.timeline.now;
+        state.trace.name_process(name);
+        state.trace.emit(now, Kind::ProcessStart, host.0, u64::from(id), 0);
+        id
+    }
+
+    /// Starts a task of a living process; drops the future otherwise.
+    pub(super) fn spawn(&self, process: u32, name: &'static str, future: BoxFuture<'static, ()>) {
+        let mut guard = self.lock();
+        let State { processes, trace, timeline, .. } = &mut *guard;
+        let id = processes.next_task;
+        let owner = processes.list.get_mut(process as usize);
+        let Some(owner) = owner.filter(|owner| owner.life == Life::Running) else {
+            drop(guard);
+            drop(future);
+            return;
+        };
+        let slot = owner.tasks.vacant_key() as u32;
+        let meta = Meta { host: owner.host.0, process, slot, id, name };
+        let ready = self.ready.clone();
+        let (runnable, task) =
+            Builder::new().metadata(meta).spawn(|_| Guarded(future), move |runnable| ready.push(runnable));
+        owner.tasks.insert(task);
+        trace.name_task(name);
+        trace.emit(timeline.now, Kind::Spawn, meta.host, u64::from(id), 0);
+        processes.next_task += 1;
+        drop(guard);
+        runnable.schedule();
+    }
+
+    /// Gives a task its turn.
+    pub(super) fn poll(&self, runnable: Runnable<Meta>) {
+        let meta = *runnable.metadata();
+        {
+            let mut state = self.lock();
+            let now = state.timeline.now;
+            state.trace.enter(meta.process, meta.id);
+            state.trace.emit(now, Kind::Poll, meta.host, 0, 0);
+        }
+        stamp::set_host(meta.host);
+        match executor::run(runnable) {
+            Polled::Pending => {}
+            Polled::Finished => self.finished(meta),
+            Polled::Panicked(message) => self.panicked(meta, message),
+        }
+    }
+
+    /// Ends a process: its network and disk first, then its tasks, so that no destructor says goodbye.
+    pub(super) fn kill(&self, process: u32, farewell: Farewell) {
+        let mut state = self.lock();
+        if !state.processes.alive(process) {
+            return;
+        }
+        let end = match farewell {
+            Farewell::Close => 0,
+            Farewell::Reset => 1,
+            Farewell::Silence => 2,
+        };
+        let (now, host) = (state.timeline.now, state.processes.list[process as usize].host);
+        state.trace.emit(now, Kind::ProcessEnd, host.0, u64::from(process), end);
+        state.cut_off(process, farewell);
+        drop(state);
+        self.drop_tasks(process);
+    }
+
+    /// The process's main future returned: its tasks are dropped while they still have a network, as `main` does
+    /// with its variables, and what is left open is closed.
+    fn exit(&self, process: u32) {
+        self.lock().processes.list[process as usize].life = Life::Ending;
+        self.drop_tasks(process);
+        self.kill(process, Farewell::Close);
+    }
+
+    fn finished(&self, meta: Meta) {
+        let mut state = self.lock();
+        let now = state.timeline.now;
+        state.trace.emit(now, Kind::TaskEnd, meta.host, u64::from(meta.id), 0);
+        let Some(process) = state.processes.list.get_mut(meta.process as usize) else { return };
+        let task = process.tasks.try_remove(meta.slot as usize);
+        let over = process.main == meta.id && process.life == Life::Running;
+        drop(state);
+        drop(task);
+        if over {
+            self.exit(meta.process);
+        }
+    }
+
+    fn panicked(&self, meta: Meta, message: String) {
+        let mut state = self.lock();
+        let now = state.timeline.now;
+        state.trace.emit(now, Kind::Panic, meta.host, u64::from(meta.id), 0);
+        let panic = TaskPanic {
+            host: state.hosts.name(meta.host).to_owned(),
+            process: state.processes.list.get(meta.process as usize).map_or("-", |process| process.name),
+            task: meta.name,
+            message,
+            at: Duration::from_nanos(now),
+        };
+        drop(state);
+        tracing::error!(task = meta.name, message = panic.message, "a task panicked");
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).push(panic);
+        self.kill(meta.process, Farewell::Reset);
+    }
+
+    fn drop_tasks(&self, process: u32) {
+        let tasks = std::mem::take(&mut self.lock().processes.list[process as usize].tasks);
+        let mut messages = Vec::new();
+        for (_, task) in tasks {
+            messages.extend(executor::drop_guarded(task).err());
+        }
+        // Cancelling puts tasks on the ready list: dropping them there drops their futures.
+        loop {
+            let doomed = self.ready.take(process);
+            if doomed.is_empty() {
+                break;
+            }
+            for runnable in doomed {
+                messages.extend(executor::drop_guarded(runnable).err());
+            }
+        }
+        for message in messages {
+            tracing::error!(message, "a destructor panicked while its process ended");
+        }
+    }
+}
+
+impl Core {
+    /// For the watchdog, which must not wait for a lock that a stuck poll may hold.
+    pub(super) fn try_host_name(&self, host: u32) -> String {
+        match self.state.try_lock() {
+            Ok(state) => state.hosts.name(host).to_owned(),
+            Err(_) => format!("number {host}"),
+        }
+    }
+}

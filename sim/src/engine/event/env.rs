@@ -1,0 +1,276 @@
+//! The seams of [`relay_node::env`], as one process on one simulated host sees them.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use relay_node::env::{
+    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream,
+    UnixTime,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::core::Core;
+use super::link::HostId;
+use super::pool::Key;
+use super::random::derive;
+use super::timeline::Side;
+use crate::trace::Kind;
+
+/// One process's place in the world.
+struct Seat {
+    core: Arc<Core>,
+    host: HostId,
+    process: u32,
+}
+
+pub(super) fn env(core: &Arc<Core>, host: HostId, process: u32) -> Env {
+    let seat = Arc::new(Seat { core: core.clone(), host, process });
+    Env {
+        clock: seat.clone(),
+        network: seat.clone(),
+        spawner: seat.clone(),
+        entropy: seat.clone(),
+        storage: seat,
+    }
+}
+
+impl Clock for Seat {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.core.now.load(Ordering::Relaxed))
+    }
+
+    fn unix(&self) -> UnixTime {
+        UnixTime(self.core.unix_start + Duration::from_nanos(self.core.now.load(Ordering::Relaxed)))
+    }
+
+    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(sleep_until(self.core.clone(), at.as_nanos()))
+    }
+}
+
+/// Waits for a virtual time. The timer exists from the first poll to the end or the drop.
+pub(super) fn sleep_until(core: Arc<Core>, at: u64) -> impl Future<Output = ()> + Send + 'static {
+    Sleep { core, at, timer: None }
+}
+
+struct Sleep {
+    core: Arc<Core>,
+    at: u64,
+    timer: Option<Key>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Sleep { core, at, timer } = self.get_mut();
+        core.lock().timeline.poll_sleep(timer, *at, context)
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if self.timer.is_some() {
+            self.core.lock().timeline.cancel(self.timer);
+        }
+    }
+}
+
+impl Spawner for Seat {
+    fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
+        self.core.spawn(self.process, name, task);
+    }
+
+    fn spawn_blocking(&self, name: &'static str, work: Box<dyn FnOnce() + Send>) {
+        self.core.spawn(self.process, name, Box::pin(async move { work() }));
+    }
+}
+
+impl Entropy for Seat {
+    fn seed(&self, name: &'static str) -> [u8; 32] {
+        let mut state = self.core.lock();
+        let host = state.hosts.get_mut(self.host);
+        let drawn = host.seeds.entry(name).or_insert(0);
+        *drawn += 1;
+        let drawn = *drawn;
+        derive(self.core.seed, &[b"seed", host.name.as_bytes(), name.as_bytes(), &drawn.to_le_bytes()])
+    }
+}
+
+impl Storage for Seat {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let mut state = self.core.lock();
+        state.processes.check(self.process)?;
+        let value = state.hosts.get(self.host).disk.get(name).cloned();
+        let (now, name) = (state.timeline.now, xxh3_64(name.as_bytes()));
+        state.trace.emit_bytes(now, Kind::StorageRead, self.host.0, name, value.as_deref().unwrap_or(&[]));
+        Ok(value)
+    }
+
+    fn write(&self, name: &str, value: &[u8]) -> io::Result<()> {
+        let mut state = self.core.lock();
+        state.processes.check(self.process)?;
+        let now = state.timeline.now;
+        let label = xxh3_64(name.as_bytes());
+        state.trace.emit_bytes(now, Kind::StorageWrite, self.host.0, label, value);
+        state.hosts.get_mut(self.host).disk.insert(name.to_owned(), value.to_vec());
+        Ok(())
+    }
+}
+
+impl Network for Seat {
+    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let (key, local) = self.core.lock().listen(self.host, self.process, at)?;
+            Ok(Box::new(Port { core: self.core.clone(), key, local }) as Box<dyn Listener>)
+        })
+    }
+
+    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Stream>> {
+        Box::pin(async move {
+            let key = self.core.lock().dial(self.host, self.process, to)?;
+            let dialling = Dialling { core: self.core.clone(), key };
+            let side = poll_fn(|context| self.core.lock().poll_dial(key, context)).await;
+            drop(dialling);
+            Ok(Box::new(Wire { core: self.core.clone(), side: side? }) as Stream)
+        })
+    }
+
+    fn bind_datagram(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn DatagramSocket>>> {
+        Box::pin(async move {
+            let (key, local) = self.core.lock().bind_datagram(self.host, self.process, at)?;
+            Ok(Box::new(DatagramPort { core: self.core.clone(), key, local }) as Box<dyn DatagramSocket>)
+        })
+    }
+
+    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let found = match bare.parse::<IpAddr>() {
+            Ok(address) => Some(address),
+            Err(_) => self.core.lock().hosts.find(bare),
+        };
+        let result = match found {
+            Some(address) => Ok(vec![SocketAddr::new(address, port)]),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))),
+        };
+        Box::pin(async move { result })
+    }
+}
+
+/// Takes the dial back where its future is dropped half-way.
+struct Dialling {
+    core: Arc<Core>,
+    key: Key,
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        self.core.lock().abandon_dial(self.key);
+    }
+}
+
+struct Port {
+    core: Arc<Core>,
+    key: Key,
+    local: SocketAddr,
+}
+
+impl Listener for Port {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<(Stream, SocketAddr)>> {
+        Box::pin(async move {
+            let (side, from) = poll_fn(|context| self.core.lock().poll_accept(self.key, context)).await?;
+            Ok((Box::new(Wire { core: self.core.clone(), side }) as Stream, from))
+        })
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.core.lock().close_listener(self.key, true);
+    }
+}
+
+/// One end of a connection in the hands of a process.
+struct Wire {
+    core: Arc<Core>,
+    side: Side,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.core.lock().read(self.side, buffer, context)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.core.lock().write(self.side, &[IoSlice::new(bytes)], context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.core.lock().write(self.side, slices, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.core.lock().finish(self.side))
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.core.lock().close(self.side);
+    }
+}
+
+struct DatagramPort {
+    core: Arc<Core>,
+    key: Key,
+    local: SocketAddr,
+}
+
+impl DatagramSocket for DatagramPort {
+    fn send_to<'a>(&'a self, bytes: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(async move { self.core.lock().send_datagram(self.key, bytes, to) })
+    }
+
+    fn recv_from<'a>(&'a self, buffer: &'a mut [u8]) -> BoxFuture<'a, io::Result<(usize, SocketAddr)>> {
+        Box::pin(poll_fn(move |context| self.core.lock().poll_receive(self.key, buffer, context)))
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+impl Drop for DatagramPort {
+    fn drop(&mut self) {
+        self.core.lock().close_datagram(self.key);
+    }
+}

@@ -1,0 +1,169 @@
+//! Tasks: the ready list from which a seeded generator picks, and the one poll at a time that it leads to.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::task::{Context, Poll};
+
+use async_task::Runnable;
+use relay_node::env::BoxFuture;
+
+use super::random::Dice;
+
+/// Whose task it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meta {
+    pub(super) host: u32,
+    pub(super) process: u32,
+    /// Its place among the process's tasks.
+    pub(super) slot: u32,
+    /// Its number in the run.
+    pub(super) id: u32,
+    pub(super) name: &'static str,
+}
+
+/// The tasks that can go on.
+pub(super) struct Ready {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    list: Vec<Runnable<Meta>>,
+    dice: Dice,
+    current: Option<Meta>,
+    polls: u64,
+}
+
+impl Ready {
+    pub(super) fn new(seed: u64) -> Self {
+        let dice = Dice::new(seed, "scheduler");
+        Self { inner: Mutex::new(Inner { list: Vec::new(), dice, current: None, polls: 0 }) }
+    }
+
+    pub(super) fn push(&self, runnable: Runnable<Meta>) {
+        self.lock().list.push(runnable);
+    }
+
+    /// Any one of the tasks that can go on; it counts as being polled until [`rest`](Self::rest).
+    pub(super) fn pick(&self) -> Option<Runnable<Meta>> {
+        let mut inner = self.lock();
+        let runnable = match inner.list.len() {
+            0 => {
+                inner.current = None;
+                return None;
+            }
+            1 => inner.list.pop()?,
+            many => {
+                let index = inner.dice.below(many as u64) as usize;
+                inner.list.swap_remove(index)
+            }
+        };
+        inner.current = Some(*runnable.metadata());
+        inner.polls += 1;
+        Some(runnable)
+    }
+
+    /// Takes what is ready of a dead process.
+    pub(super) fn take(&self, process: u32) -> Vec<Runnable<Meta>> {
+        self.lock().list.extract_if(.., |runnable| runnable.metadata().process == process).collect()
+    }
+
+    /// The poll that is going on, and its number.
+    pub(super) fn current(&self) -> Option<(Meta, u64)> {
+        let inner = self.lock();
+        inner.current.map(|meta| (meta, inner.polls))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a poll ended.
+pub(super) enum Polled {
+    Pending,
+    Finished,
+    Panicked(String),
+}
+
+thread_local! {
+    static FINISHED: Cell<bool> = const { Cell::new(false) };
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Polls (or, where it was cancelled, drops) a task.
+pub(super) fn run(runnable: Runnable<Meta>) -> Polled {
+    FINISHED.set(false);
+    PANIC.take();
+    let outcome = catch_unwind(AssertUnwindSafe(|| runnable.run()));
+    if let Err(panic) = outcome {
+        // A destructor panicked: polls themselves are guarded.
+        return Polled::Panicked(message(&*panic));
+    }
+    match PANIC.take() {
+        Some(text) => Polled::Panicked(text),
+        None if FINISHED.get() => Polled::Finished,
+        None => Polled::Pending,
+    }
+}
+
+/// Drops `value`; the message, where a destructor panics.
+pub(super) fn drop_guarded<T>(value: T) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| drop(value))).map_err(|panic| message(&*panic))
+}
+
+/// A task's future, with its end and its panic made known to [`run`].
+pub(super) struct Guarded(pub(super) BoxFuture<'static, ()>);
+
+impl Future for Guarded {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(())) => {
+                FINISHED.set(true);
+                Poll::Ready(())
+            }
+            Err(panic) => {
+                PANIC.set(Some(message(&*panic)));
+                // What is left of the future is dropped with its process, after its network was cut.
+                Poll::Pending
+            }
+        }
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
+    match LOCATION.take() {
+        Some(place) => format!("{text} ({place})"),
+        None => text,
+    }
+}
+
+thread_local! {
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Panics of the current thread are kept for the run's verdict, with their place, and not printed.
+pub(super) fn keep_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if QUIET.get() {
+                LOCATION.set(info.location().map(|place| format!("{}:{}", place.file(), place.line())));
+            } else {
+                before(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+}

@@ -1,0 +1,209 @@
+//! Hosts and the processes on them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use async_task::Task;
+use slab::Slab;
+
+use super::executor::Meta;
+use super::link::HostId;
+use super::nat::Nat;
+use super::pool::Key;
+
+/// The first port given to those who ask for any (IANA's dynamic range).
+const FIRST_EPHEMERAL_PORT: u16 = 49152;
+
+/// A host to be added to a run.
+#[derive(Clone, Debug)]
+pub struct HostSpec {
+    /// Its name in name resolution, logs and messages.
+    pub name: String,
+    /// Its own address.
+    pub address: IpAddr,
+    /// What stands between it and the others, if anything does.
+    pub nat: Option<Nat>,
+}
+
+/// Names a process of a run. Numbers are never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId(pub(super) u32);
+
+/// Whether a process shares its host's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessKind {
+    /// Part of the system under test: gone when its host loses power.
+    Node,
+    /// Part of the test (load, services, checks): stays when its host loses power.
+    Harness,
+}
+
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) address: IpAddr,
+    pub(super) nat: Option<Nat>,
+    pub(super) listeners: Vec<(SocketAddr, Key)>,
+    pub(super) sockets: Vec<(SocketAddr, Key)>,
+    next_port: u16,
+    pub(super) disk: BTreeMap<String, Vec<u8>>,
+    /// How often each named seed was drawn.
+    pub(super) seeds: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Default)]
+pub(super) struct Hosts {
+    list: Vec<Host>,
+    names: HashMap<String, HostId>,
+    addresses: HashMap<IpAddr, HostId>,
+}
+
+impl Hosts {
+    /// # Panics
+    /// Where another host has the name or the address: the topology is wrong.
+    pub(super) fn add(&mut self, spec: HostSpec) -> HostId {
+        let id = HostId(self.list.len() as u32);
+        let HostSpec { name, address, nat } = spec;
+        let twin = self.names.insert(name.clone(), id);
+        assert!(twin.is_none(), "two hosts are named {name}; give each its own name");
+        let twin = self.addresses.insert(address, id);
+        assert!(twin.is_none(), "two hosts have the address {address}; give each its own address");
+        self.list.push(Host {
+            name,
+            address,
+            nat,
+            listeners: Vec::new(),
+            sockets: Vec::new(),
+            next_port: FIRST_EPHEMERAL_PORT,
+            disk: BTreeMap::new(),
+            seeds: BTreeMap::new(),
+        });
+        id
+    }
+
+    pub(super) fn get(&self, id: HostId) -> &Host {
+        &self.list[id.index()]
+    }
+
+    pub(super) fn get_mut(&mut self, id: HostId) -> &mut Host {
+        &mut self.list[id.index()]
+    }
+
+    pub(super) fn name(&self, id: u32) -> &str {
+        self.list.get(id as usize).map_or("-", |host| &host.name)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<IpAddr> {
+        if name.eq_ignore_ascii_case("localhost") {
+            return Some(Ipv4Addr::LOCALHOST.into());
+        }
+        self.names.get(name).map(|host| self.get(*host).address)
+    }
+
+    /// The host that packets from `from` to `address` reach: nobody behind a NAT from outside.
+    pub(super) fn target(&self, from: HostId, address: IpAddr) -> Option<HostId> {
+        if address.is_loopback() || address.is_unspecified() {
+            return Some(from);
+        }
+        let host = self.owner(address)?;
+        (host == from || self.get(host).nat.is_none()).then_some(host)
+    }
+
+    /// The host whose own address this is.
+    pub(super) fn owner(&self, address: IpAddr) -> Option<HostId> {
+        self.addresses.get(&address).copied()
+    }
+
+    /// Where a stream from `host` to `address` seems to come from.
+    pub(super) fn source(&mut self, host: HostId, address: IpAddr, target: Option<HostId>) -> SocketAddr {
+        let here = self.get_mut(host);
+        let port = here.next_port();
+        let ip = match &here.nat {
+            _ if address.is_loopback() => address,
+            _ if target == Some(host) => here.address,
+            Some(nat) => nat.public,
+            None => here.address,
+        };
+        SocketAddr::new(ip, port)
+    }
+
+    /// Where something that asks for `at` is bound.
+    pub(super) fn bind(
+        &mut self,
+        host: HostId,
+        at: SocketAddr,
+        taken: impl Fn(&Host) -> &Vec<(SocketAddr, Key)>,
+    ) -> io::Result<SocketAddr> {
+        let here = self.get_mut(host);
+        if !at.ip().is_loopback() && !at.ip().is_unspecified() && at.ip() != here.address {
+            let message = format!("{} has no address {}", here.name, at.ip());
+            return Err(io::Error::new(ErrorKind::AddrNotAvailable, message));
+        }
+        let clashes = |here: &Host, at: SocketAddr| {
+            taken(here).iter().any(|(other, _)| {
+                let overlap =
+                    other.ip() == at.ip() || other.ip().is_unspecified() || at.ip().is_unspecified();
+                other.port() == at.port() && overlap
+            })
+        };
+        if at.port() != 0 {
+            return if clashes(here, at) { Err(ErrorKind::AddrInUse.into()) } else { Ok(at) };
+        }
+        for _ in FIRST_EPHEMERAL_PORT..=u16::MAX {
+            let free = SocketAddr::new(at.ip(), here.next_port());
+            if !clashes(here, free) {
+                return Ok(free);
+            }
+        }
+        Err(ErrorKind::AddrInUse.into())
+    }
+}
+
+impl Host {
+    /// Goes round: streams that were dialled may share a port with older ones, listeners and sockets never do.
+    fn next_port(&mut self) -> u16 {
+        let port = self.next_port;
+        self.next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL_PORT);
+        port
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Running,
+    /// Its main future returned: no new tasks, while the destructors of the old ones still have a network.
+    Ending,
+    Dead,
+}
+
+pub(super) struct Process {
+    pub(super) host: HostId,
+    pub(super) name: &'static str,
+    pub(super) kind: ProcessKind,
+    pub(super) life: Life,
+    /// The task whose end is the process's.
+    pub(super) main: u32,
+    pub(super) tasks: Slab<Task<(), Meta>>,
+}
+
+#[derive(Default)]
+pub(super) struct Processes {
+    pub(super) list: Vec<Process>,
+    pub(super) next_task: u32,
+}
+
+impl Processes {
+    pub(super) fn alive(&self, process: u32) -> bool {
+        self.list.get(process as usize).is_some_and(|process| process.life != Life::Dead)
+    }
+
+    /// # Errors
+    /// Where the process is dead: it has no network and no disk any more.
+    pub(super) fn check(&self, process: u32) -> io::Result<()> {
+        if self.alive(process) {
+            Ok(())
+        } else {
+            Err(io::Error::new(ErrorKind::NotConnected, "the process has ended"))
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! What lies between hosts: latency, loss and bandwidth by rule, and cuts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::random::Dice;
+
+/// Latency between two programs on one host.
+const LOOPBACK: Wire = Wire { latency: 20_000, jitter: 0, loss: 0.0, bandwidth: None };
+/// The retransmission timeout before anything is known of the path (Linux: `TCP_RTO_MIN`).
+pub(super) const RTO_NANOS: u64 = 200_000_000;
+/// Retransmissions are never further apart (Linux: `TCP_RTO_MAX`).
+pub(super) const RTO_MAX_NANOS: u64 = 120_000_000_000;
+/// Datagrams that would wait longer than this for bandwidth are dropped.
+const DATAGRAM_QUEUE_NANOS: u64 = 1_000_000_000;
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+/// Names a host of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub(super) u32);
+
+impl HostId {
+    /// The host's place in the order in which hosts were added, from 0.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One direction of a path between two hosts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Time from sending to arrival, at least.
+    pub latency: Duration,
+    /// Added to the latency: uniform between zero and this.
+    pub jitter: Duration,
+    /// The share of packets lost, in `0.0..=1.0`. A stream shows it as delay, datagrams are gone.
+    pub loss: f64,
+    /// Bytes per second, shared by everything from the one host to the other; `None` is unlimited.
+    pub bandwidth: Option<u64>,
+}
+
+impl Default for Link {
+    /// 1 ms, nothing lost, unlimited.
+    fn default() -> Self {
+        Self { latency: Duration::from_millis(1), jitter: Duration::ZERO, loss: 0.0, bandwidth: None }
+    }
+}
+
+/// A set of hosts, for link rules and cuts.
+#[derive(Clone, Debug)]
+pub struct HostSet(Option<Arc<[u64]>>);
+
+impl HostSet {
+    /// Every host, those included that come later.
+    pub fn all() -> Self {
+        Self(None)
+    }
+
+    /// Exactly these.
+    pub fn of(hosts: impl IntoIterator<Item = HostId>) -> Self {
+        let mut words = Vec::new();
+        for HostId(host) in hosts {
+            let word = host as usize / 64;
+            if words.len() <= word {
+                words.resize(word + 1, 0_u64);
+            }
+            words[word] |= 1 << (host % 64);
+        }
+        Self(Some(words.into()))
+    }
+
+    /// Whether `host` is in the set.
+    pub fn contains(&self, host: HostId) -> bool {
+        match &self.0 {
+            None => true,
+            Some(words) => {
+                words.get(host.0 as usize / 64).is_some_and(|word| word & (1 << (host.0 % 64)) != 0)
+            }
+        }
+    }
+}
+
+impl From<HostId> for HostSet {
+    fn from(host: HostId) -> Self {
+        Self::of([host])
+    }
+}
+
+/// Names a cut, for healing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CutId(u32);
+
+/// A [`Link`] in nanoseconds.
+#[derive(Clone, Copy)]
+struct Wire {
+    latency: u64,
+    jitter: u64,
+    loss: f64,
+    bandwidth: Option<u64>,
+}
+
+impl From<Link> for Wire {
+    fn from(link: Link) -> Self {
+        Self {
+            latency: nanos(link.latency),
+            jitter: nanos(link.jitter),
+            loss: link.loss.clamp(0.0, 1.0),
+            bandwidth: link.bandwidth.map(|rate| rate.max(1)),
+        }
+    }
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What a sender knows of its path: looked up again only when rules or cuts changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Path {
+    from: u32,
+    to: u32,
+    epoch: u32,
+    rule: u32,
+    blocked: bool,
+}
+
+impl Path {
+    pub(super) fn new(from: HostId, to: HostId) -> Self {
+        Self { from: from.0, to: to.0, epoch: 0, rule: 0, blocked: false }
+    }
+}
+
+struct Rule {
+    from: HostSet,
+    to: HostSet,
+    wire: Wire,
+}
+
+struct Cut {
+    from: HostSet,
+    to: HostSet,
+}
+
+/// All paths. There is no state per pair of hosts, except where a pair has limited bandwidth and used it.
+pub(super) struct Topology {
+    dice: Dice,
+    epoch: u32,
+    /// The first is the default; the last that fits wins.
+    rules: Vec<Rule>,
+    cuts: BTreeMap<CutId, Cut>,
+    next_cut: u32,
+    dark: Vec<bool>,
+    /// When the pair's line is free again, for pairs with limited bandwidth.
+    busy: HashMap<(u32, u32), u64>,
+}
+
+impl Topology {
+    pub(super) fn new(seed: u64) -> Self {
+        let all = HostSet::all();
+        Self {
+            dice: Dice::new(seed, "network"),
+            epoch: 1,
+            rules: vec![Rule { from: all.clone(), to: all, wire: Link::default().into() }],
+            cuts: BTreeMap::new(),
+            next_cut: 0,
+            dark: Vec::new(),
+            busy: HashMap::new(),
+        }
+    }
+
+    pub(super) fn add_host(&mut self) {
+        self.dark.push(false);
+    }
+
+    pub(super) fn set_default(&mut self, link: Link) {
+        self.rules[0].wire = link.into();
+        self.epoch += 1;
+    }
+
+    pub(super) fn add_rule(&mut self, from: HostSet, to: HostSet, link: Link) {
+        self.rules.push(Rule { from, to, wire: link.into() });
+        self.epoch += 1;
+    }
+
+    pub(super) fn cut(&mut self, from: HostSet, to: HostSet) -> CutId {
+        let id = CutId(self.next_cut);
+        self.next_cut += 1;
+        self.cuts.insert(id, Cut { from, to });
+        self.epoch += 1;
+        id
+    }
+
+    pub(super) fn heal(&mut self, cut: CutId) {
+        self.cuts.remove(&cut);
+        self.epoch += 1;
+    }
+
+    pub(super) fn set_dark(&mut self, host: HostId, dark: bool) {
+        self.dark[host.index()] = dark;
+        self.epoch += 1;
+    }
+
+    pub(super) fn is_dark(&self, host: HostId) -> bool {
+        self.dark[host.index()]
+    }
+
+    /// Whether nothing gets through at present. The loopback path is never blocked.
+    pub(super) fn blocked(&self, path: &mut Path) -> bool {
+        self.refresh(path);
+        path.blocked
+    }
+
+    /// When a packet of `bytes` sent `now` arrives, on the first try.
+    pub(super) fn arrival(&mut self, path: &mut Path, now: u64, bytes: u64) -> u64 {
+        let wire = self.wire(path);
+        let departure = match wire.bandwidth {
+            None => now,
+            Some(rate) => {
+                let free = self.busy.entry((path.from, path.to)).or_insert(0);
+                let took = u64::try_from(u128::from(bytes) * NANOS_PER_SECOND / u128::from(rate));
+                *free = (*free).max(now).saturating_add(took.unwrap_or(u64::MAX));
+                *free
+            }
+        };
+        let jitter = if wire.jitter == 0 { 0 } else { self.dice.below(wire.jitter + 1) };
+        departure.saturating_add(wire.latency).saturating_add(jitter)
+    }
+
+    /// As [`arrival`](Self::arrival), with the time that retransmission of lost tries takes.
+    pub(super) fn reliable_arrival(&mut self, path: &mut Path, now: u64, bytes: u64) -> u64 {
+        let mut arrival = self.arrival(path, now, bytes);
+        let loss = self.wire(path).loss;
+        if loss > 0.0 {
+            let mut wait = RTO_NANOS;
+            // At a loss of 1 nothing ever arrives: the cap only keeps the loop finite.
+            for _ in 0..64 {
+                if !self.dice.chance(loss) {
+                    break;
+                }
+                arrival = arrival.saturating_add(wait);
+                wait = (wait * 2).min(RTO_MAX_NANOS);
+            }
+        }
+        arrival
+    }
+
+    /// Whether a packet without retransmission is lost on this path.
+    pub(super) fn loses(&mut self, path: &mut Path) -> bool {
+        let loss = self.wire(path).loss;
+        self.dice.chance(loss)
+    }
+
+    /// Whether the line is so busy that a datagram is dropped.
+    pub(super) fn overloaded(&mut self, path: &mut Path, now: u64) -> bool {
+        self.wire(path).bandwidth.is_some()
+            && self.busy.get(&(path.from, path.to)).is_some_and(|free| *free > now + DATAGRAM_QUEUE_NANOS)
+    }
+
+    fn wire(&self, path: &mut Path) -> Wire {
+        if path.from == path.to {
+            return LOOPBACK;
+        }
+        self.refresh(path);
+        self.rules[path.rule as usize].wire
+    }
+
+    fn refresh(&self, path: &mut Path) {
+        if path.epoch == self.epoch || path.from == path.to {
+            return;
+        }
+        let (from, to) = (HostId(path.from), HostId(path.to));
+        let rule = self.rules.iter().rposition(|rule| rule.from.contains(from) && rule.to.contains(to));
+        path.rule = rule.unwrap_or(0) as u32;
+        path.blocked = self.is_dark(from)
+            || self.is_dark(to)
+            || self.cuts.values().any(|cut| cut.from.contains(from) && cut.to.contains(to));
+        path.epoch = self.epoch;
+    }
+}
+
+/// When TCP, having sent at `first` into silence, tries again for the first time at or after `now`:
+/// `first + RTO * (2^k - 1)`, from 120 s on in steps of 120 s.
+pub(super) fn next_retransmission(first: u64, now: u64) -> u64 {
+    let mut at = first;
+    let mut wait = RTO_NANOS;
+    while at < now || at == first {
+        at = at.saturating_add(wait);
+        wait = (wait * 2).min(RTO_MAX_NANOS);
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: u64 = 1_000_000;
+
+    #[test]
+    fn the_last_rule_that_fits_wins() {
+        let mut topology = Topology::new(1);
+        (0..3).for_each(|_| topology.add_host());
+        let slow = Link { latency: Duration::from_millis(50), ..Link::default() };
+        let mut path = Path::new(HostId(0), HostId(2));
+        assert_eq!(topology.arrival(&mut path, 0, 100), MILLI);
+        topology.add_rule(HostId(0).into(), HostSet::all(), slow);
+        assert_eq!(topology.arrival(&mut path, 0, 100), 50 * MILLI);
+        topology.add_rule(HostSet::all(), HostId(2).into(), Link::default());
+        assert_eq!(topology.arrival(&mut path, 0, 100), MILLI);
+        assert_eq!(topology.arrival(&mut Path::new(HostId(2), HostId(2)), 0, 100), LOOPBACK.latency);
+    }
+
+    #[test]
+    fn a_cut_blocks_one_way_until_it_is_healed() {
+        let mut topology = Topology::new(1);
+        (0..2).for_each(|_| topology.add_host());
+        let (mut there, mut back) = (Path::new(HostId(0), HostId(1)), Path::new(HostId(1), HostId(0)));
+        let cut = topology.cut(HostId(0).into(), HostSet::all());
+        assert!(topology.blocked(&mut there));
+        assert!(!topology.blocked(&mut back));
+        topology.heal(cut);
+        assert!(!topology.blocked(&mut there));
+    }
+
+    #[test]
+    fn bandwidth_is_shared_by_what_goes_the_same_way() {
+        let mut topology = Topology::new(1);
+        (0..2).for_each(|_| topology.add_host());
+        topology.set_default(Link { bandwidth: Some(1_000_000), ..Link::default() });
+        let mut path = Path::new(HostId(0), HostId(1));
+        assert_eq!(topology.arrival(&mut path, 0, 1000), 2 * MILLI);
+        assert_eq!(topology.arrival(&mut path, 0, 1000), 3 * MILLI);
+    }
+
+    #[test]
+    fn retransmissions_double_and_then_keep_their_distance() {
+        let second = 1_000_000_000;
+        assert_eq!(next_retransmission(0, 0), 200 * MILLI);
+        assert_eq!(next_retransmission(0, 201 * MILLI), 600 * MILLI);
+        assert_eq!(next_retransmission(0, 90 * second), 102_200 * MILLI);
+        let late = next_retransmission(0, 1000 * second);
+        assert!(late >= 1000 * second && late < 1120 * second, "{late}");
+    }
+
+    #[test]
+    fn sets_of_hosts() {
+        let set = HostSet::of([HostId(3), HostId(130)]);
+        assert!(set.contains(HostId(3)) && set.contains(HostId(130)));
+        assert!(!set.contains(HostId(4)) && !set.contains(HostId(1000)));
+        assert!(HostSet::all().contains(HostId(1000)));
+    }
+}

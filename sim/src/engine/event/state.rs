@@ -1,0 +1,120 @@
+//! Everything of a run that is behind its one lock, and what each event does to it.
+//!
+//! No future is polled or dropped while the lock is held; waking a task only puts it on the ready list, which has a
+//! lock of its own.
+
+use super::connection::Connections;
+use super::datagram::Datagrams;
+use super::dial::{Dial, Listening};
+use super::host::{Hosts, Life, ProcessKind, Processes};
+use super::link::{HostId, Topology};
+use super::observe::Observations;
+use super::pool::Pool;
+use super::timeline::{Event, Side, Timeline};
+use crate::trace::{Kind, NONE, Trace};
+
+pub(super) struct State {
+    pub(super) timeline: Timeline,
+    pub(super) trace: Trace,
+    pub(super) topology: Topology,
+    pub(super) hosts: Hosts,
+    pub(super) processes: Processes,
+    pub(super) connections: Connections,
+    pub(super) dials: Pool<Dial>,
+    pub(super) listeners: Pool<Listening>,
+    pub(super) datagrams: Datagrams,
+    pub(super) observations: Observations,
+}
+
+/// How a process loses its network.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// It ended by itself: what is still open is closed in order.
+    Close,
+    /// It was killed: its peers get resets.
+    Reset,
+    /// Its host lost power: only its own host's other processes notice.
+    Silence,
+}
+
+impl State {
+    pub(super) fn new(seed: u64, record: bool) -> Self {
+        Self {
+            timeline: Timeline::default(),
+            trace: Trace::new(record),
+            topology: Topology::new(seed),
+            hosts: Hosts::default(),
+            processes: Processes::default(),
+            connections: Connections::default(),
+            dials: Pool::default(),
+            listeners: Pool::default(),
+            datagrams: Datagrams::default(),
+            observations: Observations::default(),
+        }
+    }
+
+    /// Moves time to the next event and applies it. False where nothing is left to happen.
+    pub(super) fn step(&mut self) -> bool {
+        let Some(event) = self.timeline.advance() else { return false };
+        self.trace.leave();
+        match event {
+            Event::Timer(key) => {
+                let now = self.timeline.now;
+                self.trace.emit(now, Kind::Timer, NONE, now, 0);
+                if let Some(waker) = self.timeline.fire(key) {
+                    waker.wake();
+                }
+            }
+            Event::Segment { from, bytes, flags, sent } => self.deliver(from, bytes, flags, sent),
+            Event::Credit { to, bytes } => self.credit(to, bytes),
+            Event::Reset { to } => self.reset(to),
+            Event::Retransmit { from, since } => self.retransmit(from, since),
+            Event::GiveUp { from, since } => self.give_up(from, since),
+            Event::Syn(dial) => self.syn(dial),
+            Event::SynRetry(dial) => self.send_syn(dial),
+            Event::SynAck(dial) => self.syn_ack(dial),
+            Event::Refused(dial) => self.refused(dial),
+            Event::Datagram(key) => self.datagram(key),
+        }
+        true
+    }
+
+    /// Takes the network and the disk from a process; its tasks are dropped afterwards, by the caller, without the
+    /// lock.
+    pub(super) fn cut_off(&mut self, process: u32, farewell: Farewell) {
+        self.processes.list[process as usize].life = Life::Dead;
+        self.drop_dials(process);
+        for key in self.listeners.keys_where(|listener| listener.process == process) {
+            self.close_listener(key, farewell != Farewell::Silence);
+        }
+        for key in self.datagrams.sockets.keys_where(|socket| socket.process == process) {
+            self.close_datagram(key);
+        }
+        let mine = |connection: &super::connection::Connection| {
+            connection.ends.iter().any(|end| end.process == process)
+        };
+        for key in self.connections.pool.keys_where(mine) {
+            for end in 0..2 {
+                let Some(connection) = self.connections.pool.get(key) else { break };
+                if connection.ends[end].process != process {
+                    continue;
+                }
+                let local = connection.ends[0].host == connection.ends[1].host;
+                let side = Side::new(key, end);
+                match farewell {
+                    Farewell::Close => self.close(side),
+                    Farewell::Reset => self.vanish(side, true),
+                    Farewell::Silence => self.vanish(side, local),
+                }
+            }
+        }
+    }
+
+    /// The living processes that go down with their host.
+    pub(super) fn nodes_of(&self, host: HostId) -> Vec<u32> {
+        let nodes = self.processes.list.iter().enumerate().filter(|(_, process)| {
+            process.host == host && process.life != Life::Dead && process.kind == ProcessKind::Node
+        });
+        nodes.map(|(id, _)| id as u32).collect()
+    }
+}
