@@ -18,6 +18,8 @@ const NEED_CALLS: [&str; 8] = ["success", "p50", "p90", "p99", "p999", "max", "m
 /// What must hold.
 pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &RunPlan) -> Gates {
     let has_load = file.has("load");
+    // Where a load was left out as wrong, nothing can be said of all of them.
+    let loads = if loads.len() == file.number_of("load") { loads } else { &[] };
     let Some(mut table) = file.table("gates", "[gates]") else { return Gates::default() };
     let gates = Gates {
         convergence: convergence(&mut table, hosts, run),

@@ -81,6 +81,11 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key)
     }
 
+    /// How many tables `[[key]]` there are, right or wrong.
+    pub(super) fn number_of(&self, key: &str) -> usize {
+        self.entries.get(key).and_then(|value| value.get_ref().as_array()).map_or(0, |items| items.len())
+    }
+
     /// Lets `keys` be there.
     pub(super) fn ask(&mut self, keys: &[&'static str]) {
         for key in keys {
@@ -178,7 +183,7 @@ impl<'a> Table<'a> {
         for item in items.iter() {
             match item.get_ref() {
                 DeValue::Table(entries) => {
-                    tables.push(Table::new(entries, item.span(), &*title, self.problems))
+                    tables.push(Table::new(entries, item.span(), &*title, self.problems));
                 }
                 other => self.not_a_table(key, item.span(), other, &title),
             }

@@ -309,6 +309,24 @@ convergence = "11m"
   help: lengthen `duration`
 ",
         ),
+        // One wrong load does not make the number of calls look wrong as well.
+        load(
+            r#"rate = "x"
+[[load]]
+name = "few"
+from = "home-*"
+to = "home-*"
+service = "echo"
+method = "echo"
+rate = "1/h"
+[gates]
+min_calls = 500
+"#,
+            r#"
+17:8 bad value for `rate` in a [[load]] of kind "open": "x" is not a rate
+  expected a rate such as "1/s", "6/m" or "1 per 10s"
+"#,
+        ),
     ];
     check(cases);
 }

@@ -31,3 +31,52 @@ fn every_scenario_of_the_repository_loads() {
         assert!(!scenario.description.is_empty(), "{name} says what it is for");
     }
 }
+
+/// The topology that the reference says its examples fit together with, and a load for gates to judge.
+const REFERENCE_BASE: &str = r#"
+[[service]]
+name = "echo"
+kind = "echo"
+[[main]]
+name = "main-a"
+[[main]]
+name = "main-b"
+[[main]]
+name = "main-c"
+[[home]]
+name = "home-a"
+count = 2
+main = "main-a"
+services = ["echo"]
+[[home]]
+name = "home-b"
+count = 2
+main = "main-b"
+services = ["echo"]
+[[load]]
+name = "base"
+from = "home-*"
+by = "service"
+service = "echo"
+method = "echo"
+rate = "1/s"
+"#;
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test is about files")]
+fn every_example_of_the_reference_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/README.md");
+    let reference = std::fs::read_to_string(path).expect("the file is readable");
+    let examples: Vec<&str> = reference
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    let [first, rest @ ..] = examples.as_slice() else { panic!("the reference has examples") };
+    assert!(rest.len() >= 11, "one for each section");
+    for text in rest.iter().map(|text| format!("{text}{REFERENCE_BASE}")).chain([(*first).to_owned()]) {
+        if let Err(error) = Scenario::load("README.md", &text) {
+            panic!("{}\nin\n{text}", super::problems(&error));
+        }
+    }
+}

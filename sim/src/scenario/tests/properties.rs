@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::super::Scenario;
+use super::super::{Role, Scenario};
 use super::{BASE, LOAD};
 
 const FAULTS: &str = r#"rate = "1/s"
@@ -58,11 +58,36 @@ const PIECES: [&str; 24] = [
 
 /// Reads and, where it cannot be used, renders: labels have to lie in the text.
 fn read(text: &str) -> Result<(), TestCaseError> {
-    if let Err(error) = Scenario::load("x.toml", text) {
-        let report = super::reports::render(&error);
-        prop_assert!(report.contains("cannot be used"), "{report}");
-        prop_assert!(!error.problems().is_empty());
+    match Scenario::load("x.toml", text) {
+        Ok(scenario) => holds_together(&scenario),
+        Err(error) => {
+            let report = super::reports::render(&error);
+            prop_assert!(report.contains("cannot be used"), "{report}");
+            prop_assert!(!error.problems().is_empty());
+            Ok(())
+        }
     }
+}
+
+/// What whoever runs a scenario relies on.
+fn holds_together(scenario: &Scenario) -> Result<(), TestCaseError> {
+    let hosts = &scenario.topology.hosts;
+    prop_assert!(!hosts.is_empty());
+    for (_, host) in hosts.iter() {
+        let mains = match &host.role {
+            Role::Main { peers } => peers.clone(),
+            Role::Home { main, fallback } => [vec![*main], fallback.clone()].concat(),
+        };
+        prop_assert!(mains.into_iter().all(|index| hosts.get(index).is_main()));
+        prop_assert!(host.services.iter().all(|it| *it < scenario.topology.services.len()));
+    }
+    for load in &scenario.loads {
+        prop_assert!(!load.from.hosts().is_empty());
+        prop_assert!(load.start < load.stop && load.stop <= scenario.run.duration);
+        prop_assert!(scenario.offering(&load.call.service).next().is_some());
+    }
+    prop_assert!(scenario.faults.iter().all(|fault| fault.at < scenario.run.duration));
+    prop_assert!(scenario.faults.is_sorted_by_key(|fault| fault.at));
     Ok(())
 }
 
