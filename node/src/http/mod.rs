@@ -1,6 +1,7 @@
 //! The HTTP side of a node: one port for the API and, on a Main, for the WebSocket endpoints.
 
 mod api;
+mod client;
 mod rpc;
 mod timer;
 
@@ -22,6 +23,7 @@ use crate::link::{Switchboard, accept};
 use crate::wire::NodeKind;
 
 pub use api::NodeFacts;
+pub use client::{Client, ClientError};
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;

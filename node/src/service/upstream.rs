@@ -2,24 +2,20 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Uri};
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Outcome;
-use crate::env::{Env, dial_host};
+use crate::env::Env;
 use crate::federation::Failure;
+use crate::http::Client;
 use crate::wire::{JsonRpcCall, payload};
-
-/// Idle connections kept for one upstream.
-const MAX_IDLE_CONNECTIONS: usize = 8;
 
 /// The largest answer taken from an upstream, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -61,10 +57,10 @@ impl fmt::Display for HttpUrl {
     }
 }
 
-/// One upstream and the connections to it that are free.
+/// One upstream.
 pub struct Upstream {
     url: HttpUrl,
-    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+    client: Client,
 }
 
 #[derive(Deserialize)]
@@ -78,14 +74,14 @@ struct Reply {
 impl Upstream {
     /// An upstream without connections yet.
     pub fn new(url: HttpUrl) -> Self {
-        Upstream { url, idle: Mutex::new(Vec::new()) }
+        let client = Client::new(url.host.clone(), url.port, MAX_ANSWER_BYTES);
+        Upstream { url, client }
     }
 
     /// Calls a method. Takes as long as the upstream does.
     pub async fn call(self: Arc<Self>, env: Env, method: String, params: Option<Box<RawValue>>) -> Outcome {
         let call = JsonRpcCall { jsonrpc: "2.0".into(), method, params, id: Some(payload(&1)) };
         let body = Bytes::from(payload(&call).get().to_owned());
-        let mut connection = self.connection(&env).await?;
         let request = Request::builder()
             .method(Method::POST)
             .uri(self.url.uri.path_and_query().map_or("/", |path| path.as_str()))
@@ -93,11 +89,7 @@ impl Upstream {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .expect("the URL was checked when it was read");
-        let response = connection.send_request(request).await.map_err(|error| self.failed(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-        let body = body.map_err(|error| self.failed(&*error))?.to_bytes();
-        self.give_back(connection);
+        let (status, body) = self.client.send(&env, request).await.map_err(|error| self.failed(&error))?;
         match serde_json::from_slice::<Reply>(&body) {
             Ok(Reply { error: Some(error), .. }) => {
                 let message = error.get("message").and_then(|text| text.as_str()).unwrap_or("no message");
@@ -112,32 +104,7 @@ impl Upstream {
         }
     }
 
-    async fn connection(&self, env: &Env) -> Result<SendRequest<Full<Bytes>>, Failure> {
-        while let Some(idle) = self.idle.lock().expect("nothing panics with the list").pop() {
-            if idle.is_ready() && !idle.is_closed() {
-                return Ok(idle);
-            }
-        }
-        let stream = dial_host(&*env.network, &self.url.host, self.url.port).await;
-        let stream = stream.map_err(|error| self.failed(&error))?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.failed(&error))?;
-        env.spawn("upstream-connection", async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("upstream connection: {error}");
-            }
-        });
-        Ok(sender)
-    }
-
-    fn give_back(&self, connection: SendRequest<Full<Bytes>>) {
-        let mut idle = self.idle.lock().expect("nothing panics with the list");
-        if idle.len() < MAX_IDLE_CONNECTIONS {
-            idle.push(connection);
-        }
-    }
-
-    fn failed(&self, reason: &(impl fmt::Display + ?Sized)) -> Failure {
+    fn failed(&self, reason: &impl fmt::Display) -> Failure {
         Failure::ServiceFailed { message: format!("upstream {}: {reason}", self.url), detail: None }
     }
 }

@@ -112,7 +112,7 @@ where
 {
     run(options, |sim| {
         Box::pin(async move {
-            sim.set_default_link(Link { latency: Duration::from_millis(10), ..Link::default() });
+            sim.set_uniform_links(Link { latency: Duration::from_millis(10), ..Link::default() });
             let left = sim.add_host(public("left", "10.0.0.1"));
             let right = sim.add_host(public("right", "10.0.0.2"));
             let (left_process, right_process) = (idle(&sim, left), idle(&sim, right));

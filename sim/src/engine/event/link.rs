@@ -47,7 +47,11 @@ impl Default for Link {
     }
 }
 
-/// A set of hosts, for link rules and cuts.
+/// What lies on the way from the first host to the second: one direction. Asked again for each path only after
+/// something about links has changed, never per packet.
+pub type LinkModel = Arc<dyn Fn(HostId, HostId) -> Link + Send + Sync>;
+
+/// A set of hosts, for cuts.
 #[derive(Clone, Debug)]
 pub struct HostSet(Option<Arc<[u64]>>);
 
@@ -92,7 +96,7 @@ impl From<HostId> for HostSet {
 pub struct CutId(u32);
 
 /// A [`Link`] in nanoseconds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Wire {
     latency: u64,
     jitter: u64,
@@ -121,20 +125,14 @@ pub(super) struct Path {
     from: u32,
     to: u32,
     epoch: u32,
-    rule: u32,
+    wire: Wire,
     blocked: bool,
 }
 
 impl Path {
     pub(super) fn new(from: HostId, to: HostId) -> Self {
-        Self { from: from.0, to: to.0, epoch: 0, rule: 0, blocked: false }
+        Self { from: from.0, to: to.0, epoch: 0, wire: LOOPBACK, blocked: false }
     }
-}
-
-struct Rule {
-    from: HostSet,
-    to: HostSet,
-    wire: Wire,
 }
 
 struct Cut {
@@ -146,8 +144,7 @@ struct Cut {
 pub(super) struct Topology {
     dice: Dice,
     epoch: u32,
-    /// The first is the default; the last that fits wins.
-    rules: Vec<Rule>,
+    model: LinkModel,
     cuts: BTreeMap<CutId, Cut>,
     next_cut: u32,
     dark: Vec<bool>,
@@ -157,11 +154,10 @@ pub(super) struct Topology {
 
 impl Topology {
     pub(super) fn new(seed: u64) -> Self {
-        let all = HostSet::all();
         Self {
             dice: Dice::new(seed, "network"),
             epoch: 1,
-            rules: vec![Rule { from: all.clone(), to: all, wire: Link::default().into() }],
+            model: Arc::new(|_, _| Link::default()),
             cuts: BTreeMap::new(),
             next_cut: 0,
             dark: Vec::new(),
@@ -173,13 +169,8 @@ impl Topology {
         self.dark.push(false);
     }
 
-    pub(super) fn set_default(&mut self, link: Link) {
-        self.rules[0].wire = link.into();
-        self.epoch += 1;
-    }
-
-    pub(super) fn add_rule(&mut self, from: HostSet, to: HostSet, link: Link) {
-        self.rules.push(Rule { from, to, wire: link.into() });
+    pub(super) fn set_model(&mut self, model: LinkModel) {
+        self.model = model;
         self.epoch += 1;
     }
 
@@ -262,7 +253,7 @@ impl Topology {
             return LOOPBACK;
         }
         self.refresh(path);
-        self.rules[path.rule as usize].wire
+        path.wire
     }
 
     fn refresh(&self, path: &mut Path) {
@@ -270,8 +261,7 @@ impl Topology {
             return;
         }
         let (from, to) = (HostId(path.from), HostId(path.to));
-        let rule = self.rules.iter().rposition(|rule| rule.from.contains(from) && rule.to.contains(to));
-        path.rule = rule.unwrap_or(0) as u32;
+        path.wire = (self.model)(from, to).into();
         path.blocked = self.is_dark(from)
             || self.is_dark(to)
             || self.cuts.values().any(|cut| cut.from.contains(from) && cut.to.contains(to));
@@ -298,16 +288,15 @@ mod tests {
     const MILLI: u64 = 1_000_000;
 
     #[test]
-    fn the_last_rule_that_fits_wins() {
+    fn a_new_model_holds_for_paths_that_were_used_before() {
         let mut topology = Topology::new(1);
         (0..3).for_each(|_| topology.add_host());
         let slow = Link { latency: Duration::from_millis(50), ..Link::default() };
         let mut path = Path::new(HostId(0), HostId(2));
         assert_eq!(topology.arrival(&mut path, 0, 100), MILLI);
-        topology.add_rule(HostId(0).into(), HostSet::all(), slow);
+        topology.set_model(Arc::new(move |from, _| if from.index() == 0 { slow } else { Link::default() }));
         assert_eq!(topology.arrival(&mut path, 0, 100), 50 * MILLI);
-        topology.add_rule(HostSet::all(), HostId(2).into(), Link::default());
-        assert_eq!(topology.arrival(&mut path, 0, 100), MILLI);
+        assert_eq!(topology.arrival(&mut Path::new(HostId(2), HostId(0)), 0, 100), MILLI);
         assert_eq!(topology.arrival(&mut Path::new(HostId(2), HostId(2)), 0, 100), LOOPBACK.latency);
     }
 
@@ -327,7 +316,7 @@ mod tests {
     fn bandwidth_is_shared_by_what_goes_the_same_way() {
         let mut topology = Topology::new(1);
         (0..2).for_each(|_| topology.add_host());
-        topology.set_default(Link { bandwidth: Some(1_000_000), ..Link::default() });
+        topology.set_model(Arc::new(|_, _| Link { bandwidth: Some(1_000_000), ..Link::default() }));
         let mut path = Path::new(HostId(0), HostId(1));
         assert_eq!(topology.arrival(&mut path, 0, 1000), 2 * MILLI);
         assert_eq!(topology.arrival(&mut path, 0, 1000), 3 * MILLI);

@@ -30,7 +30,7 @@ mod watchdog;
 
 pub use self::core::TaskPanic;
 pub use host::{HostSpec, ProcessId, ProcessKind};
-pub use link::{CutId, HostId, HostSet, Link};
+pub use link::{CutId, HostId, HostSet, Link, LinkModel};
 pub use nat::Nat;
 pub use observe::Observation;
 pub use run::{Halt, Options, RunEnd, TaskPolls, Waiting, run};

@@ -9,7 +9,7 @@ use relay_node::env::{BoxFuture, Env};
 use super::core::Core;
 use super::env;
 use super::host::{HostSpec, ProcessId, ProcessKind};
-use super::link::{CutId, HostId, HostSet, Link, nanos};
+use super::link::{CutId, HostId, HostSet, Link, LinkModel, nanos};
 use super::observe::Observation;
 use super::stamp;
 use super::state::Farewell;
@@ -136,16 +136,15 @@ impl Sim {
         self.core.lock().hosts.get(host).disk.keys().cloned().collect()
     }
 
-    /// What lies between two hosts where no rule says otherwise.
-    pub fn set_default_link(&self, link: Link) {
+    /// Says what lies between any two hosts from now on, in place of what was said before.
+    pub fn set_links(&self, model: LinkModel) {
         self.trace_fault(Fault::Link, None, 0);
-        self.core.lock().topology.set_default(link);
+        self.core.lock().topology.set_model(model);
     }
 
-    /// What lies on the way from `from` to `to`: one direction. Of several rules that fit, the last wins.
-    pub fn add_link_rule(&self, from: HostSet, to: HostSet, link: Link) {
-        self.trace_fault(Fault::Link, None, 1);
-        self.core.lock().topology.add_rule(from, to, link);
+    /// Gives all paths the same link.
+    pub fn set_uniform_links(&self, link: Link) {
+        self.set_links(Arc::new(move |_, _| link));
     }
 
     /// Lets nothing through from `from` to `to`: one direction; a partition is two cuts.
