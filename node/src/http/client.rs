@@ -46,20 +46,29 @@ impl Client {
 
     /// Sends a request and reads the whole response. Takes as long as the server does. `Host` must be set.
     ///
-    /// A request is not sent twice: one that meets a connection which has just been closed by the server is an error.
+    /// A request that meets a kept connection which the server has just closed goes over a new one, unless some of it
+    /// was sent already: nothing is sent twice.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn send(
         &self,
         env: &Env,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let mut connection = match self.take_idle().await {
-            Some(connection) => connection,
-            None => self.connect(env).await?,
+        let (response, connection) = loop {
+            let (mut connection, kept) = match self.take_idle().await {
+                Some(connection) => (connection, true),
+                None => (self.connect(env).await?, false),
+            };
+            match connection.try_send_request(request).await {
+                Ok(response) => break (response, connection),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if kept => request = unsent,
+                    _ => return Err(ClientError::Broken(error.into_error())),
+                },
+            }
         };
-        let response = connection.send_request(request).await.map_err(ClientError::Broken)?;
         let status = response.status();
         let body = Limited::new(response.into_body(), self.max_answer_bytes).collect().await;
         let body = body.map_err(ClientError::Body)?.to_bytes();

@@ -1,0 +1,234 @@
+//! What must hold at every moment of every run, whatever the scenario: one property per file.
+//!
+//! An invariant sees what happened ([`Observed`]) in the order of virtual time and reports what breaks it. It never
+//! looks into a node: what it knows is what callers, operators and the network see.
+
+mod answer_reaches_its_caller;
+mod listing_ends;
+mod no_inbound_to_homes;
+mod one_outcome;
+mod three_hops;
+
+use std::time::Duration;
+
+use relay_node::config::Timing;
+
+use crate::scenario::{HostIndex, Scenario};
+
+/// Violations of one invariant that are kept; the rest are counted.
+const VIOLATIONS_KEPT_MAX: usize = 20;
+
+/// The number of a call, unique in its run.
+pub type CallNumber = u64;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Observed<'a> {
+    /// A caller handed a call to its own relay, which must answer by `deadline`.
+    CallSent {
+        /// When.
+        at: Duration,
+        /// The call.
+        call: CallNumber,
+        /// When the caller's patience ends.
+        deadline: Duration,
+    },
+    /// A call ended for its caller.
+    CallEnded(&'a EndedCall),
+    /// A host took a connection.
+    Accepted {
+        /// When.
+        at: Duration,
+        /// The host that listens.
+        host: HostIndex,
+        /// The host that dialled.
+        from: HostIndex,
+    },
+    /// A Main was asked what it lists.
+    Viewed {
+        /// When.
+        at: Duration,
+        /// The Main.
+        main: HostIndex,
+        /// Services and the node ids that serve them, sorted.
+        listed: &'a [(String, String)],
+    },
+    /// The relay with this node id went down.
+    NodeGone {
+        /// When.
+        at: Duration,
+        /// Its id.
+        node: &'a str,
+    },
+    /// The relay with this node id runs.
+    NodeBack {
+        /// Its id.
+        node: &'a str,
+    },
+}
+
+/// A call that has ended.
+#[derive(Clone, Debug)]
+pub struct EndedCall {
+    /// The call.
+    pub call: CallNumber,
+    /// Who called.
+    pub caller: HostIndex,
+    /// When it was handed to the relay.
+    pub sent: Duration,
+    /// When the caller had its outcome.
+    pub ended: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a call ended for its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The service answered.
+    Success {
+        /// The call that the answer says it is for.
+        answers: CallNumber,
+        /// The nodes on its way, the caller's first.
+        path: Vec<String>,
+    },
+    /// The federation, or the service, refused it.
+    Refused {
+        /// The JSON-RPC error code.
+        code: i64,
+        /// In words.
+        message: String,
+        /// The nodes that it had passed.
+        path: Vec<String>,
+    },
+    /// The caller's own relay was not there, or went down meanwhile.
+    RelayGone(String),
+    /// The caller's own relay did not answer in time.
+    NoOutcome,
+    /// The caller's own relay answered with what is no answer.
+    Nonsense(String),
+}
+
+impl Outcome {
+    /// The nodes that the call passed, as far as they are known.
+    pub fn path(&self) -> &[String] {
+        match self {
+            Outcome::Success { path, .. } | Outcome::Refused { path, .. } => path,
+            Outcome::RelayGone(_) | Outcome::NoOutcome | Outcome::Nonsense(_) => &[],
+        }
+    }
+}
+
+/// A property.
+pub trait Invariant: Send {
+    /// Its name, as in its file.
+    fn name(&self) -> &'static str;
+
+    /// What must hold, in a sentence.
+    fn statement(&self) -> String;
+
+    /// Looks at what happened.
+    fn observe(&mut self, observed: &Observed<'_>, findings: &mut Findings);
+
+    /// The run is over.
+    fn finish(&mut self, _at: Duration, _findings: &mut Findings) {}
+}
+
+/// What an invariant found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// How often it had something to check.
+    pub checked: u64,
+    /// How often it was violated.
+    pub violated: u64,
+    /// The first violations, by time.
+    pub violations: Vec<Violation>,
+}
+
+/// A moment at which an invariant did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// When.
+    pub at: Duration,
+    /// What happened.
+    pub text: String,
+}
+
+impl Findings {
+    /// Counts a check, which `holds` or not.
+    fn check(&mut self, at: Duration, holds: bool, text: impl FnOnce() -> String) {
+        self.checked += 1;
+        if holds {
+            return;
+        }
+        self.violated += 1;
+        if self.violations.len() < VIOLATIONS_KEPT_MAX {
+            self.violations.push(Violation { at, text: text() });
+        }
+    }
+}
+
+/// All invariants and what they have found so far.
+pub struct Invariants(Vec<(Box<dyn Invariant>, Findings)>);
+
+impl Invariants {
+    /// All of them, for a run of this scenario whose relays have these settings.
+    pub fn new(scenario: &Scenario, timing: &Timing, probe_gap: Duration) -> Self {
+        let is_home = scenario.topology.hosts.iter().map(|(_, host)| !host.is_main()).collect();
+        let all: Vec<Box<dyn Invariant>> = vec![
+            Box::new(one_outcome::OneOutcome::default()),
+            Box::new(answer_reaches_its_caller::AnswerReachesItsCaller),
+            Box::new(three_hops::ThreeHops),
+            Box::new(no_inbound_to_homes::NoInboundToHomes::new(is_home)),
+            Box::new(listing_ends::ListingEnds::new(timing, probe_gap)),
+        ];
+        Invariants(all.into_iter().map(|invariant| (invariant, Findings::default())).collect())
+    }
+
+    /// Shows all of them what happened.
+    pub fn observe(&mut self, observed: &Observed<'_>) {
+        for (invariant, findings) in &mut self.0 {
+            invariant.observe(observed, findings);
+        }
+    }
+
+    /// Tells all of them that the run is over.
+    pub fn finish(&mut self, at: Duration) {
+        for (invariant, findings) in &mut self.0 {
+            invariant.finish(at, findings);
+        }
+    }
+
+    /// What each found.
+    pub fn results(&self) -> impl Iterator<Item = (&dyn Invariant, &Findings)> {
+        self.0.iter().map(|(invariant, findings)| (&**invariant, findings))
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    /// Shows a made-up history to an invariant and returns what it found.
+    pub(super) fn judge(mut invariant: impl Invariant, history: &[Observed<'_>]) -> Findings {
+        let mut findings = Findings::default();
+        for observed in history {
+            invariant.observe(observed, &mut findings);
+        }
+        invariant.finish(Duration::from_secs(1_000_000), &mut findings);
+        findings
+    }
+
+    pub(super) fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A call that was sent at 1 s and ended at 2 s.
+    pub(super) fn ended(call: CallNumber, outcome: Outcome) -> EndedCall {
+        EndedCall { call, caller: HostIndex(3), sent: seconds(1), ended: seconds(2), outcome }
+    }
+
+    pub(super) fn success(answers: CallNumber, path: &[&str]) -> Outcome {
+        Outcome::Success { answers, path: path.iter().map(|&node| node.to_owned()).collect() }
+    }
+}

@@ -1,0 +1,87 @@
+//! Every call ends in exactly one outcome, before its deadline.
+//!
+//! Source: DESIGN §6. A caller whose own relay goes down has its outcome in that; a relay that runs owes one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{CallNumber, Findings, Invariant, Observed, Outcome};
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct OneOutcome {
+    /// Calls under way and their deadlines.
+    open: BTreeMap<CallNumber, Duration>,
+}
+
+impl Invariant for OneOutcome {
+    fn name(&self) -> &'static str {
+        "one-outcome"
+    }
+
+    fn statement(&self) -> String {
+        "every call ends in exactly one outcome before its deadline".into()
+    }
+
+    fn observe(&mut self, observed: &Observed<'_>, findings: &mut Findings) {
+        match *observed {
+            Observed::CallSent { call, deadline, .. } => {
+                self.open.insert(call, deadline);
+            }
+            Observed::CallEnded(ended) => {
+                let call = ended.call;
+                let Some(deadline) = self.open.remove(&call) else {
+                    return findings.check(ended.ended, false, || {
+                        format!("call {call} ended a second time, or was never made: {:?}", ended.outcome)
+                    });
+                };
+                let sound = !matches!(ended.outcome, Outcome::NoOutcome | Outcome::Nonsense(_));
+                findings.check(ended.ended, sound && ended.ended <= deadline, || {
+                    format!(
+                        "call {call}, sent at {:?} with a deadline at {deadline:?}, ended with {:?}",
+                        ended.sent, ended.outcome
+                    )
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, at: Duration, findings: &mut Findings) {
+        for (call, deadline) in std::mem::take(&mut self.open) {
+            findings.check(at, false, || format!("call {call} with a deadline at {deadline:?} never ended"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ended, judge, seconds, success};
+    use super::*;
+
+    fn sent(call: CallNumber, deadline: u64) -> Observed<'static> {
+        Observed::CallSent { at: seconds(1), call, deadline: seconds(deadline) }
+    }
+
+    #[test]
+    fn one_outcome_in_time_is_fine() {
+        let good = ended(7, success(7, &[]));
+        let gone = ended(8, Outcome::RelayGone("reset".into()));
+        let history = [sent(7, 11), sent(8, 11), Observed::CallEnded(&good), Observed::CallEnded(&gone)];
+        let findings = judge(OneOutcome::default(), &history);
+        assert_eq!((findings.checked, findings.violated), (2, 0));
+    }
+
+    #[test]
+    fn none_two_late_and_nonsense_are_not() {
+        let good = ended(7, success(7, &[]));
+        assert_eq!(judge(OneOutcome::default(), &[sent(7, 11)]).violated, 1);
+        let twice = [sent(7, 11), Observed::CallEnded(&good), Observed::CallEnded(&good)];
+        assert_eq!(judge(OneOutcome::default(), &twice).violated, 1);
+        assert_eq!(judge(OneOutcome::default(), &[sent(7, 1), Observed::CallEnded(&good)]).violated, 1);
+        let nonsense = ended(7, Outcome::Nonsense("<html>".into()));
+        assert_eq!(judge(OneOutcome::default(), &[sent(7, 11), Observed::CallEnded(&nonsense)]).violated, 1);
+        let silence = ended(7, Outcome::NoOutcome);
+        assert_eq!(judge(OneOutcome::default(), &[sent(7, 11), Observed::CallEnded(&silence)]).violated, 1);
+    }
+}

@@ -1,0 +1,201 @@
+//! What should be: which calls had a whole path, and what every Main should list.
+//!
+//! The path of a call is whole when, from the moment it is sent to the moment it ends, every host on its way is up,
+//! nothing is cut between two of them, and the federation has been seen to agree again since the last time when that
+//! was otherwise. The last part matters: right after a heal the wires are whole, and the links over them are not yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relay_chaos::Fault;
+
+use crate::scenario::{HostIndex, HostSet, Role, Scenario};
+
+/// Whom a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callee<'a> {
+    /// This host.
+    Host(HostIndex),
+    /// Any host that offers this service.
+    Service(&'a str),
+}
+
+/// Knows the plan of the faults, and is told when the federation agrees.
+pub struct Oracle {
+    scenario: Arc<Scenario>,
+    /// When all Mains were seen to agree with the truth, after something had changed. Ascending.
+    settled: Vec<Duration>,
+}
+
+impl Oracle {
+    /// At the start nobody agrees on anything.
+    pub fn new(scenario: Arc<Scenario>) -> Self {
+        Oracle { scenario, settled: Vec::new() }
+    }
+
+    /// All Mains agree with the truth.
+    pub fn settled(&mut self, at: Duration) {
+        self.settled.push(at);
+    }
+
+    /// Whether a call that `caller` sent at `sent` and that ended at `ended` had a whole path all the time.
+    pub fn path_was_whole(
+        &self,
+        caller: HostIndex,
+        callee: Callee<'_>,
+        sent: Duration,
+        ended: Duration,
+    ) -> bool {
+        if !self.agreed_between(Duration::ZERO, sent) {
+            return false;
+        }
+        match callee {
+            Callee::Host(host) => self.whole(&self.path(caller, host), sent, ended),
+            // Whichever instance is chosen must be reachable, save those that are gone for good and known to be.
+            Callee::Service(service) => {
+                let mut instances =
+                    self.scenario.offering(service).filter(|host| !self.buried(*host, sent)).peekable();
+                instances.peek().is_some()
+                    && instances.all(|host| self.whole(&self.path(caller, host), sent, ended))
+            }
+        }
+    }
+
+    fn agreed_between(&self, first: Duration, last: Duration) -> bool {
+        let from = self.settled.partition_point(|at| *at < first);
+        self.settled.get(from).is_some_and(|at| *at <= last)
+    }
+
+    /// A host that went down for good, which the federation has noticed by `now`.
+    fn buried(&self, host: HostIndex, now: Duration) -> bool {
+        self.scenario.faults.iter().any(|fault| {
+            let active = fault.active();
+            active.end.is_none()
+                && fault.takes_down(|set: &HostSet| set.contains(host))
+                && self.agreed_between(active.start, now)
+        })
+    }
+
+    /// Every host that the call may pass, in an order in which neighbours talk to each other.
+    fn path(&self, caller: HostIndex, callee: HostIndex) -> Vec<HostIndex> {
+        let mut path = vec![caller];
+        path.extend(self.mains_of(caller));
+        path.extend(self.mains_of(callee).into_iter().rev());
+        path.push(callee);
+        path.dedup();
+        path
+    }
+
+    /// The Mains that a Home may hang on; a Main is its own.
+    fn mains_of(&self, host: HostIndex) -> Vec<HostIndex> {
+        match &self.scenario.topology.hosts.get(host).role {
+            Role::Main { .. } => vec![host],
+            Role::Home { main, fallback } => std::iter::once(*main).chain(fallback.iter().copied()).collect(),
+        }
+    }
+
+    fn whole(&self, path: &[HostIndex], sent: Duration, ended: Duration) -> bool {
+        self.scenario.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
+            let active = fault.active();
+            if active.start > ended {
+                return true;
+            }
+            // It was active before or during the call: it must be over, and the federation agree since.
+            active.end.is_some_and(|end| end <= sent && self.agreed_between(end, sent))
+        })
+    }
+}
+
+/// Whether the fault takes a host of the path down, or cuts one from the next, either way.
+fn breaks(fault: &Fault<HostSet>, path: &[HostIndex]) -> bool {
+    let cut = |from: HostIndex, to: HostIndex| fault.severs(|set| set.contains(from), |set| set.contains(to));
+    path.iter().any(|host| fault.takes_down(|set| set.contains(*host)))
+        || path.windows(2).any(|pair| cut(pair[0], pair[1]) || cut(pair[1], pair[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCENARIO: &str = r#"
+duration = "10m"
+[[service]]
+name = "echo"
+kind = "echo"
+[[main]]
+name = "main"
+count = 3
+[[home]]
+name = "home-1"
+main = "main-1"
+services = ["echo"]
+[[home]]
+name = "home-2"
+main = "main-2"
+services = ["echo"]
+[[home]]
+name = "home-3"
+main = "main-3"
+services = ["echo"]
+[[fault]]
+at = "100s"
+kind = "partition"
+hosts = "main-2"
+lasts = "50s"
+[[fault]]
+at = "300s"
+kind = "crash"
+host = "home-3"
+how = "kill"
+"#;
+
+    fn oracle(settled: &[u64]) -> Oracle {
+        let scenario = Scenario::load("test.toml", SCENARIO).unwrap();
+        let mut oracle = Oracle::new(Arc::new(scenario));
+        settled.iter().for_each(|at| oracle.settled(Duration::from_secs(*at)));
+        oracle
+    }
+
+    fn whole(oracle: &Oracle, from: &str, callee: Callee<'_>, sent: u64, ended: u64) -> bool {
+        let caller = oracle.scenario.topology.hosts.find(from).unwrap();
+        oracle.path_was_whole(caller, callee, Duration::from_secs(sent), Duration::from_secs(ended))
+    }
+
+    fn host(oracle: &Oracle, name: &str) -> Callee<'static> {
+        Callee::Host(oracle.scenario.topology.hosts.find(name).unwrap())
+    }
+
+    #[test]
+    fn a_call_before_the_first_agreement_proves_nothing() {
+        let oracle = oracle(&[5]);
+        let callee = host(&oracle, "home-3");
+        assert!(!whole(&oracle, "home-1", callee, 4, 5));
+        assert!(whole(&oracle, "home-1", callee, 5, 6));
+    }
+
+    #[test]
+    fn a_partition_breaks_only_paths_through_it_until_the_federation_agrees_again() {
+        let oracle = oracle(&[5, 160]);
+        let (two, three) = (host(&oracle, "home-2"), host(&oracle, "home-3"));
+        assert!(whole(&oracle, "home-1", two, 98, 99));
+        assert!(!whole(&oracle, "home-1", two, 98, 100), "it began while the call was under way");
+        assert!(!whole(&oracle, "home-1", two, 120, 121));
+        assert!(!whole(&oracle, "home-1", two, 155, 156), "healed, and not agreed yet");
+        assert!(whole(&oracle, "home-1", two, 160, 161));
+        assert!(whole(&oracle, "home-1", three, 120, 121), "the others are not concerned");
+        assert!(!whole(&oracle, "home-2", two, 120, 121), "even a Home's way to itself over its Main");
+    }
+
+    #[test]
+    fn a_service_is_whole_where_all_living_instances_are() {
+        let oracle = oracle(&[5, 160, 310]);
+        assert!(whole(&oracle, "home-1", Callee::Service("echo"), 200, 201));
+        assert!(!whole(&oracle, "home-1", Callee::Service("echo"), 120, 121));
+        assert!(
+            !whole(&oracle, "home-1", Callee::Service("echo"), 301, 302),
+            "not everyone knows of the death"
+        );
+        assert!(whole(&oracle, "home-1", Callee::Service("echo"), 311, 312));
+        assert!(!whole(&oracle, "home-1", host(&oracle, "home-3"), 311, 312));
+    }
+}

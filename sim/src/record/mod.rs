@@ -1,0 +1,140 @@
+//! What a run shows, gathered while it goes on: nothing here grows with the number of calls but a few counters.
+
+mod calls;
+mod convergence;
+mod timeline;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relay_node::config::Timing;
+
+use crate::engine::event::Observation;
+use crate::invariants::{CallNumber, EndedCall, Invariants, Observed, Outcome};
+use crate::oracle::{Callee, Oracle};
+use crate::scenario::{HostIndex, Scenario};
+use crate::world::index_of;
+
+pub use calls::{Bucket, CallStats, Sample};
+pub use convergence::{Convergence, Episode};
+pub use timeline::{Happening, Timeline};
+
+/// A call under way, as its caller knows it.
+#[derive(Clone, Debug)]
+pub struct OpenCall {
+    /// Who calls.
+    pub caller: HostIndex,
+    /// Whom, where it is for one host.
+    pub callee: Option<HostIndex>,
+    /// The service called.
+    pub service: String,
+    /// When the load wanted it made: latency counts from here, so that a slow relay cannot hide behind its callers.
+    pub due: Duration,
+    /// When it was handed to the relay.
+    pub sent: Duration,
+    /// When its outcome must be there.
+    pub deadline: Duration,
+}
+
+/// Everything that a run shows.
+pub struct Record {
+    oracle: Oracle,
+    /// What must always hold.
+    pub invariants: Invariants,
+    /// How long the Mains took to agree after each disturbance.
+    pub convergence: Convergence,
+    /// The calls.
+    pub calls: CallStats,
+    /// What happened when.
+    pub timeline: Timeline,
+    open: BTreeMap<CallNumber, OpenCall>,
+    next_call: CallNumber,
+}
+
+impl Record {
+    /// An empty record. `timing` is what the relays are set to, `probe_gap` the longest time between two views.
+    pub fn new(scenario: &Arc<Scenario>, timing: &Timing, probe_gap: Duration) -> Self {
+        Record {
+            oracle: Oracle::new(Arc::clone(scenario)),
+            invariants: Invariants::new(scenario, timing, probe_gap),
+            convergence: Convergence::default(),
+            calls: CallStats::new(scenario.run.duration),
+            timeline: Timeline::default(),
+            open: BTreeMap::new(),
+            next_call: 1,
+        }
+    }
+
+    /// A call is handed to its caller's relay. Returns its number.
+    pub fn call_sent(&mut self, call: OpenCall) -> CallNumber {
+        let number = self.next_call;
+        self.next_call += 1;
+        self.invariants.observe(&Observed::CallSent { at: call.sent, call: number, deadline: call.deadline });
+        self.open.insert(number, call);
+        number
+    }
+
+    /// A call has ended.
+    pub fn call_ended(&mut self, number: CallNumber, ended: Duration, outcome: Outcome) {
+        let Some(call) = self.open.remove(&number) else { return };
+        let callee = match call.callee {
+            Some(host) => Callee::Host(host),
+            None => Callee::Service(&call.service),
+        };
+        let whole = self.oracle.path_was_whole(call.caller, callee, call.sent, ended);
+        let ended = EndedCall { call: number, caller: call.caller, sent: call.sent, ended, outcome };
+        self.invariants.observe(&Observed::CallEnded(&ended));
+        self.calls.ended(&call, ended, whole);
+    }
+
+    /// How many calls are under way.
+    pub fn open_calls(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A Main told what it lists: services and node ids, sorted.
+    pub fn viewed(&mut self, at: Duration, main: HostIndex, listed: &[(String, String)]) {
+        self.invariants.observe(&Observed::Viewed { at, main, listed });
+    }
+
+    /// A Main's view, asked for at `asked`, agrees with the truth or not. `all` are the Mains that must agree.
+    pub fn compared(
+        &mut self,
+        asked: Duration,
+        at: Duration,
+        main: HostIndex,
+        agrees: bool,
+        all: &[HostIndex],
+    ) {
+        if let Some(took) = self.convergence.compared(asked, at, main, agrees, all) {
+            self.oracle.settled(at);
+            let text = format!("every Main's view equals the truth, after {:.1} s", took.as_secs_f64());
+            self.timeline.push(at, None, "settled", text);
+        }
+    }
+
+    /// A relay went down or came up.
+    pub fn node(&mut self, at: Duration, node: &str, up: bool) {
+        self.invariants.observe(&match up {
+            true => Observed::NodeBack { node },
+            false => Observed::NodeGone { at, node },
+        });
+    }
+
+    /// What the network saw.
+    pub fn network(&mut self, observations: Vec<Observation>) {
+        for observation in observations {
+            if let Observation::Accepted { at, host, from_host, .. } = observation {
+                let (host, from) = (index_of(host), index_of(from_host));
+                self.invariants.observe(&Observed::Accepted { at, host, from });
+            }
+        }
+    }
+
+    /// The run is over.
+    pub fn finish(&mut self, at: Duration) {
+        self.convergence.finish(at);
+        self.invariants.finish(at);
+    }
+}

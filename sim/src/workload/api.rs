@@ -1,0 +1,189 @@
+//! A client of one relay's API, on the host's loopback.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::{HOST, HeaderValue};
+use relay_node::env::Env;
+use relay_node::http::{Client, ClientError};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::invariants::{CallNumber, Outcome};
+
+/// The largest answer taken, in bytes: the registry of a hundred thousand services.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// A client of one relay.
+pub struct Api {
+    env: Env,
+    client: Client,
+    host: HeaderValue,
+}
+
+/// One `remote_call`.
+pub struct RemoteCall<'a> {
+    /// The call's number: it travels in the arguments, and services that echo give it back.
+    pub number: CallNumber,
+    /// The node id to call, or any instance of the service.
+    pub node: Option<&'a str>,
+    /// The service.
+    pub service: &'a str,
+    /// Its method.
+    pub method: &'a str,
+    /// How large the arguments are at least, in bytes.
+    pub payload: u64,
+    /// How long the caller waits.
+    pub timeout: Duration,
+    /// Whether the service gives the arguments back.
+    pub echoes: bool,
+}
+
+#[derive(Deserialize)]
+struct Reply<'a> {
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<ErrorObject>,
+    trace: Option<Trace>,
+    id: Option<CallNumber>,
+}
+
+#[derive(Deserialize)]
+struct ErrorObject {
+    code: i64,
+    message: String,
+    #[serde(default)]
+    data: ErrorPath,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorPath {
+    #[serde(default)]
+    path: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Trace {
+    path: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Echo {
+    nonce: CallNumber,
+}
+
+impl Api {
+    /// A client of the relay that listens on `port` of this host's loopback.
+    pub fn new(env: Env, port: u16) -> Self {
+        let host = HeaderValue::try_from(format!("127.0.0.1:{port}")).expect("digits and dots");
+        Api { client: Client::new("127.0.0.1", port, MAX_ANSWER_BYTES), env, host }
+    }
+
+    /// Makes a call and waits for its outcome, which is the relay's to give; bound it from outside.
+    pub async fn call(&self, call: &RemoteCall<'_>) -> Outcome {
+        let request = Request::post("/rpc").header(HOST, self.host.clone()).body(Full::from(body(call)));
+        let request = request.expect("every part is a valid header");
+        match self.client.send(&self.env, request).await {
+            Ok((_, body)) => outcome(call, &body),
+            Err(error) => Outcome::RelayGone(error.to_string()),
+        }
+    }
+
+    /// Reads a route.
+    ///
+    /// # Errors
+    /// When the relay is not there.
+    pub async fn get(&self, route: &'static str) -> Result<Bytes, ClientError> {
+        let request = Request::get(route).header(HOST, self.host.clone()).body(Full::default());
+        let (_, body) = self.client.send(&self.env, request.expect("every part is a valid header")).await?;
+        Ok(body)
+    }
+}
+
+fn body(call: &RemoteCall<'_>) -> String {
+    let RemoteCall { number, service, method, .. } = call;
+    let mut text = String::with_capacity(256 + usize::try_from(call.payload).unwrap_or(0));
+    let whom = match call.node {
+        Some(node) => format!(r#""node_id":"{node}","server_name":"{service}""#),
+        None => format!(r#""service_name":"{service}""#),
+    };
+    let written = write!(
+        text,
+        r#"{{"jsonrpc":"2.0","id":{number},"method":"remote_call","params":{{{whom},"method":"{method}","timeout":{},"trace":true,"args":{{"nonce":{number},"pad":""#,
+        call.timeout.as_secs_f64(),
+    );
+    written.expect("a string takes what is written");
+    (0..call.payload).for_each(|_| text.push('x'));
+    text.push_str("\"}}}");
+    text
+}
+
+fn outcome(call: &RemoteCall<'_>, body: &[u8]) -> Outcome {
+    let reply: Reply<'_> = match serde_json::from_slice(body) {
+        Ok(reply) => reply,
+        Err(error) => return Outcome::Nonsense(format!("{error}: {}", String::from_utf8_lossy(body))),
+    };
+    let traced = reply.trace.map(|trace| trace.path);
+    match (reply.result, reply.error, reply.id) {
+        (Some(result), None, Some(id)) => {
+            // Services that do not echo answer everyone alike; then only the envelope tells whose answer it is.
+            let answers = match serde_json::from_str::<Echo>(result.get()) {
+                Ok(echo) if call.echoes => echo.nonce,
+                Err(_) if call.echoes => return Outcome::Nonsense(result.get().to_owned()),
+                _ => id,
+            };
+            Outcome::Success { answers, path: traced.unwrap_or_default() }
+        }
+        (None, Some(error), Some(_)) => {
+            Outcome::Refused { code: error.code, message: error.message, path: error.data.path }
+        }
+        _ => Outcome::Nonsense(String::from_utf8_lossy(body).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> RemoteCall<'static> {
+        RemoteCall {
+            number: 7,
+            node: Some("home-b"),
+            service: "echo",
+            method: "say",
+            payload: 5,
+            timeout: Duration::from_millis(2500),
+            echoes: true,
+        }
+    }
+
+    #[test]
+    fn the_body_is_a_remote_call() {
+        let value: serde_json::Value = serde_json::from_str(&body(&call())).unwrap();
+        assert_eq!(value["params"]["node_id"], "home-b");
+        assert_eq!(value["params"]["timeout"], 2.5);
+        assert_eq!(value["params"]["args"]["pad"], "xxxxx");
+        let by_service = RemoteCall { node: None, ..call() };
+        let value: serde_json::Value = serde_json::from_str(&body(&by_service)).unwrap();
+        assert_eq!(value["params"]["service_name"], "echo");
+    }
+
+    #[test]
+    fn replies_become_outcomes() {
+        let outcome = |text: &str| outcome(&call(), text.as_bytes());
+        let success =
+            outcome(r#"{"jsonrpc":"2.0","result":{"nonce":7},"trace":{"path":["a","b"],"hops":1},"id":7}"#);
+        assert_eq!(success, Outcome::Success { answers: 7, path: vec!["a".into(), "b".into()] });
+        let crossed = outcome(r#"{"jsonrpc":"2.0","result":{"nonce":8},"id":7}"#);
+        assert_eq!(crossed, Outcome::Success { answers: 8, path: vec![] });
+        let refused = outcome(
+            r#"{"jsonrpc":"2.0","error":{"code":-32003,"message":"no","data":{"path":["a"]}},"id":7}"#,
+        );
+        assert_eq!(refused, Outcome::Refused { code: -32003, message: "no".into(), path: vec!["a".into()] });
+        assert!(matches!(outcome("<html>"), Outcome::Nonsense(_)));
+        assert!(matches!(outcome(r#"{"jsonrpc":"2.0","result":3,"id":7}"#), Outcome::Nonsense(_)));
+    }
+}

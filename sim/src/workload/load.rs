@@ -1,0 +1,145 @@
+//! Callers: they make the calls of a scenario's loads, open or closed, and write down how each ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use relay_node::env::{Env, Rng};
+
+use super::SharedRecord;
+use super::api::{Api, RemoteCall};
+use crate::engine::event::ProcessKind;
+use crate::invariants::Outcome;
+use crate::record::OpenCall;
+use crate::scenario::{Arrival, HostIndex, Load, Pacing, ServiceKind, Target};
+use crate::world::World;
+
+/// What a relay may take on top of the timeout to tell its caller that it is over, in milliseconds.
+const GRACE_MILLIS: u64 = 100;
+
+/// How long a caller waits on top of that before it gives its relay up, in milliseconds.
+const PATIENCE_MILLIS: u64 = 1_000;
+
+/// Starts the callers of all loads, each on its host.
+pub fn start(world: &World, record: &SharedRecord) {
+    for (index, _) in world.scenario.topology.hosts.iter() {
+        let calls = world.scenario.loads.iter().any(|load| load.from.contains(index));
+        if !calls {
+            continue;
+        }
+        let (world, record) = (world.clone(), Arc::clone(record));
+        world.sim.clone().start(world.host(index), "load", ProcessKind::Harness, |env| {
+            Box::pin(run(world, record, index, env))
+        });
+    }
+}
+
+/// One host's callers.
+struct Caller {
+    world: World,
+    record: SharedRecord,
+    index: HostIndex,
+    env: Env,
+    api: Api,
+}
+
+async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
+    let api = Api::new(env.clone(), world.api_port(index));
+    let caller = Arc::new(Caller { world, record, index, env, api });
+    let scenario = Arc::clone(&caller.world.scenario);
+    for (number, load) in scenario.loads.iter().enumerate().filter(|(_, load)| load.from.contains(index)) {
+        let rng = caller.env.rng("load");
+        match load.arrival {
+            Arrival::Open { .. } => caller.env.spawn("load-open", open(Arc::clone(&caller), number, rng)),
+            Arrival::Closed { callers, .. } => {
+                for _ in 0..callers {
+                    let rng = caller.env.rng("load-closed");
+                    caller.env.spawn("load-closed", closed(Arc::clone(&caller), number, rng));
+                }
+            }
+        }
+    }
+    // The process lives as long as its callers may call.
+    std::future::pending().await
+}
+
+/// Calls at a rate, whether or not earlier calls were answered.
+async fn open(caller: Arc<Caller>, load: usize, mut rng: Rng) {
+    let scenario = Arc::clone(&caller.world.scenario);
+    let plan = &scenario.loads[load];
+    let Arrival::Open { rate, pacing } = plan.arrival else { return };
+    let phase = rate.interval().mul_f64(rng.random::<f64>());
+    let mut due = plan.start + phase;
+    for n in 1.. {
+        if due >= plan.stop {
+            return;
+        }
+        caller.world.sim.sleep_until(due).await;
+        let (caller_now, callee) = (Arc::clone(&caller), pick(&caller, plan, &mut rng));
+        caller.env.spawn("call", async move { caller_now.call(load, callee, due).await });
+        due = match pacing {
+            Pacing::Even => plan.start + phase + rate.offset(n),
+            // The gaps between independent arrivals are exponential.
+            Pacing::Poisson => due + rate.interval().mul_f64(-(1.0 - rng.random::<f64>()).ln()),
+        };
+    }
+}
+
+/// Calls, waits for the outcome, thinks, and calls again.
+async fn closed(caller: Arc<Caller>, load: usize, mut rng: Rng) {
+    let scenario = Arc::clone(&caller.world.scenario);
+    let plan = &scenario.loads[load];
+    let Arrival::Closed { think, .. } = plan.arrival else { return };
+    caller.world.sim.sleep_until(plan.start).await;
+    loop {
+        let now = caller.world.sim.now();
+        if now >= plan.stop {
+            return;
+        }
+        let callee = pick(&caller, plan, &mut rng);
+        caller.call(load, callee, now).await;
+        // Without a pause a relay that refuses at once would keep time from passing.
+        caller.world.sim.sleep(think.max(Duration::from_millis(1))).await;
+    }
+}
+
+/// Whom the next call is for; `None` where the federation is to choose.
+fn pick(caller: &Caller, load: &Load, rng: &mut Rng) -> Option<HostIndex> {
+    let Target::Node(hosts) = &load.target else { return None };
+    let hosts = hosts.hosts();
+    let own = hosts.binary_search(&caller.index);
+    let drawn = rng.random_range(0..hosts.len() - usize::from(own.is_ok()));
+    // Everyone but oneself: those from one's own place on move up by one.
+    Some(hosts[if own.is_ok_and(|own| drawn >= own) { drawn + 1 } else { drawn }])
+}
+
+impl Caller {
+    async fn call(&self, load: usize, callee: Option<HostIndex>, due: Duration) {
+        let scenario = &self.world.scenario;
+        let plan = &scenario.loads[load].call;
+        let service = scenario.topology.services.iter().find(|service| service.name == plan.service);
+        let sent = self.world.sim.now();
+        let number = self.record.lock().expect("nothing panics with the record").call_sent(OpenCall {
+            caller: self.index,
+            callee,
+            service: plan.service.clone(),
+            due,
+            sent,
+            deadline: sent + plan.timeout + Duration::from_millis(GRACE_MILLIS),
+        });
+        let call = RemoteCall {
+            number,
+            node: callee.map(|host| scenario.topology.hosts.get(host).name.as_str()),
+            service: &plan.service,
+            method: &plan.method,
+            payload: plan.payload.bytes(),
+            timeout: plan.timeout,
+            echoes: service.is_some_and(|service| !matches!(service.kind, ServiceKind::Static(_))),
+        };
+        let patience = plan.timeout + Duration::from_millis(GRACE_MILLIS + PATIENCE_MILLIS);
+        let outcome = self.env.deadline(patience, self.api.call(&call)).await;
+        let outcome = outcome.unwrap_or(Outcome::NoOutcome);
+        let ended = self.world.sim.now();
+        self.record.lock().expect("nothing panics with the record").call_ended(number, ended, outcome);
+    }
+}

@@ -1,0 +1,15 @@
+//! The harness beside the relays: callers, simulated upstreams, and those who read the Mains' views.
+//!
+//! All of it talks to relays as anybody would: over HTTP, on the host's loopback.
+
+pub mod api;
+pub mod load;
+pub mod probe;
+pub mod upstream;
+
+use std::sync::{Arc, Mutex};
+
+use crate::record::Record;
+
+/// The record of the run, shared by everyone in the harness.
+pub type SharedRecord = Arc<Mutex<Record>>;
