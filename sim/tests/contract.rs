@@ -3,6 +3,16 @@
 
 #[path = "contract/cases.rs"]
 mod cases;
+#[path = "contract/event_determinism.rs"]
+mod event_determinism;
+#[path = "contract/event_faults.rs"]
+mod event_faults;
+#[path = "contract/event_links.rs"]
+mod event_links;
+#[path = "contract/event_nat.rs"]
+mod event_nat;
+#[path = "contract/event_processes.rs"]
+mod event_processes;
 #[path = "contract/sites.rs"]
 mod sites;
 

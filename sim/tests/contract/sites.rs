@@ -4,9 +4,9 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use relay_node::env::Env;
+use relay_node::env::{Env, Stream};
 use relay_sim::engine::event::{
-    Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind, RunEnd, Sim, run,
+    CutId, Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind, RunEnd, Sim, run,
 };
 
 /// Two hosts that reach each other.
@@ -77,6 +77,24 @@ impl World {
 
     pub(crate) fn right_at(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.right_address(), port)
+    }
+
+    /// Opens a listener on the right host and a stream to it from the left one: the left end, the right end.
+    pub(crate) async fn connect(&self, port: u16) -> (Stream, Stream) {
+        let mut listener = self.right_env().network.listen(self.right_at(port)).await.unwrap();
+        let left = self.left_env().network.dial(self.right_at(port)).await.unwrap();
+        let (right, _) = listener.accept().await.unwrap();
+        (left, right)
+    }
+
+    /// Cuts both ways; the halves of the partition.
+    pub(crate) fn part(&self) -> [CutId; 2] {
+        let cut = |from: HostId, to: HostId| self.sim.cut(from.into(), to.into());
+        [cut(self.left, self.right), cut(self.right, self.left)]
+    }
+
+    pub(crate) fn heal(&self, cuts: [CutId; 2]) {
+        cuts.into_iter().for_each(|cut| self.sim.heal(cut));
     }
 
     /// Another idle process on the right host.

@@ -261,7 +261,11 @@ fn deadlock(core: &Core) -> Halt {
 
 /// Drops every task, and with them everything that refers back to the world.
 fn tear_down(core: &Core) {
-    let processes = core.lock().processes.list.len() as u32;
+    let processes = {
+        let mut state = core.lock();
+        state.forget_network();
+        state.processes.list.len() as u32
+    };
     for process in 0..processes {
         core.kill(process, Farewell::Silence);
     }

@@ -109,6 +109,7 @@ impl Sim {
         for node in nodes {
             self.core.kill(node, Farewell::Silence);
         }
+        self.core.lock().forget_kernel(host);
     }
 
     /// Gives a host its power back. No process is started; what comes for connections of old is answered with

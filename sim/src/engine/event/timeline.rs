@@ -47,6 +47,20 @@ pub(super) struct Flags {
     pub(super) open: bool,
     /// Nothing follows.
     pub(super) fin: bool,
+    /// Asks whether anybody is there.
+    pub(super) probe: bool,
+}
+
+impl Flags {
+    pub(super) const OPEN: Self = Self { open: true, fin: false, probe: false };
+    pub(super) const FIN: Self = Self { open: false, fin: true, probe: false };
+    pub(super) const PROBE: Self = Self { open: false, fin: false, probe: true };
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.open |= other.open;
+        self.fin |= other.fin;
+        self.probe |= other.probe;
+    }
 }
 
 /// Something that is to happen.
