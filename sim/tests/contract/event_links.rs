@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use relay_sim::engine::event::{HostSet, Link, Observation};
+use rand::RngExt;
+use relay_sim::engine::event::{HostSet, Link, Observation, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::sites::{World, simulated};
+use super::sites::{World, simulate, simulated, succeed};
 
 const LATENCY: Duration = Duration::from_millis(10);
 
@@ -129,6 +130,69 @@ fn a_link_that_loses_everything_ends_in_a_reset_after_fifteen_minutes() {
         assert_eq!(left.read(&mut [0; 8]).await.unwrap_err().kind(), ErrorKind::TimedOut);
         assert_eq!(world.sim.now() - sent, Duration::from_secs(15 * 60));
     });
+}
+
+#[test]
+fn a_link_that_gets_better_lets_through_what_it_held() {
+    simulated(|world| async move {
+        let (mut left, mut right) = world.connect(80).await;
+        world.sim.set_default_link(Link { loss: 1.0, ..Link::default() });
+        left.write_all(b"patience").await.unwrap();
+        world.sim.sleep(Duration::from_secs(60)).await;
+        world.sim.set_default_link(Link::default());
+        right.read_exact(&mut [0; 8]).await.unwrap();
+    });
+}
+
+/// Random writes, pauses, links and one-way cuts for a while, then an end in order.
+async fn rough_ride(world: World) {
+    const ROUNDS: u64 = 40;
+    let (mut left, mut right) = world.connect(80).await;
+    let mut rng = world.left_env().rng("rough ride");
+    let env = world.right_env();
+    let (done, received) = tokio::sync::oneshot::channel();
+    world.right_env().spawn("reader", async move {
+        let mut got = Vec::new();
+        let mut buffer = vec![0; 10_000];
+        loop {
+            let count = right.read(&mut buffer).await.unwrap();
+            if count == 0 {
+                break done.send(got).unwrap();
+            }
+            got.extend_from_slice(&buffer[..count]);
+            env.sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let mut sent = Vec::new();
+    for _ in 0..ROUNDS {
+        let jitter = Duration::from_millis(rng.random_range(0..30));
+        let loss = rng.random_range(0.0..0.4);
+        let bandwidth = rng.random_bool(0.5).then(|| rng.random_range(100_000..10_000_000));
+        world.sim.set_default_link(Link { latency: LATENCY, jitter, loss, bandwidth });
+        let (from, to) = if rng.random() { (world.left, world.right) } else { (world.right, world.left) };
+        let cut = rng.random_bool(0.3).then(|| world.sim.cut(from.into(), to.into()));
+        let mut part = vec![0; rng.random_range(1..100_000)];
+        rng.fill(&mut part[..]);
+        let sim = world.sim.clone();
+        let pause = Duration::from_millis(rng.random_range(1..3000));
+        sim.clone().spawn("healer", async move {
+            sim.sleep(pause).await;
+            cut.into_iter().for_each(|cut| sim.heal(cut));
+        });
+        left.write_all(&part).await.unwrap();
+        sent.extend(part);
+        world.sim.sleep(Duration::from_millis(rng.random_range(0..2000))).await;
+    }
+    drop(left);
+    let got = received.await.unwrap();
+    assert!(got == sent, "{} bytes of {} arrived as they were sent", got.len(), sent.len());
+}
+
+#[test]
+fn whatever_happens_on_the_way_a_stream_keeps_its_bytes_and_their_order() {
+    for seed in 0..20 {
+        succeed(simulate(Options { seed, ..Options::default() }, rough_ride));
+    }
 }
 
 #[test]

@@ -55,6 +55,52 @@ fn a_panic_is_known_by_host_process_task_and_time_and_kills_its_process() {
 }
 
 #[test]
+fn a_process_may_kill_itself() {
+    simulated(|world| async move {
+        let (sim, process, env) = (world.sim.clone(), world.right_process, world.right_env());
+        let (went_on, ended) = tokio::sync::oneshot::channel::<()>();
+        world.right_env().spawn("tired", async move {
+            sim.kill(process);
+            env.sleep(Duration::from_secs(1)).await;
+            let _ = went_on.send(());
+        });
+        assert!(ended.await.is_err(), "the task went on after its process was gone");
+        assert!(world.sim.now() < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn tasks_take_turns_in_an_order_that_the_seed_decides() {
+    let order = |seed| {
+        succeed(simulate(Options { seed, ..Options::default() }, |world| async move {
+            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+            for number in 0..10 {
+                let sender = sender.clone();
+                world.left_env().spawn("numbered", async move { sender.send(number).unwrap() });
+            }
+            drop(sender);
+            let mut order = Vec::new();
+            while let Some(number) = receiver.recv().await {
+                order.push(number);
+            }
+            order
+        }))
+    };
+    assert_eq!(order(1), order(1));
+    let orders: std::collections::BTreeSet<Vec<u32>> = (0..20).map(order).collect();
+    assert!(orders.len() > 15, "{} orders in 20 seeds", orders.len());
+    assert!(orders.iter().all(|order| order.iter().sum::<u32>() == 45));
+}
+
+#[test]
+fn a_sleep_for_ever_is_no_event() {
+    let end = simulate(Options::default(), |world| async move {
+        world.left_env().sleep(Duration::MAX).await;
+    });
+    assert!(matches!(end.outcome, Err(Halt::Deadlock { .. })), "{:?}", end.outcome);
+}
+
+#[test]
 fn a_panic_of_the_director_ends_the_run() {
     let end = simulate(Options::default(), |_| async move { panic!("a failed check") });
     let Err::<(), _>(Halt::DirectorPanicked(message)) = end.outcome else { panic!("{:?}", end.outcome) };

@@ -212,6 +212,9 @@ impl State {
         if here.holder != Holder::Process {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         }
+        if buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         let pipe = &mut there.pipe;
         if pipe.arrived > 0 {
             let count = buffer.remaining().min(pipe.arrived as usize);
@@ -231,7 +234,7 @@ impl State {
             }
             return Poll::Ready(Ok(()));
         }
-        if pipe.fin == Fin::Arrived || buffer.remaining() == 0 {
+        if pipe.fin == Fin::Arrived {
             return Poll::Ready(Ok(()));
         }
         if let Some(kind) = here.failure {

@@ -15,6 +15,9 @@ use super::stamp;
 use super::state::{Farewell, State};
 use crate::trace::Kind;
 
+/// The first process of every run.
+pub(super) const DIRECTOR: u32 = 0;
+
 pub(super) struct Core {
     state: Mutex<State>,
     pub(super) ready: Arc<Ready>,
@@ -54,6 +57,14 @@ impl Core {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For the watchdog, which must not wait for a lock that a stuck poll may hold.
+    pub(super) fn try_host_name(&self, host: u32) -> String {
+        match self.state.try_lock() {
+            Ok(state) => state.hosts.name(host).to_owned(),
+            Err(_) => format!("number {host}"),
+        }
     }
 
     pub(super) fn take_panics(&self) -> Vec<TaskPanic> {
@@ -189,16 +200,6 @@ impl Core {
         }
         for message in messages {
             tracing::error!(message, "a destructor panicked while its process ended");
-        }
-    }
-}
-
-impl Core {
-    /// For the watchdog, which must not wait for a lock that a stuck poll may hold.
-    pub(super) fn try_host_name(&self, host: u32) -> String {
-        match self.state.try_lock() {
-            Ok(state) => state.hosts.name(host).to_owned(),
-            Err(_) => format!("number {host}"),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The handle through which a director, or a process of the test, moves the world.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use relay_node::env::{BoxFuture, Env};
 
-use super::core::Core;
+use super::core::{Core, DIRECTOR};
 use super::env;
 use super::host::{HostSpec, ProcessId, ProcessKind};
 use super::link::{CutId, HostId, HostSet, Link, nanos};
@@ -87,6 +88,11 @@ impl Sim {
         ProcessId(process)
     }
 
+    /// Starts a task of the director's own: it ends with the run, and its panic is the director's.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.core.spawn(DIRECTOR, name, Box::pin(task));
+    }
+
     /// Whether the process runs still: its main future has not returned, and nobody killed it.
     pub fn alive(&self, process: ProcessId) -> bool {
         self.core.lock().processes.alive(process.0)
@@ -140,13 +146,17 @@ impl Sim {
     /// What lies between two hosts where no rule says otherwise.
     pub fn set_default_link(&self, link: Link) {
         self.trace_fault(Fault::Link, None, 0);
-        self.core.lock().topology.set_default(link);
+        let mut state = self.core.lock();
+        state.topology.set_default(link);
+        state.look_at_stalled();
     }
 
     /// What lies on the way from `from` to `to`: one direction. Of several rules that fit, the last wins.
     pub fn add_link_rule(&self, from: HostSet, to: HostSet, link: Link) {
         self.trace_fault(Fault::Link, None, 1);
-        self.core.lock().topology.add_rule(from, to, link);
+        let mut state = self.core.lock();
+        state.topology.add_rule(from, to, link);
+        state.look_at_stalled();
     }
 
     /// Lets nothing through from `from` to `to`: one direction; a partition is two cuts.

@@ -9,6 +9,9 @@ use super::pool::{Key, Pool};
 /// Cancelled timers stay in the heap until they are more than half of it, and more than this many.
 const CANCELLED_TIMERS_MIN: usize = 1024;
 
+/// A sleep until the end of the clock's range never ends, and is no event.
+const NEVER: u64 = u64::MAX;
+
 /// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Side {
@@ -155,6 +158,9 @@ impl Timeline {
         if self.now >= at {
             self.cancel(key.take());
             return Poll::Ready(());
+        }
+        if at == NEVER {
+            return Poll::Pending;
         }
         match key.and_then(|key| self.timers.get_mut(key)) {
             Some(Some(waker)) => waker.clone_from(context.waker()),
