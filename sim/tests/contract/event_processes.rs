@@ -54,6 +54,36 @@ fn a_panic_is_known_by_host_process_task_and_time_and_kills_its_process() {
     succeed(end);
 }
 
+/// Panics when it is dropped.
+struct Brittle;
+
+impl Drop for Brittle {
+    fn drop(&mut self) {
+        panic!("broke");
+    }
+}
+
+#[test]
+fn a_panic_in_a_destructor_is_known_too() {
+    let end = simulate(Options::default(), |world| async move {
+        world.right_env().spawn("killed", async {
+            let _brittle = Brittle;
+            std::future::pending::<()>().await;
+        });
+        let brittle = Brittle;
+        world.left_env().spawn("finished", async move {
+            let _ = &brittle;
+        });
+        world.sim.sleep(Duration::from_secs(1)).await;
+        assert!(!world.sim.alive(world.left_process));
+        world.sim.kill(world.right_process);
+    });
+    let seen: Vec<_> = end.panics.iter().map(|panic| (panic.host.as_str(), panic.task)).collect();
+    assert_eq!(seen, [("left", "finished"), ("right", "killed")]);
+    assert!(end.panics.iter().all(|panic| panic.message.starts_with("broke (")), "{:?}", end.panics);
+    succeed(end);
+}
+
 #[test]
 fn a_process_may_kill_itself() {
     simulated(|world| async move {

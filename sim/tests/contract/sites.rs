@@ -144,7 +144,10 @@ pub(crate) fn simulated<F>(director: impl FnOnce(World) -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    succeed(simulate(Options::default(), director));
+    let end = simulate(Options::default(), director);
+    let panics = end.panics.clone();
+    succeed(end);
+    assert!(panics.is_empty(), "{panics:?}");
 }
 
 pub(crate) fn succeed<T>(end: RunEnd<T>) -> T {
