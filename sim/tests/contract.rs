@@ -3,6 +3,16 @@
 
 #[path = "contract/cases.rs"]
 mod cases;
+#[path = "contract/event_determinism.rs"]
+mod event_determinism;
+#[path = "contract/event_faults.rs"]
+mod event_faults;
+#[path = "contract/event_links.rs"]
+mod event_links;
+#[path = "contract/event_nat.rs"]
+mod event_nat;
+#[path = "contract/event_processes.rs"]
+mod event_processes;
 #[path = "contract/sites.rs"]
 mod sites;
 
@@ -34,6 +44,8 @@ contract![
     writing_after_shutdown_fails,
     where_nothing_listens_dials_are_refused,
     a_dropped_listener_refuses_and_its_streams_live_on,
+    a_dropped_listener_resets_what_it_did_not_accept,
+    what_arrived_before_an_accept_is_there_after_it,
     a_port_is_held_by_one_listener_until_it_is_dropped,
     port_zero_takes_free_ports,
     a_writer_waits_for_its_reader_and_nothing_is_lost,

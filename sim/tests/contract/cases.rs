@@ -115,6 +115,26 @@ pub(crate) async fn a_dropped_listener_refuses_and_its_streams_live_on(site: Sit
     assert_eq!(read_exactly(&mut right, 10).await, b"still here");
 }
 
+pub(crate) async fn a_dropped_listener_resets_what_it_did_not_accept(site: Site) {
+    let listener = site.right.network.listen(site.right_any_port()).await.unwrap();
+    let mut left = site.left.network.dial(listener.local_addr()).await.unwrap();
+    drop(listener);
+    let error = left.read(&mut [0; 16]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+pub(crate) async fn what_arrived_before_an_accept_is_there_after_it(site: Site) {
+    let mut listener = site.right.network.listen(site.right_any_port()).await.unwrap();
+    let mut left = site.left.network.dial(listener.local_addr()).await.unwrap();
+    left.write_all(b"early").await.unwrap();
+    drop(left);
+    site.right.sleep(BRIEFLY).await;
+    let (mut right, _) = listener.accept().await.unwrap();
+    let mut got = Vec::new();
+    right.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, b"early");
+}
+
 pub(crate) async fn a_port_is_held_by_one_listener_until_it_is_dropped(site: Site) {
     let listener = site.right.network.listen(site.right_any_port()).await.unwrap();
     let at = listener.local_addr();

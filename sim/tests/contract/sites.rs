@@ -4,9 +4,9 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use relay_node::env::Env;
+use relay_node::env::{Env, Stream};
 use relay_sim::engine::event::{
-    Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind, RunEnd, Sim, run,
+    CutId, Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind, RunEnd, Sim, run,
 };
 
 /// Two hosts that reach each other.
@@ -79,6 +79,24 @@ impl World {
         SocketAddr::new(self.right_address(), port)
     }
 
+    /// Opens a listener on the right host and a stream to it from the left one: the left end, the right end.
+    pub(crate) async fn connect(&self, port: u16) -> (Stream, Stream) {
+        let mut listener = self.right_env().network.listen(self.right_at(port)).await.unwrap();
+        let left = self.left_env().network.dial(self.right_at(port)).await.unwrap();
+        let (right, _) = listener.accept().await.unwrap();
+        (left, right)
+    }
+
+    /// Cuts both ways; the halves of the partition.
+    pub(crate) fn part(&self) -> [CutId; 2] {
+        let cut = |from: HostId, to: HostId| self.sim.cut(from.into(), to.into());
+        [cut(self.left, self.right), cut(self.right, self.left)]
+    }
+
+    pub(crate) fn heal(&self, cuts: [CutId; 2]) {
+        cuts.into_iter().for_each(|cut| self.sim.heal(cut));
+    }
+
     /// Another idle process on the right host.
     pub(crate) fn restart_right(&mut self) {
         self.right_process = idle(&self.sim, self.right);
@@ -126,7 +144,10 @@ pub(crate) fn simulated<F>(director: impl FnOnce(World) -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    succeed(simulate(Options::default(), director));
+    let end = simulate(Options::default(), director);
+    let panics = end.panics.clone();
+    succeed(end);
+    assert!(panics.is_empty(), "{panics:?}");
 }
 
 pub(crate) fn succeed<T>(end: RunEnd<T>) -> T {

@@ -3,18 +3,18 @@
 //! One write is one segment is one event. What a partition stops is held by the sender and never walked per event:
 //! [`Connections::stalled`] names the directions to look at when something heals.
 
+mod transport;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use tokio::io::ReadBuf;
 
-use super::link::{HostId, Path, next_retransmission};
-use super::observe::Observation;
+use super::link::{HostId, Path};
 use super::pool::{Key, Pool};
 use super::state::State;
-use super::timeline::{Event, Flags, Side};
+use super::timeline::{Flags, Side};
 use crate::trace::Kind;
 
 /// How much may be sent and not yet read.
@@ -96,6 +96,11 @@ struct Stall {
 }
 
 impl Stall {
+    fn add(&mut self, bytes: u32, flags: Flags) {
+        self.bytes += bytes;
+        self.flags.add(flags);
+    }
+
     fn has_data(&self) -> bool {
         self.bytes > 0 || self.flags != Flags::default()
     }
@@ -153,9 +158,13 @@ impl State {
         context: &Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let now = self.timeline.now;
-        let Some(end) = self.end(side).filter(|end| end.holder == Holder::Process) else {
+        let Some(connection) = self.connections.pool.get_mut(side.connection()) else {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         };
+        let (end, peer) = sides(connection, side);
+        if end.holder != Holder::Process {
+            return Poll::Ready(Err(ErrorKind::NotConnected.into()));
+        }
         if let Some(kind) = end.failure {
             return Poll::Ready(Err(kind.into()));
         }
@@ -168,6 +177,9 @@ impl State {
         }
         if room == 0 {
             remember(&mut end.pipe.writer, context);
+            if peer.holder == Holder::Gone && end.pipe.stall.is_none() {
+                self.transmit(side, 0, Flags::PROBE);
+            }
             return Poll::Pending;
         }
         let host = end.host.0;
@@ -200,6 +212,9 @@ impl State {
         if here.holder != Holder::Process {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         }
+        if buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         let pipe = &mut there.pipe;
         if pipe.arrived > 0 {
             let count = buffer.remaining().min(pipe.arrived as usize);
@@ -219,7 +234,7 @@ impl State {
             }
             return Poll::Ready(Ok(()));
         }
-        if pipe.fin == Fin::Arrived || buffer.remaining() == 0 {
+        if pipe.fin == Fin::Arrived {
             return Poll::Ready(Ok(()));
         }
         if let Some(kind) = here.failure {
@@ -242,7 +257,7 @@ impl State {
             end.pipe.fin = Fin::Sent;
             let host = end.host.0;
             self.trace.emit(now, Kind::Close, host, side.id(), 0);
-            self.transmit(side, 0, Flags { fin: true, ..Flags::default() });
+            self.transmit(side, 0, Flags::FIN);
         }
         Ok(())
     }
@@ -269,7 +284,7 @@ impl State {
             here.pipe.fin = Fin::Sent;
             let host = here.host.0;
             self.trace.emit(self.timeline.now, Kind::Close, host, side.id(), 0);
-            self.transmit(side, 0, Flags { fin: true, ..Flags::default() });
+            self.transmit(side, 0, Flags::FIN);
         }
         self.free_if_over(side.connection());
     }
@@ -289,246 +304,9 @@ impl State {
         let told = tell && self.send_reset(side.other());
         if writer_waits && !told {
             // A full window hides that nobody is there: TCP probes it.
-            self.transmit(side.other(), 0, Flags::default());
+            self.transmit(side.other(), 0, Flags::PROBE);
         }
         self.free_if_over(side.connection());
-    }
-
-    /// Hands a segment to the network.
-    pub(super) fn transmit(&mut self, side: Side, bytes: u32, flags: Flags) {
-        let now = self.timeline.now;
-        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
-        let pipe = &mut connection.ends[side.end()].pipe;
-        let blocked = self.topology.blocked(&mut pipe.path);
-        if let Some(stall) = &pipe.stall
-            && !blocked
-            && !stall.has_data()
-        {
-            self.resend(side);
-        }
-        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
-        let pipe = &mut connection.ends[side.end()].pipe;
-        if blocked || pipe.stall.is_some() {
-            return self.hold(side, now, |stall| {
-                stall.bytes += bytes;
-                stall.flags.open |= flags.open;
-                stall.flags.fin |= flags.fin;
-            });
-        }
-        let arrival = self.topology.reliable_arrival(&mut pipe.path, now, u64::from(bytes));
-        if arrival > now + GIVE_UP_NANOS {
-            return self.hold(side, now, |stall| {
-                stall.bytes += bytes;
-                stall.flags = flags;
-            });
-        }
-        pipe.last_arrival = pipe.last_arrival.max(arrival);
-        let at = pipe.last_arrival;
-        self.timeline.at(at, Event::Segment { from: side, bytes, flags, sent: now });
-    }
-
-    /// A segment arrives, unless its path has been blocked meanwhile.
-    pub(super) fn deliver(&mut self, from: Side, bytes: u32, flags: Flags, sent: u64) {
-        let now = self.timeline.now;
-        let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
-        let (sender, _) = sides(connection, from);
-        if sender.pipe.stall.is_some() || self.topology.blocked(&mut sender.pipe.path) {
-            return self.hold(from, sent, |stall| {
-                stall.bytes += bytes;
-                stall.flags.open |= flags.open;
-                stall.flags.fin |= flags.fin;
-            });
-        }
-        if flags.open {
-            self.hand_to_listener(from);
-        }
-        let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
-        let (sender, receiver) = sides(connection, from);
-        self.trace.emit(now, Kind::SegmentDelivered, receiver.host.0, from.id(), u64::from(bytes));
-        if flags.fin {
-            sender.pipe.fin = Fin::Arrived;
-        }
-        if receiver.is_live() {
-            sender.pipe.arrived += bytes;
-            wake(&mut sender.pipe.reader);
-            if bytes > 0 && self.topology.blocked(&mut receiver.pipe.path) {
-                self.hold(from.other(), now, |stall| stall.acks = true);
-            }
-        } else if bytes > 0 || receiver.holder != Holder::Kernel {
-            self.send_reset(from);
-        }
-    }
-
-    /// The side learns that the other has read.
-    pub(super) fn credit(&mut self, to: Side, bytes: u32) {
-        let now = self.timeline.now;
-        let Some(connection) = self.connections.pool.get_mut(to.connection()) else { return };
-        let (writer, reader) = sides(connection, to);
-        if self.topology.blocked(&mut reader.pipe.path) {
-            return self.hold(to.other(), now, |stall| stall.credit += bytes);
-        }
-        let pipe = &mut writer.pipe;
-        pipe.outstanding -= bytes.min(pipe.outstanding);
-        if WINDOW_BYTES - pipe.outstanding >= WAKE_WRITER_BYTES {
-            wake(&mut pipe.writer);
-        }
-    }
-
-    /// A reset arrives at the side, unless its path has been blocked meanwhile: then it is lost.
-    pub(super) fn reset(&mut self, to: Side) {
-        let Some(connection) = self.connections.pool.get_mut(to.connection()) else { return };
-        let (here, there) = sides(connection, to);
-        if self.topology.blocked(&mut there.pipe.path) {
-            return;
-        }
-        if here.holder == Holder::Process {
-            self.fail(to, ErrorKind::ConnectionReset);
-        } else {
-            here.holder = Holder::Gone;
-            self.forget_stall(to);
-        }
-        self.free_if_over(to.connection());
-    }
-
-    /// Nothing that was sent at `since` got through for too long.
-    pub(super) fn give_up(&mut self, from: Side, since: u64) {
-        let Some(end) = self.end(from) else { return };
-        let Some(stall) = end.pipe.stall.as_ref().filter(|stall| stall.since == since) else { return };
-        let (data, acks) = (stall.has_data(), stall.acks);
-        if data {
-            self.fail(from, ErrorKind::TimedOut);
-        }
-        if acks {
-            self.fail(from.other(), ErrorKind::TimedOut);
-        }
-    }
-
-    /// A try at sending again what is held since `since`.
-    pub(super) fn retransmit(&mut self, from: Side, since: u64) {
-        let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
-        let pipe = &mut connection.ends[from.end()].pipe;
-        if pipe.stall.as_ref().is_some_and(|stall| stall.since == since)
-            && !self.topology.blocked(&mut pipe.path)
-        {
-            self.resend(from);
-        }
-    }
-
-    /// Something healed: each direction that is held and free again is tried at TCP's next retransmission.
-    pub(super) fn look_at_stalled(&mut self) {
-        let now = self.timeline.now;
-        for side in &self.connections.stalled {
-            let Some(connection) = self.connections.pool.get_mut(side.connection()) else { continue };
-            let pipe = &mut connection.ends[side.end()].pipe;
-            let Some(stall) = &pipe.stall else { continue };
-            if !self.topology.blocked(&mut pipe.path) {
-                let at = next_retransmission(stall.since, now);
-                self.timeline.at(at, Event::Retransmit { from: *side, since: stall.since });
-            }
-        }
-    }
-
-    /// Sends what is held, and ends the stall.
-    fn resend(&mut self, side: Side) {
-        let Some(end) = self.end(side) else { return };
-        let Some(stall) = end.pipe.stall.take() else { return };
-        self.connections.stalled.remove(&side);
-        if stall.has_data() {
-            self.transmit(side, stall.bytes, stall.flags);
-        }
-        if stall.credit > 0 {
-            self.send_credit(side, stall.credit);
-        }
-    }
-
-    /// Keeps back what `side` sent at `sent`.
-    fn hold(&mut self, side: Side, sent: u64, add: impl FnOnce(&mut Stall)) {
-        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
-        let end = &mut connection.ends[side.end()];
-        if end.holder == Holder::Gone {
-            return;
-        }
-        let host = end.host.0;
-        let stall = end.pipe.stall.get_or_insert_with(|| {
-            self.connections.stalled.insert(side);
-            self.timeline.at(sent.saturating_add(GIVE_UP_NANOS), Event::GiveUp { from: side, since: sent });
-            let flags = Flags::default();
-            Box::new(Stall { since: sent, bytes: 0, flags, credit: 0, acks: false })
-        });
-        add(stall);
-        self.trace.emit(self.timeline.now, Kind::SegmentHeld, host, side.id(), u64::from(stall.bytes));
-    }
-
-    /// Tells the writer at the other end of `reader` that `bytes` were read.
-    fn send_credit(&mut self, reader: Side, bytes: u32) {
-        let now = self.timeline.now;
-        let Some(connection) = self.connections.pool.get_mut(reader.connection()) else { return };
-        let path = &mut connection.ends[reader.end()].pipe.path;
-        if self.topology.blocked(path) {
-            return self.hold(reader, now, |stall| stall.credit += bytes);
-        }
-        let at = self.topology.arrival(path, now, 0);
-        self.timeline.at(at, Event::Credit { to: reader.other(), bytes });
-    }
-
-    /// Sends a reset to `to`, behind what was sent there before. False where the path is blocked: it is lost.
-    fn send_reset(&mut self, to: Side) -> bool {
-        let now = self.timeline.now;
-        let Some(connection) = self.connections.pool.get_mut(to.connection()) else { return false };
-        let pipe = &mut connection.ends[to.other().end()].pipe;
-        if self.topology.blocked(&mut pipe.path) {
-            return false;
-        }
-        let arrival = self.topology.reliable_arrival(&mut pipe.path, now, 0);
-        pipe.last_arrival = pipe.last_arrival.max(arrival);
-        self.timeline.at(pipe.last_arrival, Event::Reset { to });
-        true
-    }
-
-    /// The side finds its connection broken.
-    fn fail(&mut self, side: Side, kind: ErrorKind) {
-        self.forget_stall(side);
-        let now = self.timeline.now;
-        let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };
-        let (here, there) = sides(connection, side);
-        if here.failure.is_some() {
-            return;
-        }
-        here.failure = Some(kind);
-        wake(&mut here.pipe.writer);
-        wake(&mut there.pipe.reader);
-        let (host, peer) = (here.host, there.host);
-        self.trace.emit(now, Kind::Reset, host.0, side.id(), 0);
-        if here.holder == Holder::Process {
-            self.observations.push(Observation::Reset { at: Duration::from_nanos(now), host, peer });
-        } else {
-            here.holder = Holder::Gone;
-            self.free_if_over(side.connection());
-        }
-    }
-
-    fn forget_stall(&mut self, side: Side) {
-        self.connections.stalled.remove(&side);
-        if let Some(end) = self.end(side) {
-            end.pipe.drop_stall();
-        }
-    }
-
-    fn free_if_over(&mut self, key: Key) {
-        let over = self
-            .connections
-            .pool
-            .get(key)
-            .is_some_and(|connection| connection.ends.iter().all(|end| end.holder != Holder::Process));
-        if over {
-            self.connections.pool.remove(key);
-            self.connections.stalled.remove(&Side::new(key, 0));
-            self.connections.stalled.remove(&Side::new(key, 1));
-        }
-    }
-
-    fn end(&mut self, side: Side) -> Option<&mut End> {
-        Some(&mut self.connections.pool.get_mut(side.connection())?.ends[side.end()])
     }
 }
 

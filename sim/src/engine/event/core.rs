@@ -15,6 +15,9 @@ use super::stamp;
 use super::state::{Farewell, State};
 use crate::trace::Kind;
 
+/// The first process of every run.
+pub(super) const DIRECTOR: u32 = 0;
+
 pub(super) struct Core {
     state: Mutex<State>,
     pub(super) ready: Arc<Ready>,
@@ -56,6 +59,14 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For the watchdog, which must not wait for a lock that a stuck poll may hold.
+    pub(super) fn try_host_name(&self, host: u32) -> String {
+        match self.state.try_lock() {
+            Ok(state) => state.hosts.name(host).to_owned(),
+            Err(_) => format!("number {host}"),
+        }
+    }
+
     pub(super) fn take_panics(&self) -> Vec<TaskPanic> {
         std::mem::take(&mut *self.panics.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -87,8 +98,9 @@ impl Core {
         let slot = owner.tasks.vacant_key() as u32;
         let meta = Meta { host: owner.host.0, process, slot, id, name };
         let ready = self.ready.clone();
-        let (runnable, task) =
-            Builder::new().metadata(meta).spawn(|_| Guarded(future), move |runnable| ready.push(runnable));
+        let (runnable, task) = Builder::new()
+            .metadata(meta)
+            .spawn(|_| Guarded::new(future), move |runnable| ready.push(runnable));
         owner.tasks.insert(task);
         trace.name_task(name);
         trace.emit(timeline.now, Kind::Spawn, meta.host, u64::from(id), 0);
@@ -155,6 +167,11 @@ impl Core {
     }
 
     fn panicked(&self, meta: Meta, message: String) {
+        self.note_panic(meta, message);
+        self.kill(meta.process, Farewell::Reset);
+    }
+
+    fn note_panic(&self, meta: Meta, message: String) {
         let mut state = self.lock();
         let now = state.timeline.now;
         state.trace.emit(now, Kind::Panic, meta.host, u64::from(meta.id), 0);
@@ -168,37 +185,24 @@ impl Core {
         drop(state);
         tracing::error!(task = meta.name, message = panic.message, "a task panicked");
         self.panics.lock().unwrap_or_else(PoisonError::into_inner).push(panic);
-        self.kill(meta.process, Farewell::Reset);
     }
 
     fn drop_tasks(&self, process: u32) {
         let tasks = std::mem::take(&mut self.lock().processes.list[process as usize].tasks);
-        let mut messages = Vec::new();
-        for (_, task) in tasks {
-            messages.extend(executor::drop_guarded(task).err());
-        }
         // Cancelling puts tasks on the ready list: dropping them there drops their futures.
+        drop(tasks);
         loop {
             let doomed = self.ready.take(process);
             if doomed.is_empty() {
                 break;
             }
             for runnable in doomed {
-                messages.extend(executor::drop_guarded(runnable).err());
+                let meta = *runnable.metadata();
+                drop(runnable);
+                if let Some(message) = executor::take_panic() {
+                    self.note_panic(meta, message);
+                }
             }
-        }
-        for message in messages {
-            tracing::error!(message, "a destructor panicked while its process ended");
-        }
-    }
-}
-
-impl Core {
-    /// For the watchdog, which must not wait for a lock that a stuck poll may hold.
-    pub(super) fn try_host_name(&self, host: u32) -> String {
-        match self.state.try_lock() {
-            Ok(state) => state.hosts.name(host).to_owned(),
-            Err(_) => format!("number {host}"),
         }
     }
 }

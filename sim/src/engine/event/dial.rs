@@ -143,7 +143,7 @@ impl State {
         };
         let ends = [End::new(host, process, target), End::new(target, listening.process, host)];
         let side = Side::new(self.connections.pool.insert(Connection { ends, listener, from }), 0);
-        self.transmit(side, 0, Flags { open: true, ..Flags::default() });
+        self.transmit(side, 0, Flags::OPEN);
         self.finish_dial(key, Ok(side));
     }
 

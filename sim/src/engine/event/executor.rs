@@ -98,32 +98,35 @@ thread_local! {
 /// Polls (or, where it was cancelled, drops) a task.
 pub(super) fn run(runnable: Runnable<Meta>) -> Polled {
     FINISHED.set(false);
-    PANIC.take();
-    let outcome = catch_unwind(AssertUnwindSafe(|| runnable.run()));
-    if let Err(panic) = outcome {
-        // A destructor panicked: polls themselves are guarded.
-        return Polled::Panicked(message(&*panic));
-    }
-    match PANIC.take() {
+    runnable.run();
+    match take_panic() {
         Some(text) => Polled::Panicked(text),
         None if FINISHED.get() => Polled::Finished,
         None => Polled::Pending,
     }
 }
 
-/// Drops `value`; the message, where a destructor panics.
-pub(super) fn drop_guarded<T>(value: T) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(|| drop(value))).map_err(|panic| message(&*panic))
+/// What the task that was polled or dropped last said when it panicked, if it did.
+pub(super) fn take_panic() -> Option<String> {
+    PANIC.take()
 }
 
-/// A task's future, with its end and its panic made known to [`run`].
-pub(super) struct Guarded(pub(super) BoxFuture<'static, ()>);
+/// A task's future, with its end and its panics made known to [`run`]: those of its destructor, too, which would
+/// abort the process otherwise.
+pub(super) struct Guarded(Option<BoxFuture<'static, ()>>);
+
+impl Guarded {
+    pub(super) fn new(future: BoxFuture<'static, ()>) -> Self {
+        Self(Some(future))
+    }
+}
 
 impl Future for Guarded {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
+        let Some(future) = &mut self.0 else { return Poll::Ready(()) };
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(())) => {
                 FINISHED.set(true);
@@ -134,6 +137,15 @@ impl Future for Guarded {
                 // What is left of the future is dropped with its process, after its network was cut.
                 Poll::Pending
             }
+        }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let future = self.0.take();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
+            PANIC.set(Some(message(&*panic)));
         }
     }
 }

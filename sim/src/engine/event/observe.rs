@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::link::HostId;
 
 /// Kept until taken; beyond this many, new ones are counted only.
-const OBSERVATIONS_MAX: usize = 4_000_000;
+const OBSERVATIONS_MAX: usize = 1_000_000;
 
 /// Something on the network that an invariant may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

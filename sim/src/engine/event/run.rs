@@ -10,7 +10,7 @@ use std::time::Duration;
 use relay_node::env::BoxFuture;
 use thiserror::Error;
 
-use super::core::{Core, TaskPanic};
+use super::core::{Core, DIRECTOR, TaskPanic};
 use super::executor::{self, Meta};
 use super::host::{Life, ProcessKind};
 use super::libc_hooks;
@@ -30,8 +30,6 @@ const NAMED_TASKS_MAX: usize = 20;
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// 2026-01-01T00:00:00Z.
 const UNIX_START: Duration = Duration::from_secs(1_767_225_600);
-/// The director's process.
-const DIRECTOR: u32 = 0;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -261,7 +259,11 @@ fn deadlock(core: &Core) -> Halt {
 
 /// Drops every task, and with them everything that refers back to the world.
 fn tear_down(core: &Core) {
-    let processes = core.lock().processes.list.len() as u32;
+    let processes = {
+        let mut state = core.lock();
+        state.forget_network();
+        state.processes.list.len() as u32
+    };
     for process in 0..processes {
         core.kill(process, Farewell::Silence);
     }

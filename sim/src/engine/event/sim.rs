@@ -1,12 +1,13 @@
 //! The handle through which a director, or a process of the test, moves the world.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use relay_node::env::{BoxFuture, Env};
 
-use super::core::Core;
+use super::core::{Core, DIRECTOR};
 use super::env;
 use super::host::{HostSpec, ProcessId, ProcessKind};
 use super::link::{CutId, HostId, HostSet, Link, LinkModel, nanos};
@@ -87,6 +88,11 @@ impl Sim {
         ProcessId(process)
     }
 
+    /// Starts a task of the director's own: it ends with the run, and its panic is the director's.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.core.spawn(DIRECTOR, name, Box::pin(task));
+    }
+
     /// Whether the process runs still: its main future has not returned, and nobody killed it.
     pub fn alive(&self, process: ProcessId) -> bool {
         self.core.lock().processes.alive(process.0)
@@ -109,6 +115,7 @@ impl Sim {
         for node in nodes {
             self.core.kill(node, Farewell::Silence);
         }
+        self.core.lock().forget_kernel(host);
     }
 
     /// Gives a host its power back. No process is started; what comes for connections of old is answered with
@@ -139,7 +146,9 @@ impl Sim {
     /// Says what lies between any two hosts from now on, in place of what was said before.
     pub fn set_links(&self, model: LinkModel) {
         self.trace_fault(Fault::Link, None, 0);
-        self.core.lock().topology.set_model(model);
+        let mut state = self.core.lock();
+        state.topology.set_model(model);
+        state.look_at_stalled();
     }
 
     /// Gives all paths the same link.

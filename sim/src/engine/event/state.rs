@@ -3,7 +3,7 @@
 //! No future is polled or dropped while the lock is held; waking a task only puts it on the ready list, which has a
 //! lock of its own.
 
-use super::connection::Connections;
+use super::connection::{Connections, End, Holder};
 use super::datagram::Datagrams;
 use super::dial::{Dial, Listening};
 use super::host::{Hosts, Life, ProcessKind, Processes};
@@ -90,24 +90,43 @@ impl State {
         for key in self.datagrams.sockets.keys_where(|socket| socket.process == process) {
             self.close_datagram(key);
         }
-        let mine = |connection: &super::connection::Connection| {
-            connection.ends.iter().any(|end| end.process == process)
-        };
-        for key in self.connections.pool.keys_where(mine) {
-            for end in 0..2 {
-                let Some(connection) = self.connections.pool.get(key) else { break };
-                if connection.ends[end].process != process {
-                    continue;
-                }
-                let local = connection.ends[0].host == connection.ends[1].host;
-                let side = Side::new(key, end);
-                match farewell {
-                    Farewell::Close => self.close(side),
-                    Farewell::Reset => self.vanish(side, true),
-                    Farewell::Silence => self.vanish(side, local),
-                }
+        for side in self.sides_where(|end| end.process == process && end.holder == Holder::Process) {
+            match farewell {
+                Farewell::Close => self.close(side),
+                Farewell::Reset => self.vanish(side, true),
+                Farewell::Silence => self.vanish(side, self.is_local(side)),
             }
         }
+    }
+
+    /// The host lost power: what its kernel still had to send for streams that were closed is gone as well.
+    pub(super) fn forget_kernel(&mut self, host: HostId) {
+        for side in self.sides_where(|end| end.host == host && end.holder == Holder::Kernel) {
+            self.vanish(side, false);
+        }
+    }
+
+    fn sides_where(&self, wanted: impl Fn(&End) -> bool) -> Vec<Side> {
+        let keys = self.connections.pool.keys_where(|connection| connection.ends.iter().any(&wanted));
+        let both = keys.into_iter().flat_map(|key| [Side::new(key, 0), Side::new(key, 1)]);
+        let found = |side: &Side| {
+            self.connections.pool.get(side.connection()).is_some_and(|found| wanted(&found.ends[side.end()]))
+        };
+        both.filter(found).collect()
+    }
+
+    /// Whether both ends are on one host.
+    fn is_local(&self, side: Side) -> bool {
+        let connection = self.connections.pool.get(side.connection());
+        connection.is_some_and(|connection| connection.ends[0].host == connection.ends[1].host)
+    }
+
+    /// Forgets the whole network without a word, so that what is dropped afterwards has nothing to do.
+    pub(super) fn forget_network(&mut self) {
+        self.connections = Connections::default();
+        self.dials = Pool::default();
+        self.listeners = Pool::default();
+        self.datagrams = Datagrams::default();
     }
 
     /// The living processes that go down with their host.

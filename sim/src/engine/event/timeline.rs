@@ -9,6 +9,9 @@ use super::pool::{Key, Pool};
 /// Cancelled timers stay in the heap until they are more than half of it, and more than this many.
 const CANCELLED_TIMERS_MIN: usize = 1024;
 
+/// A sleep until the end of the clock's range never ends, and is no event.
+const NEVER: u64 = u64::MAX;
+
 /// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Side {
@@ -47,6 +50,20 @@ pub(super) struct Flags {
     pub(super) open: bool,
     /// Nothing follows.
     pub(super) fin: bool,
+    /// Asks whether anybody is there.
+    pub(super) probe: bool,
+}
+
+impl Flags {
+    pub(super) const OPEN: Self = Self { open: true, fin: false, probe: false };
+    pub(super) const FIN: Self = Self { open: false, fin: true, probe: false };
+    pub(super) const PROBE: Self = Self { open: false, fin: false, probe: true };
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.open |= other.open;
+        self.fin |= other.fin;
+        self.probe |= other.probe;
+    }
 }
 
 /// Something that is to happen.
@@ -141,6 +158,9 @@ impl Timeline {
         if self.now >= at {
             self.cancel(key.take());
             return Poll::Ready(());
+        }
+        if at == NEVER {
+            return Poll::Pending;
         }
         match key.and_then(|key| self.timers.get_mut(key)) {
             Some(Some(waker)) => waker.clone_from(context.waker()),
