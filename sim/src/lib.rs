@@ -1,10 +1,15 @@
 //! The simulator: the same node, whole days in seconds, from scenario files.
 
+pub mod cli;
 pub mod director;
 pub mod engine;
+pub mod execute;
+pub mod gates;
 pub mod invariants;
 pub mod oracle;
 pub mod record;
+pub mod replay;
+pub mod report;
 pub mod scenario;
 pub mod trace;
 pub mod workload;

@@ -1,2 +1,7 @@
-//! Command-line front.
-fn main() {}
+//! The `relay-sim` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(relay_sim::cli::main(std::env::args_os()))
+}

@@ -17,7 +17,7 @@ use crate::scenario::{HostIndex, Scenario};
 use crate::world::index_of;
 
 pub use calls::{Bucket, CallStats, Sample};
-pub use convergence::{Convergence, Episode};
+pub use convergence::{Convergence, Episode, EpisodeEnd};
 pub use timeline::{Happening, Timeline};
 
 /// A call under way, as its caller knows it.

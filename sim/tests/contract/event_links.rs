@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use relay_sim::engine::event::{HostSet, Link, Observation, Options};
+use relay_sim::engine::event::{Link, Observation, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::sites::{World, simulate, simulated, succeed};

@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Runs a federation of relays, whole days in seconds, from scenario files.
+#[derive(Parser)]
+#[command(
+    name = "relay-sim",
+    version,
+    after_help = "Exit codes: 0 all holds · 1 a gate failed · 2 an invariant was violated or something panicked · \
+                  3 not deterministic · 64 wrong usage or scenario"
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Run scenarios and judge them
+    Run(RunArgs),
+    /// Run again what a capsule holds
+    Replay(ReplayArgs),
+    /// Read scenarios without running them
+    Check {
+        /// Scenario files, or folders of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+    },
+    /// Tell what scenarios there are
+    List {
+        /// Scenario files, or folders of them
+        #[arg(value_name = "FILE|DIR", default_value = "scenarios")]
+        paths: Vec<PathBuf>,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(super) struct RunArgs {
+    /// Scenario files, or folders of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub(super) paths: Vec<PathBuf>,
+    /// The seed, in place of the scenario's own
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub(super) seed: Option<u64>,
+    /// Run once with each of these seeds, both ends included
+    #[arg(long, value_name = "A..B")]
+    pub(super) seeds: Option<Seeds>,
+    /// Runs side by side; one per core unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+    /// Write report.json and report.html there; with several runs, a folder for each
+    #[arg(long, value_name = "DIR")]
+    pub(super) report: Option<PathBuf>,
+    /// Run everything twice and compare event by event
+    #[arg(long)]
+    pub(super) check_determinism: bool,
+    /// Where capsules of failed runs go
+    #[arg(long, value_name = "DIR", default_value = "capsules")]
+    pub(super) capsules: PathBuf,
+    /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) log: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct ReplayArgs {
+    /// A capsule, as a failed run writes it
+    #[arg(value_name = "CAPSULE")]
+    pub(super) capsule: PathBuf,
+    /// Write report.json and report.html there
+    #[arg(long, value_name = "DIR")]
+    pub(super) report: Option<PathBuf>,
+    /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) log: Option<String>,
+}
+
+/// Seeds from the first to the last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seeds {
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no range of seeds; write for example 1..100");
+        let (first, last) = text.split_once("..").ok_or_else(wrong)?;
+        let last = last.strip_prefix('=').unwrap_or(last);
+        let seeds =
+            Seeds { first: first.parse().map_err(|_| wrong())?, last: last.parse().map_err(|_| wrong())? };
+        if seeds.first > seeds.last {
+            return Err(format!("`{text}` is empty: the first seed is greater than the last"));
+        }
+        Ok(seeds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_seeds_include_both_ends() {
+        assert_eq!("1..100".parse(), Ok(Seeds { first: 1, last: 100 }));
+        assert_eq!("7..=7".parse(), Ok(Seeds { first: 7, last: 7 }));
+        for bad in ["", "1", "1..", "..2", "a..b", "1..2..3", "5..4"] {
+            assert!(bad.parse::<Seeds>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+        assert!(
+            Args::try_parse_from(["relay-sim", "run", "a.toml", "--seed", "1", "--seeds", "1..2"]).is_err()
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! `relay-sim run` and `relay-sim replay`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use relay_reports::html;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::args::{ReplayArgs, RunArgs, Seeds};
+use super::output::{self, Tally};
+use super::{Refusal, files};
+use crate::engine::event::Stamp;
+use crate::execute::{Execution, Settings, Verdict, execute};
+use crate::replay::{Capsule, failures};
+use crate::report;
+use crate::scenario::Scenario;
+use crate::trace::first_divergence;
+
+/// Runs of one command, at most: beyond it a typo is more likely than patience.
+const RUNS_MAX: u64 = 1_000_000;
+
+/// A run that is over, and what is to be said of it.
+struct Done {
+    run: Execution,
+    verdict: Verdict,
+    /// Where two runs of the same seed part, where they do.
+    divergence: Option<String>,
+    wall: Duration,
+}
+
+/// Everything that the runs of one command share.
+struct Plan {
+    units: Vec<(Arc<Scenario>, u64)>,
+    check_determinism: bool,
+    log: Option<tracing::Dispatch>,
+}
+
+/// `relay-sim run`.
+pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
+    let scenarios = files::load(&args.paths)?;
+    let range = |scenario: &Scenario| match (args.seed, args.seeds) {
+        (_, Some(seeds)) => seeds,
+        (seed, None) => {
+            let seed = seed.unwrap_or(scenario.run.seed);
+            Seeds { first: seed, last: seed }
+        }
+    };
+    let count: u64 = scenarios
+        .iter()
+        .map(|scenario| range(scenario))
+        .map(|it| (it.last - it.first).saturating_add(1))
+        .sum();
+    if count > RUNS_MAX {
+        return Err(Refusal(format!("{count} runs are too many for one command, at most {RUNS_MAX}")));
+    }
+    let units = scenarios.iter().flat_map(|scenario| {
+        let Seeds { first, last } = range(scenario);
+        (first..=last).map(|seed| (Arc::clone(scenario), seed))
+    });
+    let plan = Plan {
+        units: units.collect(),
+        check_determinism: args.check_determinism,
+        log: args.log.as_deref().map(log_to_stderr).transpose()?,
+    };
+    let several = plan.units.len() > 1;
+    let with_seeds = args.seeds.is_some();
+    let jobs = args.jobs.map(usize::from).or_else(|| thread::available_parallelism().ok().map(Into::into));
+    let bar = if with_seeds { progress(plan.units.len()) } else { ProgressBar::hidden() };
+    let started = Instant::now();
+    let mut worst = Verdict::Passed;
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut outcome = Ok(());
+    run_all(&plan, jobs.unwrap_or(1).min(plan.units.len()), |done| {
+        bar.inc(1);
+        worst = worst.max(done.verdict);
+        tallies.entry(done.run.scenario.name.clone()).or_default().add(&done.run, done.verdict);
+        let folder = args.report.as_ref().map(|folder| match several {
+            true => folder.join(format!("{}-{}", done.run.scenario.name, done.run.seed)),
+            false => folder.clone(),
+        });
+        bar.suspend(|| {
+            if !with_seeds {
+                print_run(&done);
+            }
+            let written =
+                write_report(&done, folder.as_deref()).and_then(|()| write_capsule(&done, &args.capsules));
+            if let Err(error) = written
+                && outcome.is_ok()
+            {
+                outcome = Err(error);
+            }
+        });
+    });
+    bar.finish_and_clear();
+    outcome?;
+    if with_seeds {
+        println!("{}", output::summary(tallies.iter().map(|(name, tally)| (name.as_str(), tally))));
+        let wall = started.elapsed();
+        let virtual_time: Duration = tallies.values().map(|tally| tally.virtual_time).sum();
+        let speed = virtual_time.as_secs_f64() / wall.as_secs_f64().max(1e-9);
+        println!("speed  {speed:.0} virtual seconds per wall second, {} in all", crate::gates::show(wall));
+    }
+    Ok(worst.exit_code())
+}
+
+/// `relay-sim replay`.
+pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
+    let name = args.capsule.display().to_string();
+    let text =
+        fs::read_to_string(&args.capsule).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
+    let capsule = Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))?;
+    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
+    let log = args.log.as_deref().map(log_to_stderr).transpose()?;
+    let plan = Plan { units: Vec::new(), check_determinism: false, log };
+    let done = run_one(&plan, &scenario, capsule.seed);
+    print_run(&done);
+    write_report(&done, args.report.as_deref())?;
+    let hash = report::hash(&done.run);
+    if hash == capsule.trace_hash {
+        println!("replayed    event by event: the trace hash is the capsule's");
+    } else {
+        let version = env!("CARGO_PKG_VERSION");
+        let who = match capsule.version == version {
+            true => "this build is another one".to_owned(),
+            false => format!("it was written by version {}, this is {version}", capsule.version),
+        };
+        let (then, now) = (&capsule.verdict, done.verdict.as_str());
+        println!("replayed    with other events than in the capsule ({who}); it was {then}, it is {now}");
+    }
+    Ok(done.verdict.exit_code())
+}
+
+/// Runs all units, `jobs` side by side, and hands them over in their order.
+fn run_all(plan: &Plan, jobs: usize, mut each: impl FnMut(Done)) {
+    let next = AtomicUsize::new(0);
+    let (done, results) = mpsc::sync_channel(jobs);
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (done, next) = (done.clone(), &next);
+            scope.spawn(move || {
+                while let Some((at, (scenario, seed))) = {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    plan.units.get(at).map(|unit| (at, unit))
+                } {
+                    if done.send((at, run_one(plan, scenario, *seed))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let mut early = BTreeMap::new();
+        let mut expected = 0;
+        for (at, result) in results {
+            early.insert(at, result);
+            while let Some(result) = early.remove(&expected) {
+                each(result);
+                expected += 1;
+            }
+        }
+    });
+}
+
+fn run_one(plan: &Plan, scenario: &Arc<Scenario>, seed: u64) -> Done {
+    let mut settings = Settings { seed: Some(seed), record_trace: false, log: plan.log.clone() };
+    let started = Instant::now();
+    let run = execute(scenario, &settings);
+    let wall = started.elapsed();
+    let mut verdict = run.verdict();
+    let mut divergence = None;
+    if plan.check_determinism {
+        settings.log = None;
+        let again = execute(scenario, &settings);
+        let same_report = bytes(&run) == bytes(&again);
+        if run.trace.hash() != again.trace.hash() || !same_report {
+            verdict = Verdict::NotDeterministic;
+            divergence = Some(where_they_part(scenario, &settings, same_report));
+        }
+    }
+    Done { run, verdict, divergence, wall }
+}
+
+/// The report without what the wall clock had a part in.
+fn bytes(run: &Execution) -> String {
+    report::report(run, String::new(), None).to_json_pretty()
+}
+
+/// Runs twice more, keeping every event, and tells the first that differs.
+fn where_they_part(scenario: &Arc<Scenario>, settings: &Settings, same_report: bool) -> String {
+    let settings = Settings { record_trace: true, ..settings.clone() };
+    let (first, second) = (execute(scenario, &settings), execute(scenario, &settings));
+    match first_divergence(&first.trace, &second.trace) {
+        Some(divergence) => divergence.to_string(),
+        None if same_report => "two more runs did not differ: the difference comes and goes".into(),
+        None => "the events are the same, the reports are not".into(),
+    }
+}
+
+fn print_run(done: &Done) {
+    println!("{}", output::heading(&done.run, done.verdict));
+    println!("{}", output::table(&done.run));
+    println!("{}", output::figures(&done.run, done.wall));
+}
+
+fn replay_command(run: &Execution) -> String {
+    format!("cargo sim run {} --seed {}", run.scenario.source.name, run.seed)
+}
+
+fn write_report(done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
+    let Some(folder) = folder else { return Ok(()) };
+    let mut report = report::report(&done.run, replay_command(&done.run), Some(done.wall));
+    if let Some(divergence) = &done.divergence {
+        report.verdict = relay_reports::model::Verdict::NotDeterministic;
+        report.summary.headline = "Two runs with the same seed differ.".into();
+        report.summary.details.push(divergence.clone());
+    }
+    write(&folder.join("report.json"), &report.to_json_pretty())?;
+    write(&folder.join("report.html"), &html::render(&report))?;
+    println!("report      {}", folder.join("report.html").display());
+    Ok(())
+}
+
+/// Says what failed and how to see it again, and keeps a capsule.
+fn write_capsule(done: &Done, folder: &Path) -> Result<(), Refusal> {
+    if done.verdict == Verdict::Passed {
+        return Ok(());
+    }
+    let capsule = Capsule::of(&done.run, done.verdict);
+    let file: PathBuf = folder.join(capsule.file_name(&done.run.scenario.name));
+    write(&file, &capsule.to_json())?;
+    eprintln!("{} with seed {}: {}", done.run.scenario.name, done.run.seed, done.verdict.as_str());
+    for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
+        eprintln!("  {}", line.replace('\n', "\n  "));
+    }
+    eprintln!("  again: {}", replay_command(&done.run));
+    eprintln!("  or:    cargo sim replay {}", file.display());
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Refusal> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(file, text))
+        .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))
+}
+
+fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
+    let filter: Targets = level.parse().map_err(|error| {
+        Refusal(format!("--log {level}: {error}; write for example info or relay_node=debug"))
+    })?;
+    let lines =
+        tracing_subscriber::fmt::layer().with_timer(Stamp).with_writer(std::io::stderr).with_target(false);
+    Ok(tracing::Dispatch::new(tracing_subscriber::registry().with(filter).with(lines)))
+}
+
+fn progress(runs: usize) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left").expect("the template is sound");
+    ProgressBar::new(runs as u64).with_style(style)
+}
