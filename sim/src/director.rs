@@ -44,6 +44,9 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
     load::start(&world, &record);
     probe::start(&world, &record);
     let mut director = Director { world, record, cuts: BTreeMap::new(), degraded: BTreeMap::new() };
+    // Until the last host has started, nobody can expect the others to have found everything.
+    let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
+    (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
     for (at, step) in steps(&scenario) {
         director.wait_until(at).await;
         director.perform(step);
@@ -92,7 +95,12 @@ impl Director {
         match step {
             Step::Start(host) => {
                 self.start(host, "start");
-                self.record().convergence.changed(now, "start".into());
+                let convergence = &mut self.record().convergence;
+                if now.is_zero() {
+                    convergence.changed(now, "start".into());
+                } else {
+                    convergence.calm(now, "start".into());
+                }
             }
             Step::Begin(number) => {
                 let fault = self.world.scenario.faults[number].clone();

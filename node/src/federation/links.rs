@@ -1,6 +1,6 @@
 //! The links that a node has, and which one counts when there are two to the same node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::env::Instant;
@@ -60,6 +60,10 @@ pub enum Admission {
 pub(super) struct Links {
     all: BTreeMap<LinkId, LinkInfo>,
     current: BTreeMap<NodeId, LinkId>,
+    /// Those of the current ones that lead to other Mains: few among a thousand Homes.
+    peers: BTreeSet<LinkId>,
+    /// The current one to the Main above.
+    uplink: Option<LinkId>,
 }
 
 impl Links {
@@ -78,7 +82,7 @@ impl Links {
 
     /// The current link to the Main above, on a Home.
     pub(super) fn uplink(&self) -> Option<(LinkId, &LinkInfo)> {
-        self.current().find(|(_, info)| info.role == LinkRole::Uplink)
+        self.uplink.and_then(|link| Some((link, self.all.get(&link)?)))
     }
 
     /// The current link to each neighbour.
@@ -88,7 +92,7 @@ impl Links {
 
     /// The current links to other Mains.
     pub(super) fn peers(&self) -> impl Iterator<Item = (LinkId, &LinkInfo)> {
-        self.current().filter(|(_, info)| info.role == LinkRole::Peer)
+        self.peers.iter().filter_map(|link| Some((*link, self.all.get(link)?)))
     }
 
     /// The peers that others may dial.
@@ -122,7 +126,15 @@ impl Links {
                 Admission::Replaces(old_link)
             }
         };
+        self.leave(self.to(&info.node));
         self.current.insert(info.node.clone(), link);
+        match info.role {
+            LinkRole::Peer => {
+                self.peers.insert(link);
+            }
+            LinkRole::Uplink => self.uplink = Some(link),
+            LinkRole::Home => {}
+        }
         self.all.insert(link, info);
         admission
     }
@@ -133,8 +145,17 @@ impl Links {
         let info = self.all.remove(&link)?;
         if was_current {
             self.current.remove(&info.node);
+            self.leave(Some(link));
         }
         Some((info, was_current))
+    }
+
+    /// A link no longer counts.
+    fn leave(&mut self, link: Option<LinkId>) {
+        if let Some(link) = link {
+            self.peers.remove(&link);
+            self.uplink = self.uplink.filter(|uplink| *uplink != link);
+        }
     }
 }
 
@@ -185,5 +206,8 @@ mod tests {
         let (_, was_current) = links.remove(LinkId(1)).unwrap();
         assert!(!was_current);
         assert_eq!(links.to(&"b".parse().unwrap()), Some(LinkId(3)));
+        assert_eq!(links.peers().map(|(link, _)| link).collect::<Vec<_>>(), [LinkId(3)]);
+        links.remove(LinkId(3));
+        assert_eq!((links.peers().count(), links.current().count()), (0, 0));
     }
 }

@@ -2,11 +2,26 @@
 
 use std::time::Duration;
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::execute::{Execution, Verdict};
 use crate::gates::show;
 use crate::report::hash;
+
+/// Lines under the header and at both ends, nothing else.
+const STYLE: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─').left('─').right('─'))
+    .header_separator(LineStyle::none().fill('─').junction('─').left('─').right('─'))
+    .bottom_border(LineStyle::none().fill('─').junction('─').left('─').right('─'));
+
+/// Columns that a table takes up at most: it is to fit a terminal and a CI log.
+const WIDTH_COLUMNS: u16 = 120;
+
+fn empty_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH_COLUMNS);
+    table
+}
 
 /// The line over a run's table.
 pub(super) fn heading(run: &Execution, verdict: Verdict) -> String {
@@ -20,8 +35,8 @@ pub(super) fn heading(run: &Execution, verdict: Verdict) -> String {
 
 /// The gates with what was measured, then the invariants.
 pub(super) fn table(run: &Execution) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["", "gate", "limit", "measured", "of what"]);
+    let mut table = empty_table();
+    table.set_header(["", "gate", "limit", "measured", "of what"]);
     let mark = |holds: bool| if holds { "✓" } else { "✗" };
     let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
     for gate in &run.gates {
@@ -103,16 +118,8 @@ impl Tally {
 
 /// The table over several runs.
 pub(super) fn summary<'a>(tallies: impl Iterator<Item = (&'a str, &'a Tally)>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
-        "",
-        "scenario",
-        "runs",
-        "passed",
-        "calls",
-        "slowest convergence",
-        "worst p99",
-    ]);
+    let mut table = empty_table();
+    table.set_header(["", "scenario", "runs", "passed", "calls", "slowest convergence", "worst p99"]);
     for (name, tally) in tallies {
         let passed = tally.runs - tally.failed.len() as u64;
         let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
