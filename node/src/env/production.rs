@@ -109,11 +109,13 @@ impl Network for TcpNetwork {
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
         Box::pin(async move {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
-            let found: Vec<_> = tokio::net::lookup_host((bare, port)).await?.collect();
-            if found.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")));
-            }
-            Ok(found)
+            let unknown =
+                |reason: String| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {reason}"));
+            // The system's resolver has no kinds of error, only words.
+            let found =
+                tokio::net::lookup_host((bare, port)).await.map_err(|error| unknown(error.to_string()))?;
+            let found: Vec<_> = found.collect();
+            if found.is_empty() { Err(unknown("no address".into())) } else { Ok(found) }
         })
     }
 }

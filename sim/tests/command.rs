@@ -1,0 +1,139 @@
+//! The `relay-sim` command as its users meet it: real processes, exit codes, files.
+
+#![expect(clippy::disallowed_methods, reason = "tests of the command line start processes and read files")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const GOOD: &str = r#"
+duration = "30s"
+[[service]]
+name = "echo"
+kind = "echo"
+[[main]]
+name = "main"
+[[home]]
+name = "home"
+count = 2
+main = "main"
+services = ["echo"]
+[[load]]
+name = "calls"
+from = "home-*"
+to = "home-*"
+service = "echo"
+method = "echo"
+rate = "2/s"
+start = "5s"
+[gates]
+convergence = "5s"
+success = "100%"
+max_hops = 2
+"#;
+
+fn relay_sim(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_relay-sim")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_good_run_prints_its_gates_its_hash_and_its_speed_and_writes_its_report() {
+    let folder = folder(&[("good.toml", GOOD)]);
+    let first = relay_sim(folder.path(), &["run", "good.toml", "--report", "out"]);
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
+    let text = stdout(&first);
+    for word in [
+        "good · seed",
+        "convergence",
+        "success",
+        "100%",
+        "one-outcome",
+        "trace hash",
+        "virtual seconds per wall",
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    let json = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    assert_eq!(relay_reports::Report::from_json(&json).unwrap().run.scenario.name, "good");
+    assert!(
+        fs::read_to_string(folder.path().join("out/report.html"))
+            .unwrap()
+            .to_lowercase()
+            .starts_with("<!doctype html>")
+    );
+    assert!(!folder.path().join("capsules").exists(), "nothing failed");
+
+    let second = relay_sim(folder.path(), &["run", "good.toml", "--check-determinism"]);
+    let hash = |text: &str| text.lines().find(|line| line.starts_with("trace hash")).unwrap().to_owned();
+    assert_eq!(hash(&text), hash(&stdout(&second)), "two processes, one hash");
+    let other = relay_sim(folder.path(), &["run", "good.toml", "--seed", "99"]);
+    assert_ne!(hash(&text), hash(&stdout(&other)), "another seed, another hash");
+}
+
+#[test]
+fn a_failed_gate_says_what_how_to_see_it_again_and_leaves_a_capsule_that_replays() {
+    let bad = GOOD.replace("max_hops = 2", "max_hops = 1");
+    let folder = folder(&[("strict.toml", &bad)]);
+    let run = relay_sim(folder.path(), &["run", "strict.toml", "--seed", "7"]);
+    assert_eq!(run.status.code(), Some(1));
+    let words = stderr(&run);
+    for word in ["gate max_hops: 2, must be ≤ 1", "seed 7", "--seed 7", "capsules/strict-7.capsule.json"] {
+        assert!(words.contains(word), "{word} in {words}");
+    }
+    fs::remove_file(folder.path().join("strict.toml")).unwrap();
+    let replay = relay_sim(folder.path(), &["replay", "capsules/strict-7.capsule.json"]);
+    assert_eq!(replay.status.code(), Some(1));
+    assert!(stdout(&replay).contains("event by event"), "{}", stdout(&replay));
+}
+
+#[test]
+fn several_seeds_end_in_a_summary_and_the_worst_exit_code() {
+    let bad = GOOD.replace("[gates]", "[gates]\np50 = \"1ms\"");
+    let folder = folder(&[("a/good.toml", GOOD), ("a/strict.toml", &bad), ("a/notes.txt", "no scenario")]);
+    let run = relay_sim(folder.path(), &["run", "a", "--seeds", "1..4", "--jobs", "2"]);
+    let text = stdout(&run);
+    let row = |name: &str| text.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned();
+    assert!(row("good").contains('✓'), "{text}");
+    assert!(row("strict").contains('✗'), "{text}");
+    assert_eq!(run.status.code(), Some(1), "{text}");
+    assert_eq!(fs::read_dir(folder.path().join("capsules")).unwrap().count(), 4, "one for each failed run");
+}
+
+#[test]
+fn wrong_usage_and_wrong_scenarios_end_with_64_and_words() {
+    let typo = GOOD.replace("rate =", "rat =");
+    let folder = folder(&[("typo.toml", &typo), ("empty/readme.md", ""), ("no.capsule.json", "{}")]);
+    let refused = |args: &[&str]| {
+        let output = relay_sim(folder.path(), args);
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {}", stderr(&output));
+        stderr(&output)
+    };
+    let words = refused(&["run", "typo.toml"]);
+    assert!(words.contains("typo.toml:") && words.contains("rate"), "{words}");
+    assert!(refused(&["check", "typo.toml"]).contains("typo.toml:"));
+    assert!(refused(&["run", "missing.toml"]).contains("missing.toml"));
+    assert!(refused(&["run", "empty"]).contains("no scenario"));
+    assert!(refused(&["run", "typo.toml", "--seeds", "5..1"]).contains("5..1"));
+    assert!(refused(&["run", "typo.toml", "--sed", "1"]).contains("--seed"));
+    assert!(refused(&["replay", "no.capsule.json"]).contains("no capsule"));
+    assert!(refused(&[]).contains("Usage"));
+    assert_eq!(relay_sim(folder.path(), &["--help"]).status.code(), Some(0));
+}
