@@ -9,6 +9,8 @@
 
 mod announce;
 mod calls;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
