@@ -283,7 +283,7 @@ impl Router {
             Body::Request(request) => {
                 self.handle_request((link, role, &node), header, request, at, &mut actions);
             }
-            Body::Response(response) => self.handle_response(link, header, response, &mut actions),
+            Body::Response(response) => self.handle_response(link, header, response, at, &mut actions),
             Body::Heartbeat(heartbeat) => {
                 if let Some(version) = heartbeat.registry_version
                     && role == LinkRole::Peer

@@ -425,3 +425,21 @@ fn an_answer_that_is_no_outcome_is_an_error_of_the_one_that_sent_it() {
     world.inject("bob", "relay-a", Frame { header, body: Body::Response(Response { data }) });
     assert_eq!(world.answer("alice", id).unwrap().outcome.unwrap_err().code, -32009);
 }
+
+#[test]
+fn an_answer_with_an_endless_path_harms_nobody_on_its_way() {
+    let mut world = two_mains();
+    let id = world.start("alice", Some("carol"), "slow", None);
+    world.settle();
+    let (_, _, asked) = world.sent.iter().rev().find(|(from, ..)| *from == "relay-b").unwrap();
+    let header = Header {
+        correlation_id: Some(asked.header.message_id.clone()),
+        destination: to("alice"),
+        ..header("odd", "carol", &["x"; crate::wire::MAX_PATH_ENTRIES])
+    };
+    let response = Response::new(Ok(payload(&1)));
+    world.inject("carol", "relay-b", Frame { header, body: Body::Response(response) });
+    let error = world.answer("alice", id).expect("at once").outcome.unwrap_err();
+    assert_eq!(error.code, -32009, "{error:?}");
+    assert_eq!(error.data.node.as_ref().map(NodeId::as_str), Some("relay-b"), "who saw it says so");
+}
