@@ -18,7 +18,7 @@ use crate::federation::{
     Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, Moment, Router, RouterConfig, Ticket,
 };
 use crate::service::{Services, Started};
-use crate::wire::{Frame, NodeId, NodeKind, Registration};
+use crate::wire::{self, Body, Frame, NodeId, NodeKind, Registration};
 
 /// How long a replaced link stays open for the calls that are under way on it, in seconds.
 const RETIRE_SECONDS: u64 = 2;
@@ -242,6 +242,24 @@ impl Switchboard {
         self.lock().router.complaint(answering, failure, self.moment())
     }
 
+    /// This message is over the size limit: the other side would close the link over it. Whoever waits for it is told
+    /// at once; what is to be sent instead is returned.
+    pub(super) fn too_large(self: &Arc<Self>, link: LinkId, text: &str) -> Option<Frame> {
+        let failure = Failure::TooLarge { bytes: text.len(), limit: self.limits.max_message_bytes };
+        let Frame { header, body } = wire::decode(text).ok()?;
+        tracing::warn!(kind = body.kind(), "not sent: {failure}");
+        let mut state = self.lock();
+        match body {
+            Body::Request(_) => {
+                let actions = state.router.not_sent(link, &header, failure, self.moment());
+                self.carry_out(&mut state, actions);
+                None
+            }
+            Body::Response(_) => Some(state.router.instead_of(&header, failure, self.moment())),
+            _ => None,
+        }
+    }
+
     fn finished(self: &Arc<Self>, ticket: Ticket, outcome: crate::service::Outcome) {
         let mut state = self.lock();
         let actions = state.router.finished(ticket, outcome, self.moment());
@@ -258,7 +276,8 @@ impl Switchboard {
                     if let Some(outbox) = state.outboxes.get(&link)
                         && let Err(frame) = outbox.push(frame)
                     {
-                        actions.extend(state.router.not_sent(link, &frame.header, self.moment()));
+                        let failure = Failure::Overloaded("too many calls wait for this link".into());
+                        actions.extend(state.router.not_sent(link, &frame.header, failure, self.moment()));
                     }
                 }
                 Action::Answer(call, answer) => {

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::http::get;
+use crate::http::{get, remote_call};
 use crate::websocket::{HOMES, Next, PEERS, Raw};
 use crate::world::{Relay, World, lists};
 
@@ -89,6 +89,34 @@ async fn a_message_over_the_limit_closes_its_link_and_no_other() {
     assert!(frame.reason.contains("4096"), "{frame:?}");
     assert_eq!(other.call("m1", "echo", &json!("fine")).await["result"], "fine");
     lists(&main, &["echo@relay-a local", "good@good.home local"]).await;
+}
+
+#[tokio::test]
+async fn a_call_or_an_answer_over_the_limit_fails_at_once_and_the_links_stay() {
+    let world = World::new();
+    let limit = ["-max-message-bytes", "4096"];
+    let main = echoing(&world, &limit).await;
+    let long = format!(
+        "{ECHO}[[service]]\nname = \"news\"\nkind = \"static\"\n[service.answers]\nlong = \"{}\"\nshort = 1\n",
+        "x".repeat(4_000)
+    );
+    let alice = world.home("alice.home", &main.url(), &long, &limit).await;
+    lists(&main, &["echo@alice.home local", "echo@relay-a local", "news@alice.home local"]).await;
+
+    let args = "x".repeat(3_900);
+    let call = json!({ "node_id": "alice.home", "server_name": "echo", "method": "say", "args": args });
+    let error = remote_call(&main.at, call).await["error"].take();
+    assert_eq!((&error["code"], &error["data"]["node"]), (&json!(-32009), &json!("relay-a")), "{error}");
+    let words = error["message"].as_str().unwrap();
+    assert!(words.contains("links take at most 4096") && words.contains("-max-message-bytes"), "{words}");
+
+    let call = json!({ "service_name": "news", "method": "long" });
+    let error = remote_call(&main.at, call).await["error"].take();
+    assert_eq!((&error["code"], &error["data"]["node"]), (&json!(-32009), &json!("alice.home")), "{error}");
+
+    let call = json!({ "service_name": "news", "method": "short" });
+    assert_eq!(remote_call(&main.at, call).await["result"], 1);
+    assert!(!alice.process.said().contains("lost the Main"));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry}
 use crate::env::{Instant, UnixTime};
 use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Header, Heartbeat, JsonRpcCall, NodeAddress, NodeId, NodeKind,
-    PeerAddress, Registration, Request, ServiceOffer, Target, payload,
+    PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
 };
 
 /// Calls that may be under way through one node. More are refused as overload.
@@ -346,15 +346,26 @@ impl Router {
         (id, actions)
     }
 
-    /// A request could not be queued on its link: too many wait there.
-    pub fn not_sent(&mut self, link: LinkId, request: &Header, at: Moment) -> Vec<Action> {
+    /// A request could not be sent over its link. Its call ends here.
+    pub fn not_sent(&mut self, link: LinkId, request: &Header, failure: Failure, at: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         let source = &request.source.id;
         if let Some(call) = self.pending.answered_over(link, source, request.message_id.clone()) {
-            let failure = Failure::Overloaded("too many calls wait for this link".into());
             self.fail(call, failure, at, &mut actions);
         }
         actions
+    }
+
+    /// What goes back instead of a response that could not be sent. Of the response's header it takes over only what
+    /// the caller is found by, so that it is short whatever stood there.
+    pub fn instead_of(&mut self, response: &Header, failure: Failure, at: Moment) -> Frame {
+        let path: Vec<NodeId> = response.path.iter().rev().cloned().collect();
+        let error = failure.at(&self.config.me, &path);
+        let mut frame = self.frame(Body::Response(Response::new(Err(error))), at);
+        frame.header.destination.clone_from(&response.destination);
+        frame.header.correlation_id.clone_from(&response.correlation_id);
+        frame.header.path.push(self.config.me.clone());
+        frame
     }
 
     /// A service of this node is done with a call.

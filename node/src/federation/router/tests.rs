@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use self::world::{TTL, World};
+use crate::federation::Failure;
 use crate::wire::{
     Body, DEFAULT_TTL, Frame, Header, NodeAddress, NodeId, NodeKind, Request, Response, payload,
 };
@@ -442,4 +443,34 @@ fn an_answer_with_an_endless_path_harms_nobody_on_its_way() {
     let error = world.answer("alice", id).expect("at once").outcome.unwrap_err();
     assert_eq!(error.code, -32009, "{error:?}");
     assert_eq!(error.data.node.as_ref().map(NodeId::as_str), Some("relay-b"), "who saw it says so");
+}
+
+#[test]
+fn what_could_not_be_sent_ends_its_call_in_words_that_are_short() {
+    let mut world = two_mains();
+    let id = world.start("relay-a", Some("bob"), "slow", None);
+    let (_, _, asked) = world.sent.last().cloned().unwrap();
+    let link = world.link_to("relay-a", "bob").unwrap();
+    world.not_sent("relay-a", link, &asked.header, Failure::TooLarge { bytes: 2, limit: 1 });
+    let error = world.answer("relay-a", id).unwrap().outcome.unwrap_err();
+    assert_eq!((error.code, error.data.retryable), (-32009, false), "{}", error.message);
+
+    let response = Header {
+        correlation_id: Some("m1".into()),
+        destination: to("alice"),
+        timestamp: "x".repeat(1_000_000),
+        ..header("odd", "carol", &["carol", "relay-b"])
+    };
+    let too_large = Failure::TooLarge { bytes: 2, limit: 1 };
+    let instead = world.router("relay-b").instead_of(&response, too_large, Default::default());
+    let text = crate::wire::encode(instead.clone());
+    assert!(text.len() < 1_000, "the other's words are not carried on: {} bytes", text.len());
+    assert_eq!(
+        (instead.header.correlation_id.as_deref(), instead.header.destination),
+        (Some("m1"), to("alice"))
+    );
+    let Body::Response(instead) = instead.body else { panic!("a response") };
+    let error = instead.outcome().unwrap().unwrap_err();
+    assert_eq!((error.code, error.data.node.as_ref().map(NodeId::as_str)), (-32009, Some("relay-b")));
+    assert_eq!(error.data.path.iter().map(NodeId::as_str).collect::<Vec<_>>(), ["relay-b", "carol"]);
 }

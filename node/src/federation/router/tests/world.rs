@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::env::Instant;
 use crate::federation::{
-    Action, Admission, Answer, Call, CallError, CallId, Delivery, LinkId, LinkInfo, LinkRole, Moment, Router,
-    RouterConfig, Scope,
+    Action, Admission, Answer, Call, CallError, CallId, Delivery, Failure, LinkId, LinkInfo, LinkRole,
+    Moment, Router, RouterConfig, Scope,
 };
-use crate::wire::{self, Body, Discovery, Frame, NodeKind, PeerAddress, ServiceOffer, payload};
+use crate::wire::{self, Body, Discovery, Frame, Header, NodeKind, PeerAddress, ServiceOffer, payload};
 
 pub(super) type Name = &'static str;
 
@@ -221,6 +221,13 @@ impl World {
             let actions = self.router(name).finished(delivery.ticket, Ok(payload(&name)), at);
             self.carry_out(name, actions);
         }
+    }
+
+    /// The shell at `name` could not send this request over its link.
+    pub(super) fn not_sent(&mut self, name: Name, link: LinkId, request: &Header, failure: Failure) {
+        let at = self.moment();
+        let actions = self.router(name).not_sent(link, request, failure, at);
+        self.carry_out(name, actions);
     }
 
     /// `from` sends its sign of life to `to`.
