@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::http::{post_rpc, send};
+use crate::http::{get, post_rpc, send};
 use crate::world::{Relay, World};
 
 async fn main(world: &World, more: &[&str]) -> Relay {
@@ -84,6 +84,25 @@ async fn what_is_wrong_with_a_request_is_said() {
         );
         assert!(reply["error"]["message"].as_str().unwrap().contains(words), "{body}: {reply}");
     }
+}
+
+#[tokio::test]
+async fn http_mistakes_are_answered_in_words() {
+    let world = World::new();
+    let main = main(&world, &["-max-message-bytes", "2048"]).await;
+    let nothing = send(&main.at, Method::GET, "/nothing", String::new()).await.unwrap();
+    assert_eq!(nothing.status(), 404);
+    assert!(nothing.body().contains("there is no /nothing on a main relay"), "{}", nothing.body());
+    let wrong = send(&main.at, Method::GET, "/rpc", String::new()).await.unwrap();
+    assert_eq!((wrong.status().as_u16(), wrong.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    assert_eq!(wrong.body(), r#"{"error":"/rpc takes POST, not GET"}"#);
+    let plain = send(&main.at, Method::GET, "/ws/federation", String::new()).await.unwrap();
+    assert_eq!(plain.status(), 400);
+    assert!(plain.body().starts_with("this is a WebSocket endpoint"), "{}", plain.body());
+    let large = send(&main.at, Method::POST, "/rpc", "x".repeat(3_000)).await.unwrap();
+    assert_eq!(large.status(), 413);
+    assert!(large.body().contains("2048") && large.body().contains("-max-message-bytes"), "{}", large.body());
+    assert_eq!(get(&main.at, "/health").await["status"], "ok");
 }
 
 #[tokio::test]
