@@ -67,8 +67,8 @@ async fn a_data_directory_and_a_port_have_one_owner() {
     let dir = world.text("relay-a");
     let (code, said) = run(&world, &["-server", "-host", "127.0.0.1", "-port", "0", "-data-dir", &dir]).await;
     assert_eq!(code, Some(1), "{said}");
-    let words = "give this one its own with -data-dir";
-    assert!(said.contains(words), "{said}");
+    let words = format!("{dir}: in use by another relay; give this one its own with -data-dir");
+    assert!(said.contains(&words), "{said}");
 
     let (port, other) = (first.port(), world.text("other"));
     let (code, said) =
