@@ -45,6 +45,16 @@ async fn help_and_version_end_well() {
     assert_eq!((code, said), (Some(0), format!("relay {}\n", env!("CARGO_PKG_VERSION"))));
 }
 
+#[test]
+fn help_that_cannot_be_printed_is_no_panic() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let relay = std::process::Command::new(env!("CARGO_BIN_EXE_relay")).arg("-help").stdout(full).output();
+    let relay = relay.unwrap();
+    let said = String::from_utf8_lossy(&relay.stderr);
+    assert_eq!(relay.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("relay: cannot print: No space left on device"), "{said}");
+}
+
 #[tokio::test]
 async fn a_bad_service_file_is_refused_at_its_line() {
     let world = World::new();
