@@ -200,6 +200,16 @@ impl Router {
         let mut frame = self.frame(Body::Registration(registration), at);
         frame.header.correlation_id = answering;
         frame
+    /// Ends all calls under way: this node goes, and whoever waits is to hear it.
+    pub fn abandon(&mut self, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for call in self.pending.all() {
+            let failure = Failure::Abandoned { node: self.config.me.clone() };
+            self.fail(call, failure, at, &mut actions);
+        }
+        actions
+    }
+
     }
 
     /// A sign of life for this link.

@@ -233,6 +233,13 @@ impl World {
     /// `from` sends its sign of life to `to`.
     pub(super) fn heartbeat(&mut self, from: Name, to: Name) {
         let at = self.moment();
+    /// A closing node gives up the calls that are under way.
+    pub(super) fn abandon(&mut self, name: Name) {
+        let at = self.moment();
+        let actions = self.router(name).abandon(at);
+        self.carry_out(name, actions);
+    }
+
         if let Some(link) = self.link_to(from, to) {
             let frame = self.router(from).heartbeat(link, at);
             self.carry_out(from, vec![Action::Send(link, frame)]);
