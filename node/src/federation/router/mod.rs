@@ -177,6 +177,19 @@ impl Router {
         self.links.peers().map(|(_, info)| info)
     }
 
+    /// The node at the other end of a link.
+    pub fn neighbour(&self, link: LinkId) -> Option<&NodeId> {
+        self.links.get(link).map(|info| &info.node)
+    }
+
+    /// Why a Home cannot hang on this Main under this id, if it cannot: calls for a Main of that id would go astray,
+    /// and its link would take the place of that Main's.
+    pub fn taken_by_a_main(&self, home: &NodeId) -> Option<Failure> {
+        (*home == self.config.me || self.known_mains.contains(home)).then(|| {
+            Failure::Malformed(format!("{home} is the id of a Main; give this Home another with -node-id"))
+        })
+    }
+
     /// Calls under way through this node.
     pub fn in_flight(&self) -> usize {
         self.pending.len()
