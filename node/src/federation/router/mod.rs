@@ -200,6 +200,16 @@ impl Router {
         self.draining = true;
     }
 
+    /// Ends all calls under way: this node goes, and whoever waits is to hear it.
+    pub fn abandon(&mut self, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for call in self.pending.all() {
+            let failure = Failure::Abandoned { node: self.config.me.clone() };
+            self.fail(call, failure, at, &mut actions);
+        }
+        actions
+    }
+
     /// This node's introduction, as an answer to another's where it is one.
     pub fn introduction(&mut self, answering: Option<String>, at: Moment) -> Frame {
         let registration = Registration {
@@ -213,16 +223,6 @@ impl Router {
         let mut frame = self.frame(Body::Registration(registration), at);
         frame.header.correlation_id = answering;
         frame
-    /// Ends all calls under way: this node goes, and whoever waits is to hear it.
-    pub fn abandon(&mut self, at: Moment) -> Vec<Action> {
-        let mut actions = Vec::new();
-        for call in self.pending.all() {
-            let failure = Failure::Abandoned { node: self.config.me.clone() };
-            self.fail(call, failure, at, &mut actions);
-        }
-        actions
-    }
-
     }
 
     /// A sign of life for this link.
@@ -267,6 +267,8 @@ impl Router {
                 self.announce_soon(at);
             }
             LinkRole::Peer => {
+                // A Home that went by this Main's id has lost its link to it.
+                self.registry.home_down(&node);
                 self.known_mains.insert(node);
                 self.greet_peer(link, modern, introduction.peers, at, &mut actions);
             }
