@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the command-line front reads the files that it is given")]
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use relay_node::config::{Launch, LogFormat, Parsed, parse_args};
@@ -18,10 +18,7 @@ const EXIT_USAGE: u8 = 64;
 fn main() -> ExitCode {
     let args = match parse_args(std::env::args().skip(1)) {
         Parsed::Run(args) => *args,
-        Parsed::Print(text) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
+        Parsed::Print(text) => return print(&text),
         Parsed::Refuse(text) => {
             eprint!("{text}");
             return ExitCode::from(EXIT_USAGE);
@@ -47,6 +44,17 @@ fn main() -> ExitCode {
             eprintln!("relay: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// `print!` would panic where nobody reads, as in `relay -help | head -1`.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("relay: cannot print: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -173,10 +173,7 @@ impl Directory {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         let file = owner_only().create(true).truncate(false).open(self.path.join("lock"))?;
         if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
-            let message = format!(
-                "the data directory {} is in use by another relay; give this one its own with -data-dir",
-                self.path.display()
-            );
+            let message = "in use by another relay; give this one its own with -data-dir";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
         }
         // Two threads may race to here; the second lock file handle is the same lock.

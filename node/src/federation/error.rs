@@ -80,6 +80,17 @@ pub enum Failure {
     /// Too much is waiting already.
     #[error("overloaded: {0}")]
     Overloaded(String),
+    /// The message that carries the call, or its answer, is over the size limit of a link.
+    #[error(
+        "the message has {bytes} bytes and links take at most {limit}; send less at a time, or raise \
+         -max-message-bytes on every relay on the way"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit of the node that says so.
+        limit: usize,
+    },
     /// The message that carries the call is broken.
     #[error("malformed message: {0}")]
     Malformed(String),
@@ -103,6 +114,12 @@ pub enum Failure {
         /// This node.
         node: NodeId,
     },
+    /// This node has closed before the answer came. The call may have run.
+    #[error("{node} stopped before the answer came; the call may have run")]
+    Abandoned {
+        /// This node.
+        node: NodeId,
+    },
     /// A bug of ours.
     #[error("internal error: {0}")]
     Internal(String),
@@ -121,9 +138,9 @@ impl Failure {
             Failure::TimedOut(_) => -32004,
             Failure::HopLimit | Failure::Loop { .. } => -32006,
             Failure::Overloaded(_) => -32007,
-            Failure::Malformed(_) => -32009,
+            Failure::Malformed(_) | Failure::TooLarge { .. } => -32009,
             Failure::ServiceFailed { .. } => -32010,
-            Failure::ShuttingDown { .. } => -32011,
+            Failure::ShuttingDown { .. } | Failure::Abandoned { .. } => -32011,
         }
     }
 

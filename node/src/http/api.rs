@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
@@ -47,8 +47,15 @@ pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
     };
     routes
         .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(board.limits.max_message_bytes))
         .with_state(Arc::new(Api { board: Arc::clone(board), facts }))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {
+    let right = if uri.path() == "/rpc" { Method::POST } else { Method::GET };
+    let error = format!("{} takes {right}, not {method}", uri.path());
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": error })))
 }
 
 async fn unknown(State(api): State<Arc<Api>>, uri: Uri) -> (StatusCode, Json<Value>) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -72,7 +73,11 @@ struct Trace {
 }
 
 /// Answers the request, or every request of a batch.
-pub(super) async fn handle(State(api): State<Arc<Api>>, body: Bytes) -> Response {
+pub(super) async fn handle(State(api): State<Arc<Api>>, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return json(rejection.status(), unread(&api, &rejection)),
+    };
     let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_batch {
         return match one(&api, &body).await {
@@ -94,6 +99,18 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, body: Bytes) -> Response
         return StatusCode::NO_CONTENT.into_response();
     }
     json(StatusCode::OK, format!("[{}]", replies.join(",")))
+}
+
+/// The reply to a request whose body could not be taken in.
+fn unread(api: &Api, rejection: &BytesRejection) -> String {
+    let limit = api.board.limits.max_message_bytes;
+    let message = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("the request has over {limit} bytes; send less at a time, or raise -max-message-bytes")
+        }
+        _ => format!("the request did not arrive whole: {rejection}"),
+    };
+    unreadable(-32600, message)
 }
 
 fn json(status: StatusCode, body: String) -> Response {

@@ -15,7 +15,7 @@ use super::Switchboard;
 use super::outbox::{Next, Outbox};
 use crate::env::Stream;
 use crate::federation::{Failure, LinkId};
-use crate::wire;
+use crate::wire::{self, Frame};
 
 /// A WebSocket over the network seam.
 pub(super) type Socket = WebSocketStream<Stream>;
@@ -137,7 +137,6 @@ async fn read(
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
         };
         let (message_id, what) = complaint;
-        tracing::warn!("malformed message: {what}");
         malformed += 1;
         if malformed >= MAX_MALFORMED_MESSAGES {
             return End::Misbehaved(format!("{malformed} malformed messages, the last: {what}"));
@@ -159,12 +158,7 @@ async fn write(
         loop {
             match outbox.next() {
                 Next::Send(frame) => {
-                    let text = wire::encode(*frame);
-                    if text.len() > board.limits.max_message_bytes {
-                        // The other side would close the link over it; the call ends by its deadline instead.
-                        tracing::warn!(bytes = text.len(), "a message over the size limit was not sent");
-                        continue;
-                    }
+                    let Some(text) = encode(board, link, *frame) else { continue };
                     if let Err(error) = sink.feed(Message::text(text)).await {
                         return End::Broken(error);
                     }
@@ -196,4 +190,15 @@ async fn write(
             }
         }
     }
+}
+
+/// The text of a message, or of the one that goes in its place where it is too large; `None` where nothing is sent.
+fn encode(board: &Arc<Switchboard>, link: LinkId, frame: Frame) -> Option<String> {
+    let limit = board.limits.max_message_bytes;
+    let text = wire::encode(frame);
+    if text.len() <= limit {
+        return Some(text);
+    }
+    let instead = board.too_large(link, &text).map(wire::encode);
+    instead.filter(|text| text.len() <= limit)
 }

@@ -18,7 +18,7 @@ use crate::federation::{
     Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, Moment, Router, RouterConfig, Ticket,
 };
 use crate::service::{Services, Started};
-use crate::wire::{Frame, NodeId, NodeKind, Registration};
+use crate::wire::{self, Body, Frame, NodeId, NodeKind, Registration};
 
 /// How long a replaced link stays open for the calls that are under way on it, in seconds.
 const RETIRE_SECONDS: u64 = 2;
@@ -118,6 +118,13 @@ impl Switchboard {
         state.router.drain();
     }
 
+    /// Ends the calls that are still under way; their callers are told.
+    pub fn abandon(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let actions = state.router.abandon(self.moment());
+        self.carry_out(&mut state, actions);
+    }
+
     /// Whether [`Switchboard::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.lock().draining
@@ -173,9 +180,9 @@ impl Switchboard {
         }
     }
 
-    /// This node's introduction for a link that it dials.
-    pub(super) fn introduction(&self) -> Frame {
-        self.lock().router.introduction(None, self.moment())
+    /// This node's introduction on a link that is not up yet, as an answer to the other side's where it is one.
+    pub(super) fn introduction(&self, answering: Option<String>) -> Frame {
+        self.lock().router.introduction(answering, self.moment())
     }
 
     /// Brings a link up whose two ends have introduced themselves; `None` where an older link to the same node stays.
@@ -233,6 +240,8 @@ impl Switchboard {
     /// Tells the other side what was wrong with its message.
     pub(super) fn complain(self: &Arc<Self>, link: LinkId, answering: Option<String>, failure: &Failure) {
         let mut state = self.lock();
+        let from = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
+        tracing::warn!(from, "{failure}");
         let frame = state.router.complaint(answering, failure, self.moment());
         self.carry_out(&mut state, vec![Action::Send(link, frame)]);
     }
@@ -240,6 +249,25 @@ impl Switchboard {
     /// A message for the other side of a link that is not up yet.
     pub(super) fn complaint(&self, answering: Option<String>, failure: &Failure) -> Frame {
         self.lock().router.complaint(answering, failure, self.moment())
+    }
+
+    /// This message is over the size limit: the other side would close the link over it. Whoever waits for it is told
+    /// at once; what is to be sent instead is returned.
+    pub(super) fn too_large(self: &Arc<Self>, link: LinkId, text: &str) -> Option<Frame> {
+        let failure = Failure::TooLarge { bytes: text.len(), limit: self.limits.max_message_bytes };
+        let Frame { header, body } = wire::decode(text).ok()?;
+        let mut state = self.lock();
+        let to = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
+        tracing::warn!(to, kind = body.kind(), "not sent: {failure}");
+        match body {
+            Body::Request(_) => {
+                let actions = state.router.not_sent(link, &header, failure, self.moment());
+                self.carry_out(&mut state, actions);
+                None
+            }
+            Body::Response(_) => Some(state.router.instead_of(&header, failure, self.moment())),
+            _ => None,
+        }
     }
 
     fn finished(self: &Arc<Self>, ticket: Ticket, outcome: crate::service::Outcome) {
@@ -258,7 +286,8 @@ impl Switchboard {
                     if let Some(outbox) = state.outboxes.get(&link)
                         && let Err(frame) = outbox.push(frame)
                     {
-                        actions.extend(state.router.not_sent(link, &frame.header, self.moment()));
+                        let failure = Failure::Overloaded("too many calls wait for this link".into());
+                        actions.extend(state.router.not_sent(link, &frame.header, failure, self.moment()));
                     }
                 }
                 Action::Answer(call, answer) => {

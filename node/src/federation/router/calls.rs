@@ -8,7 +8,7 @@ use super::{Action, Answer, Delivery, MAX_CALL_SECONDS, MAX_PENDING_CALLS, Momen
 use crate::federation::pending::{Answerer, Asker, PendingCall};
 use crate::federation::registry::Place;
 use crate::federation::{CallError, Failure, LinkId, LinkRole, hops};
-use crate::wire::{Body, Frame, Header, NodeAddress, NodeId, NodeKind, Request, Response};
+use crate::wire::{Body, Frame, Header, MAX_HOPS, NodeAddress, NodeId, NodeKind, Request, Response};
 
 /// Where a call goes from here.
 enum Next {
@@ -62,6 +62,7 @@ impl Router {
         link: LinkId,
         mut header: Header,
         response: Response,
+        at: Moment,
         actions: &mut Vec<Action>,
     ) {
         let (Some(caller), Some(message_id)) = (&header.destination, header.correlation_id.clone()) else {
@@ -71,6 +72,12 @@ impl Router {
             tracing::debug!(source = %header.source, "an answer to no call that is under way");
             return;
         };
+        if header.path.len() > MAX_HOPS {
+            // Carried on, it would grow over what the next node takes, and that node would blame this one.
+            let passed = header.path.len();
+            let failure = format!("the answer's routing_path has {passed} nodes, at most {MAX_HOPS} can be");
+            return self.fail(call, Failure::Malformed(failure), at, actions);
+        }
         match call.asker {
             Asker::Here(id) => {
                 let outcome = response.outcome().unwrap_or_else(|error| {

@@ -9,6 +9,8 @@
 
 mod announce;
 mod calls;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +23,7 @@ use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry}
 use crate::env::{Instant, UnixTime};
 use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Header, Heartbeat, JsonRpcCall, NodeAddress, NodeId, NodeKind,
-    PeerAddress, Registration, Request, ServiceOffer, Target, payload,
+    PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
 };
 
 /// Calls that may be under way through one node. More are refused as overload.
@@ -175,6 +177,19 @@ impl Router {
         self.links.peers().map(|(_, info)| info)
     }
 
+    /// The node at the other end of a link.
+    pub fn neighbour(&self, link: LinkId) -> Option<&NodeId> {
+        self.links.get(link).map(|info| &info.node)
+    }
+
+    /// Why a Home cannot hang on this Main under this id, if it cannot: calls for a Main of that id would go astray,
+    /// and its link would take the place of that Main's.
+    pub fn taken_by_a_main(&self, home: &NodeId) -> Option<Failure> {
+        (*home == self.config.me || self.known_mains.contains(home)).then(|| {
+            Failure::Malformed(format!("{home} is the id of a Main; give this Home another with -node-id"))
+        })
+    }
+
     /// Calls under way through this node.
     pub fn in_flight(&self) -> usize {
         self.pending.len()
@@ -183,6 +198,16 @@ impl Router {
     /// From now on new calls are refused; those under way go on.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Ends all calls under way: this node goes, and whoever waits is to hear it.
+    pub fn abandon(&mut self, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for call in self.pending.all() {
+            let failure = Failure::Abandoned { node: self.config.me.clone() };
+            self.fail(call, failure, at, &mut actions);
+        }
+        actions
     }
 
     /// This node's introduction, as an answer to another's where it is one.
@@ -242,6 +267,8 @@ impl Router {
                 self.announce_soon(at);
             }
             LinkRole::Peer => {
+                // A Home that went by this Main's id has lost its link to it.
+                self.registry.home_down(&node);
                 self.known_mains.insert(node);
                 self.greet_peer(link, modern, introduction.peers, at, &mut actions);
             }
@@ -281,7 +308,7 @@ impl Router {
             Body::Request(request) => {
                 self.handle_request((link, role, &node), header, request, at, &mut actions);
             }
-            Body::Response(response) => self.handle_response(link, header, response, &mut actions),
+            Body::Response(response) => self.handle_response(link, header, response, at, &mut actions),
             Body::Heartbeat(heartbeat) => {
                 if let Some(version) = heartbeat.registry_version
                     && role == LinkRole::Peer
@@ -344,15 +371,26 @@ impl Router {
         (id, actions)
     }
 
-    /// A request could not be queued on its link: too many wait there.
-    pub fn not_sent(&mut self, link: LinkId, request: &Header, at: Moment) -> Vec<Action> {
+    /// A request could not be sent over its link. Its call ends here.
+    pub fn not_sent(&mut self, link: LinkId, request: &Header, failure: Failure, at: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         let source = &request.source.id;
         if let Some(call) = self.pending.answered_over(link, source, request.message_id.clone()) {
-            let failure = Failure::Overloaded("too many calls wait for this link".into());
             self.fail(call, failure, at, &mut actions);
         }
         actions
+    }
+
+    /// What goes back instead of a response that could not be sent. Of the response's header it takes over only what
+    /// the caller is found by, so that it is short whatever stood there.
+    pub fn instead_of(&mut self, response: &Header, failure: Failure, at: Moment) -> Frame {
+        let path: Vec<NodeId> = response.path.iter().rev().cloned().collect();
+        let error = failure.at(&self.config.me, &path);
+        let mut frame = self.frame(Body::Response(Response::new(Err(error))), at);
+        frame.header.destination.clone_from(&response.destination);
+        frame.header.correlation_id.clone_from(&response.correlation_id);
+        frame.header.path.push(self.config.me.clone());
+        frame
     }
 
     /// A service of this node is done with a call.
