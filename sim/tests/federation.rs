@@ -69,20 +69,12 @@ fn the_first_scenario_holds_and_repeats_itself_even_beside_others() {
 
 #[test]
 fn recording_changes_nothing_and_finds_where_two_seeds_part() {
+    // Up to the first fault, and without gates: what is asked for needs ten minutes.
+    let short = THREE_MAINS.replace("10m", "20s");
+    let short = short.split("[[fault]]").next().unwrap().to_owned();
     let record = |seed| {
         let settings = Settings { seed: Some(seed), record_trace: true, ..Settings::default() };
-        execute(
-            &scenario(
-                &THREE_MAINS
-                    .replace("10m", "20s")
-                    .replace("[gates]", "[gates]\n#")
-                    .split("[[fault]]")
-                    .next()
-                    .unwrap()
-                    .to_owned(),
-            ),
-            &settings,
-        )
+        execute(&scenario(&short), &settings)
     };
     let (first, again, other) = (record(1), record(1), record(2));
     assert!(first_divergence(&first.trace, &again.trace).is_none());

@@ -60,7 +60,7 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
         }
     }
     // The process lives as long as its callers may call.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Calls at a rate, whether or not earlier calls were answered.

@@ -255,7 +255,8 @@ pub(crate) async fn names_and_addresses_resolve(site: Site) {
     assert_eq!(network.resolve("192.0.2.7", 443).await.unwrap(), [SocketAddr::new(four, 443)]);
     let six: IpAddr = "2001:db8::1".parse().unwrap();
     assert_eq!(network.resolve("[2001:db8::1]", 443).await.unwrap(), [SocketAddr::new(six, 443)]);
-    assert!(network.resolve("no-such-host.invalid", 80).await.is_err());
+    let unknown = network.resolve("no-such-host.invalid", 80).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
 }
 
 pub(crate) async fn the_clock_never_goes_back_and_sleeps_last_long_enough(site: Site) {
