@@ -15,7 +15,7 @@ use super::Switchboard;
 use super::outbox::{Next, Outbox};
 use crate::env::Stream;
 use crate::federation::{Failure, LinkId};
-use crate::wire::{self, Frame};
+use crate::wire::{self, Body, Frame, Goodbye};
 
 /// A WebSocket over the network seam.
 pub(super) type Socket = WebSocketStream<Stream>;
@@ -34,6 +34,8 @@ const CLOSE_WAIT_MILLIS: u64 = 1_000;
 pub enum End {
     /// The other side closed it.
     ClosedByPeer(String),
+    /// The other side closed it and said when to come back.
+    Goodbye(Goodbye),
     /// This side closed it.
     Closed(&'static str),
     /// The connection broke.
@@ -49,6 +51,7 @@ impl fmt::Display for End {
         match self {
             End::ClosedByPeer(reason) if reason.is_empty() => f.write_str("the other side closed it"),
             End::ClosedByPeer(reason) => write!(f, "the other side closed it: {reason}"),
+            End::Goodbye(goodbye) => write!(f, "the other side closed it: {}", goodbye.reason),
             End::Closed(reason) => write!(f, "closed: {reason}"),
             End::Broken(error) => write!(f, "broken: {error}"),
             End::Silent(time) => write!(f, "nothing came for {} s", time.as_secs()),
@@ -70,7 +73,7 @@ pub(super) async fn run(board: &Arc<Switchboard>, socket: Socket, link: LinkId, 
     let farewell = match &end {
         End::Closed(reason) => Some((CloseCode::Away, (*reason).to_owned())),
         End::Misbehaved(reason) => Some((CloseCode::Policy, reason.clone())),
-        End::Silent(_) | End::Broken(_) | End::ClosedByPeer(_) => None,
+        End::Silent(_) | End::Broken(_) | End::ClosedByPeer(_) | End::Goodbye(_) => None,
     };
     if let Some((code, reason)) = farewell {
         let close = CloseFrame { code, reason: truncate(&reason).into() };
@@ -103,6 +106,11 @@ async fn read(
     let patience = board.timing.unhealthy_after;
     let mut heard = clock.now();
     let mut malformed = 0;
+    let mut goodbye = None;
+    let closed = |goodbye: Option<Goodbye>, reason: String| match goodbye {
+        Some(goodbye) => End::Goodbye(goodbye),
+        None => End::ClosedByPeer(reason),
+    };
     let mut silence = clock.sleep_until(heard + patience);
     loop {
         let message = tokio::select! {
@@ -120,13 +128,18 @@ async fn read(
         };
         heard = clock.now();
         let complaint = match message {
-            None => return End::ClosedByPeer(String::new()),
+            None => return closed(goodbye, String::new()),
             Some(Err(tungstenite::Error::Capacity(error))) => return End::Misbehaved(error.to_string()),
             Some(Err(error)) => return End::Broken(error),
             Some(Ok(Message::Close(frame))) => {
-                return End::ClosedByPeer(frame.map(|frame| frame.reason.to_string()).unwrap_or_default());
+                let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                return closed(goodbye, reason);
             }
             Some(Ok(Message::Text(text))) => match wire::decode(&text) {
+                Ok(Frame { body: Body::Goodbye(farewell), .. }) => {
+                    goodbye = Some(farewell);
+                    continue;
+                }
                 Ok(frame) => {
                     board.receive(link, frame);
                     continue;
@@ -152,21 +165,27 @@ async fn write(
     outbox: &Outbox,
 ) -> End {
     let clock = &board.env.clock;
-    let mut beat = clock.sleep_until(clock.now() + board.timing.heartbeat);
+    let mut next_beat = clock.now() + board.timing.heartbeat;
+    let mut beat = clock.sleep_until(next_beat);
     loop {
+        let now = clock.now();
+        // Looked at in every round: a link that is never idle must beat as well, for what its heartbeats confirm.
+        if now >= next_beat {
+            board.heartbeat(link);
+            next_beat = now + board.timing.heartbeat;
+            beat = clock.sleep_until(next_beat);
+        }
         let mut batched = 0;
-        loop {
-            match outbox.next() {
+        while batched < WRITE_BATCH_MESSAGES {
+            match outbox.next(now) {
                 Next::Send(frame) => {
                     let Some(text) = encode(board, link, *frame) else { continue };
                     if let Err(error) = sink.feed(Message::text(text)).await {
                         return End::Broken(error);
                     }
                     batched += 1;
-                    if batched >= WRITE_BATCH_MESSAGES {
-                        break;
-                    }
                 }
+                Next::Late(frame) => board.late(link, &frame.header),
                 Next::Close(reason) => {
                     let _ = sink.flush().await;
                     return End::Closed(reason);
@@ -184,10 +203,7 @@ async fn write(
         tokio::select! {
             biased;
             () = more => {}
-            () = &mut beat => {
-                board.heartbeat(link);
-                beat = clock.sleep_until(clock.now() + board.timing.heartbeat);
-            }
+            () = &mut beat => {}
         }
     }
 }

@@ -111,7 +111,8 @@ impl Services {
             }),
             (ServiceKind::Http(_), Some(upstream)) => {
                 let limit = spec.timeout.unwrap_or(call.timeout).min(call.timeout);
-                let call = Arc::clone(upstream).call(env.clone(), method.clone(), params);
+                let context = call.traceparent.clone();
+                let call = Arc::clone(upstream).call(env.clone(), method.clone(), params, context);
                 let (env, name) = (env.clone(), spec.name.clone());
                 Started::Running(Box::pin(async move {
                     env.deadline(limit, call).await.unwrap_or_else(|| {

@@ -78,17 +78,26 @@ impl Upstream {
         Upstream { url, client }
     }
 
-    /// Calls a method. Takes as long as the upstream does.
-    pub async fn call(self: Arc<Self>, env: Env, method: String, params: Option<Box<RawValue>>) -> Outcome {
+    /// Calls a method. Takes as long as the upstream does. `traceparent` is the caller's W3C trace context.
+    pub async fn call(
+        self: Arc<Self>,
+        env: Env,
+        method: String,
+        params: Option<Box<RawValue>>,
+        traceparent: Option<String>,
+    ) -> Outcome {
         let call = JsonRpcCall { jsonrpc: "2.0".into(), method, params, id: Some(payload(&1)) };
         let body = Bytes::from(payload(&call).get().to_owned());
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(self.url.uri.path_and_query().map_or("/", |path| path.as_str()))
             .header(HOST, self.url.authority.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .expect("the URL was checked when it was read");
+        if let Some(context) = traceparent.and_then(|text| HeaderValue::try_from(text).ok()) {
+            request.headers_mut().insert("traceparent", context);
+        }
         let (status, body) = self.client.send(&env, request).await.map_err(|error| self.failed(&error))?;
         match serde_json::from_slice::<Reply>(&body) {
             Ok(Reply { error: Some(error), .. }) => {

@@ -20,6 +20,10 @@ fn address() -> impl Strategy<Value = NodeAddress> {
     })
 }
 
+fn hop_time() -> impl Strategy<Value = HopTime> {
+    (node_id(), any::<u64>()).prop_map(|(node, micros)| HopTime { node, micros })
+}
+
 fn json() -> impl Strategy<Value = Box<RawValue>> {
     // Not `null`: as a field's value it reads as an absent field.
     prop_oneof![Just("7"), Just("[1,2,{\"a\":\"\\u00e9\"}]"), Just("{\"x\":1.5e3}"), Just("\"text\"")]
@@ -35,6 +39,8 @@ prop_compose! {
         path in proptest::collection::vec(node_id(), 0..4),
         ttl: u32,
         priority: Option<i64>,
+        trace in proptest::option::of(proptest::collection::vec(hop_time(), 0..4)),
+        traceparent in proptest::option::of("[0-9a-f-]{55}"),
     ) -> Header {
         Header {
             message_id,
@@ -45,6 +51,8 @@ prop_compose! {
             path,
             ttl,
             priority,
+            trace,
+            traceparent,
         }
     }
 }
@@ -75,14 +83,23 @@ fn body() -> impl Strategy<Value = Body> {
                 address: None,
             })),
         any::<Option<u64>>().prop_map(|registry_version| Body::Heartbeat(Heartbeat { registry_version })),
-        (name(), "[a-z_]{1,20}", proptest::option::of(json()), any::<Option<u64>>()).prop_map(
-            |(service, method, call, timeout_seconds)| Body::Request(Request {
+        (
+            name(),
+            "[a-z_]{1,20}",
+            proptest::option::of(json()),
+            proptest::option::of(any::<u32>()),
+            any::<bool>()
+        )
+            .prop_map(|(service, method, call, millis, dry_run)| Body::Request(Request {
                 service,
                 method,
                 call,
-                timeout_seconds
-            })
-        ),
+                timeout: millis.map(|millis| std::time::Duration::from_millis(millis.into())),
+                dry_run,
+            })),
+        (".{0,30}", any::<u64>())
+            .prop_map(|(reason, return_after_ms)| Body::Goodbye(Goodbye { reason, return_after_ms })),
+        Just(Body::Cancel(Cancel)),
         json().prop_map(|result| Body::Response(Response::new(Ok(result)))),
         (
             any::<[bool; 2]>(),
