@@ -105,6 +105,7 @@ pub async fn run(
     if env.deadline(timing.drain, all_ended).await.is_none() {
         let left = board.look(Router::in_flight);
         tracing::warn!("{left} calls did not end within {:?} and are given up", timing.drain);
+        board.abandon();
     }
     closing.cancel();
     board.close_links("shutting down");

@@ -114,6 +114,12 @@ pub enum Failure {
         /// This node.
         node: NodeId,
     },
+    /// This node has closed before the answer came. The call may have run.
+    #[error("{node} stopped before the answer came; the call may have run")]
+    Abandoned {
+        /// This node.
+        node: NodeId,
+    },
     /// A bug of ours.
     #[error("internal error: {0}")]
     Internal(String),
@@ -134,7 +140,7 @@ impl Failure {
             Failure::Overloaded(_) => -32007,
             Failure::Malformed(_) | Failure::TooLarge { .. } => -32009,
             Failure::ServiceFailed { .. } => -32010,
-            Failure::ShuttingDown { .. } => -32011,
+            Failure::ShuttingDown { .. } | Failure::Abandoned { .. } => -32011,
         }
     }
 

@@ -120,6 +120,11 @@ impl Pending {
         self.take_where(|call| call.asker == Asker::Link(link))
     }
 
+    /// Takes out all calls.
+    pub(super) fn all(&mut self) -> Vec<PendingCall> {
+        self.take_where(|_| true)
+    }
+
     fn take_where(&mut self, wanted: impl Fn(&PendingCall) -> bool) -> Vec<PendingCall> {
         let numbers: Vec<u64> =
             self.calls.iter().filter(|(_, call)| wanted(call)).map(|(number, _)| *number).collect();

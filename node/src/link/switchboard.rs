@@ -118,6 +118,13 @@ impl Switchboard {
         state.router.drain();
     }
 
+    /// Ends the calls that are still under way; their callers are told.
+    pub fn abandon(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let actions = state.router.abandon(self.moment());
+        self.carry_out(&mut state, actions);
+    }
+
     /// Whether [`Switchboard::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.lock().draining

@@ -1,9 +1,14 @@
 //! SIGTERM: no new calls, those under way end, then the node does.
 
+use std::time::Duration;
+
+use relay_node::config::{Launch, Parsed, parse_args};
+use relay_node::env::{Env, Rng};
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::http::{SlowUpstream, get, post_rpc, remote_call};
-use crate::world::{World, lists};
+use crate::world::{World, eventually, free_port, lists};
 
 /// The call that is under way meanwhile.
 fn slow() -> serde_json::Value {
@@ -68,4 +73,33 @@ async fn a_main_carries_the_calls_under_way_to_their_end() {
     }
     assert_eq!(main.process.ended().await.code(), Some(0));
     assert!(main.process.said().trim_end().ends_with("stopped"));
+}
+
+/// In this process, because no flag shortens the ten seconds that calls have to end.
+#[tokio::test]
+async fn calls_that_outlast_the_shutdown_are_told_so() {
+    let world = World::new();
+    let upstream = SlowUpstream::start().await;
+    let at = format!("127.0.0.1:{}", free_port());
+    let file = world.file("slow.toml", &upstream.service());
+    let (_, port) = at.split_once(':').unwrap();
+    let args = [&file, "-server", "-host", "127.0.0.1", "-port", port, "-node-id", "relay-a"];
+    let Parsed::Run(args) = parse_args(args.map(String::from)) else { panic!("well-formed arguments") };
+    let read = |file: &str| std::fs::read_to_string(file);
+    let mut config = Launch::from_args(*args, read, &mut rand::make_rng::<Rng>()).unwrap().config;
+    config.timing.drain = Duration::from_millis(50);
+    let (shut_down, told) = oneshot::channel::<()>();
+    let node = tokio::spawn(relay_node::run(config, Env::production(world.path("data")), async move {
+        let _ = told.await;
+    }));
+    eventually("it listens", async || tokio::net::TcpStream::connect(&at).await.ok()).await;
+    let caller = at.clone();
+    let under_way = tokio::spawn(async move { remote_call(&caller, slow()).await });
+    upstream.called().await;
+
+    shut_down.send(()).unwrap();
+    let error = under_way.await.unwrap()["error"].take();
+    assert_eq!((&error["code"], &error["data"]["retryable"]), (&json!(-32011), &json!(false)), "{error}");
+    assert_eq!(error["message"], "relay-a stopped before the answer came; the call may have run");
+    node.await.unwrap().unwrap();
 }

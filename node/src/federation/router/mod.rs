@@ -187,6 +187,16 @@ impl Router {
         self.draining = true;
     }
 
+    /// Ends all calls under way: this node goes, and whoever waits is to hear it.
+    pub fn abandon(&mut self, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for call in self.pending.all() {
+            let failure = Failure::Abandoned { node: self.config.me.clone() };
+            self.fail(call, failure, at, &mut actions);
+        }
+        actions
+    }
+
     /// This node's introduction, as an answer to another's where it is one.
     pub fn introduction(&mut self, answering: Option<String>, at: Moment) -> Frame {
         let registration = Registration {

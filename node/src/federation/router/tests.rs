@@ -474,3 +474,19 @@ fn what_could_not_be_sent_ends_its_call_in_words_that_are_short() {
     assert_eq!((error.code, error.data.node.as_ref().map(NodeId::as_str)), (-32009, Some("relay-b")));
     assert_eq!(error.data.path.iter().map(NodeId::as_str).collect::<Vec<_>>(), ["relay-b", "carol"]);
 }
+
+#[test]
+fn calls_that_a_closing_node_gives_up_end_in_words() {
+    let mut world = two_mains();
+    let through = world.start("alice", Some("carol"), "slow", None);
+    let own = world.start("relay-a", Some("bob"), "slow", None);
+    world.settle();
+    world.abandon("relay-a");
+    world.settle();
+    for (from, id) in [("alice", through), ("relay-a", own)] {
+        let error = world.answer(from, id).expect("at once").outcome.unwrap_err();
+        assert_eq!((error.code, error.data.retryable), (-32011, false), "{}", error.message);
+        assert_eq!(error.message, "relay-a stopped before the answer came; the call may have run");
+    }
+    assert_eq!(world.router("relay-a").in_flight(), 0);
+}

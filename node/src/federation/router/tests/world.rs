@@ -230,6 +230,13 @@ impl World {
         self.carry_out(name, actions);
     }
 
+    /// A closing node gives up the calls that are under way.
+    pub(super) fn abandon(&mut self, name: Name) {
+        let at = self.moment();
+        let actions = self.router(name).abandon(at);
+        self.carry_out(name, actions);
+    }
+
     /// `from` sends its sign of life to `to`.
     pub(super) fn heartbeat(&mut self, from: Name, to: Name) {
         let at = self.moment();
