@@ -137,7 +137,6 @@ async fn read(
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
         };
         let (message_id, what) = complaint;
-        tracing::warn!("malformed message: {what}");
         malformed += 1;
         if malformed >= MAX_MALFORMED_MESSAGES {
             return End::Misbehaved(format!("{malformed} malformed messages, the last: {what}"));

@@ -240,6 +240,8 @@ impl Switchboard {
     /// Tells the other side what was wrong with its message.
     pub(super) fn complain(self: &Arc<Self>, link: LinkId, answering: Option<String>, failure: &Failure) {
         let mut state = self.lock();
+        let from = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
+        tracing::warn!(from, "{failure}");
         let frame = state.router.complaint(answering, failure, self.moment());
         self.carry_out(&mut state, vec![Action::Send(link, frame)]);
     }
@@ -254,8 +256,9 @@ impl Switchboard {
     pub(super) fn too_large(self: &Arc<Self>, link: LinkId, text: &str) -> Option<Frame> {
         let failure = Failure::TooLarge { bytes: text.len(), limit: self.limits.max_message_bytes };
         let Frame { header, body } = wire::decode(text).ok()?;
-        tracing::warn!(kind = body.kind(), "not sent: {failure}");
         let mut state = self.lock();
+        let to = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
+        tracing::warn!(to, kind = body.kind(), "not sent: {failure}");
         match body {
             Body::Request(_) => {
                 let actions = state.router.not_sent(link, &header, failure, self.moment());

@@ -54,6 +54,9 @@ async fn what_is_no_message_is_answered_in_words_and_the_link_goes_on() {
     let answer = home.call("m7", "echo", &json!(["still here"])).await;
     assert_eq!(answer, json!({ "success": true, "result": ["still here"] }));
     lists(&main, &["echo@relay-a local", "odd@odd.home local"]).await;
+    let said = main.process.said();
+    let line = said.lines().find(|line| line.contains("unknown message type")).unwrap();
+    assert!(line.contains("odd.home"), "the log says who sent it: {line}");
 }
 
 #[tokio::test]

@@ -177,6 +177,11 @@ impl Router {
         self.links.peers().map(|(_, info)| info)
     }
 
+    /// The node at the other end of a link.
+    pub fn neighbour(&self, link: LinkId) -> Option<&NodeId> {
+        self.links.get(link).map(|info| &info.node)
+    }
+
     /// Calls under way through this node.
     pub fn in_flight(&self) -> usize {
         self.pending.len()
