@@ -119,7 +119,7 @@ fn refusal(status: StatusCode, message: String) -> Response<Full<Bytes>> {
 async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
     let introduced = match board.env.deadline(board.timing.handshake, introduction(&mut socket)).await {
         Some(introduced) => introduced.and_then(|(header, registration)| {
-            check(&arrival, &header)?;
+            check(board, &arrival, &header)?;
             Ok((header, registration))
         }),
         None => Err(Failure::Malformed(format!("no registration within {:?}", board.timing.handshake))),
@@ -134,6 +134,12 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
         }
     };
     let node = header.source.id;
+    if node == *board.me() {
+        // This node has dialled itself, or one that was given the same id has: our introduction tells it so.
+        let _ = socket.send(Message::text(wire::encode(board.introduction(Some(header.message_id))))).await;
+        let _ = socket.close(None).await;
+        return;
+    }
     let info = LinkInfo {
         node: node.clone(),
         role: arrival.role,
@@ -172,8 +178,8 @@ async fn introduction(socket: &mut Socket) -> Result<(Header, Registration), Fai
     }
 }
 
-/// Whether the registration fits the endpoint and the headers.
-fn check(arrival: &Arrival, header: &Header) -> Result<(), Failure> {
+/// Whether the registration fits the endpoint, the headers and the federation.
+fn check(board: &Switchboard, arrival: &Arrival, header: &Header) -> Result<(), Failure> {
     let (wanted, other) = match arrival.role {
         LinkRole::Peer => (NodeKind::Main, HOMES_PATH),
         LinkRole::Home | LinkRole::Uplink => (NodeKind::Home, PEERS_PATH),
@@ -189,6 +195,9 @@ fn check(arrival: &Arrival, header: &Header) -> Result<(), Failure> {
             "the header {NODE_ID_HEADER} says {named}, the registration {}",
             header.source.id
         ))),
+        _ if arrival.role == LinkRole::Home => {
+            board.look(|router| router.taken_by_a_main(&header.source.id)).map_or(Ok(()), Err)
+        }
         _ => Ok(()),
     }
 }

@@ -30,8 +30,8 @@ pub enum DialError {
     /// The connection broke, or was closed, before both sides were introduced.
     #[error("the connection ended during the introduction: {0}")]
     Interrupted(String),
-    /// What was dialled is this node itself.
-    #[error("{0} is this node itself")]
+    /// What was dialled has this node's own id.
+    #[error("{0} has this node's own id: it is this node itself, or another with the same -node-id")]
     Myself(String),
     /// There is a link to that node already.
     #[error("there is a link to {0} already")]
@@ -86,7 +86,7 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         .map_err(|error| refused(url, error))?;
     let modern = response.headers().get(SEC_WEBSOCKET_PROTOCOL).is_some_and(|chosen| chosen == SUBPROTOCOL);
 
-    let introduction = Message::text(wire::encode(board.introduction()));
+    let introduction = Message::text(wire::encode(board.introduction(None)));
     socket.send(introduction).await.map_err(|error| DialError::Interrupted(error.to_string()))?;
     let text = match socket.next().await {
         Some(Ok(Message::Text(text))) => text,

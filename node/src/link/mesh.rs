@@ -64,6 +64,7 @@ async fn keep(board: Arc<Switchboard>, url: RelayUrl, heard_of: Option<NodeId>) 
             }
             Err(error @ DialError::Myself(_)) => {
                 tracing::warn!(%url, "this peer is left out: {error}");
+                board.note_peer(|book| book.failed(&url, error.to_string()));
                 return;
             }
             Err(error) => {

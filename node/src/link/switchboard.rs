@@ -180,9 +180,9 @@ impl Switchboard {
         }
     }
 
-    /// This node's introduction for a link that it dials.
-    pub(super) fn introduction(&self) -> Frame {
-        self.lock().router.introduction(None, self.moment())
+    /// This node's introduction on a link that is not up yet, as an answer to the other side's where it is one.
+    pub(super) fn introduction(&self, answering: Option<String>) -> Frame {
+        self.lock().router.introduction(answering, self.moment())
     }
 
     /// Brings a link up whose two ends have introduced themselves; `None` where an older link to the same node stays.

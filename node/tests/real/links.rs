@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::http::{get, remote_call};
 use crate::websocket::{HOMES, Next, PEERS, Raw};
-use crate::world::{Relay, World, lists};
+use crate::world::{Relay, World, eventually, free_port, lists};
 
 const ECHO: &str = "[[service]]\nname = \"echo\"\nkind = \"echo\"\n";
 
@@ -176,6 +176,41 @@ async fn a_link_begins_with_the_right_registration_or_not_at_all() {
     assert!(answer["data"]["message"].as_str().unwrap().contains("not a federation message"), "{answer}");
     assert_eq!(get(&main.at, "/health").await["links"], 0);
     lists(&main, &["echo@relay-a local"]).await;
+}
+
+#[tokio::test]
+async fn an_id_has_one_owner_among_homes_and_mains() {
+    let world = World::new();
+    let main = echoing(&world, &[]).await;
+    let _peer = world.main("relay-b", &["-peers", &main.url()]).await;
+    eventually("the two are connected", async || {
+        (get(&main.at, "/health").await["links"] == 1).then_some(())
+    })
+    .await;
+    for name in ["relay-a", "relay-b"] {
+        let mut home = Raw::dial(&main.at, HOMES, name, None).await.unwrap();
+        home.send(&home.registration("home", "echo")).await;
+        let answer = home.message().await;
+        let said = answer["data"]["message"].as_str().unwrap();
+        assert!(said.contains(&format!("{name} is the id of a Main; give this Home another")), "{said}");
+        assert!(matches!(home.next().await, Next::Closed(_)));
+    }
+    lists(&main, &["echo@relay-a local"]).await;
+}
+
+#[tokio::test]
+async fn a_main_that_is_told_to_dial_itself_leaves_that_out() {
+    let world = World::new();
+    let port = free_port().to_string();
+    let itself = format!("ws://127.0.0.1:{port}");
+    let mut main = world.main("relay-a", &["-port", &port, "-peers", &itself]).await;
+    main.process.says("this peer is left out").await;
+    let peers = get(&main.at, "/federation/peers").await["peers"].take();
+    assert_eq!((&peers[0]["status"], &peers[1]), (&json!("down"), &json!(null)), "{peers}");
+    let why = peers[0]["last_error"].as_str().unwrap();
+    assert!(why.contains("this node's own id: it is this node itself, or another with the same"), "{why}");
+    assert_eq!(get(&main.at, "/health").await["links"], 0);
+    assert!(!main.process.said().contains(" connected"), "it never hung on itself");
 }
 
 #[tokio::test]

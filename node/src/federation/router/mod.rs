@@ -182,6 +182,14 @@ impl Router {
         self.links.get(link).map(|info| &info.node)
     }
 
+    /// Why a Home cannot hang on this Main under this id, if it cannot: calls for a Main of that id would go astray,
+    /// and its link would take the place of that Main's.
+    pub fn taken_by_a_main(&self, home: &NodeId) -> Option<Failure> {
+        (*home == self.config.me || self.known_mains.contains(home)).then(|| {
+            Failure::Malformed(format!("{home} is the id of a Main; give this Home another with -node-id"))
+        })
+    }
+
     /// Calls under way through this node.
     pub fn in_flight(&self) -> usize {
         self.pending.len()
@@ -259,6 +267,8 @@ impl Router {
                 self.announce_soon(at);
             }
             LinkRole::Peer => {
+                // A Home that went by this Main's id has lost its link to it.
+                self.registry.home_down(&node);
                 self.known_mains.insert(node);
                 self.greet_peer(link, modern, introduction.peers, at, &mut actions);
             }

@@ -490,3 +490,24 @@ fn calls_that_a_closing_node_gives_up_end_in_words() {
     }
     assert_eq!(world.router("relay-a").in_flight(), 0);
 }
+
+#[test]
+fn a_home_and_a_main_do_not_share_an_id() {
+    let mut world = two_mains();
+    let mut refusal = |id: &str| world.router("relay-a").taken_by_a_main(&id.parse().unwrap());
+    for main in ["relay-a", "relay-b"] {
+        assert!(refusal(main).unwrap().to_string().contains("give this Home another with -node-id"));
+    }
+    assert_eq!(refusal("alice"), None, "a Home that comes back is no stranger");
+
+    // The Home was there before the Main of that id was ever heard of.
+    world.home_at("relay-c", "relay-a", &["news"]);
+    world.advance(ANNOUNCED);
+    assert_eq!(world.federated("relay-b", "news"), ["relay-c"]);
+    world.main("relay-c", &["weather"]);
+    world.connect("relay-c", "relay-a");
+    world.advance(ANNOUNCED);
+    assert_eq!(world.federated("relay-b", "news"), [""; 0], "what hung here under that id is gone");
+    assert_eq!(world.refusal("alice", Some("relay-c"), "news").code, -32001);
+    assert_eq!(world.served("alice", Some("relay-c"), "weather").0, "relay-c");
+}

@@ -53,7 +53,7 @@ impl World {
         let config = RouterConfig {
             me: name.parse().unwrap(),
             kind,
-            boot: format!("boot-of-{name}"),
+            boot: format!("boot-of-{kind}-{name}"),
             public_key: "00".repeat(32),
             address: (kind == NodeKind::Main).then(|| format!("ws://{name}:8080")),
             listen_port: None,
@@ -64,7 +64,10 @@ impl World {
             registry_ttl: TTL,
             call_timeout: CALL_TIMEOUT,
         };
-        self.nodes.insert(name, Router::new(config));
+        let mut node = Router::new(config);
+        // The links of one that went by this name are not mistaken for its own.
+        node.counter = self.nodes.get(name).map_or(0, |before| before.counter);
+        self.nodes.insert(name, node);
     }
 
     /// A Home with these services that hangs on `main`.
