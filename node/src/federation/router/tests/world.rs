@@ -160,6 +160,13 @@ impl World {
         self.settle();
     }
 
+    /// Puts this message on its way to `to` over its link to `from`, if there is one.
+    pub(super) fn forge(&mut self, from: Name, to: Name, frame: Frame) {
+        if let Some(link) = self.link_to(to, from) {
+            self.queue.push_back((to, link, wire::encode(frame)));
+        }
+    }
+
     /// A call of a client at `from`, to `target` or to any instance.
     pub(super) fn start(
         &mut self,

@@ -1,0 +1,116 @@
+//! What Mains tell each other, and what becomes of it.
+
+use super::world::{TTL, World};
+use super::{ANNOUNCED, NANO, two_mains};
+
+#[test]
+fn a_new_peer_gets_everything_and_later_what_changed() {
+    let mut world = two_mains();
+    let before = world.discoveries("relay-a", "relay-b");
+    assert!(before[0].full, "the first is the full list");
+    world.home_at("dave", "relay-a", &["news"]);
+    assert_eq!(world.federated("relay-b", "news"), [""; 0], "changes gather for a moment");
+    world.advance(ANNOUNCED);
+    let after = world.discoveries("relay-a", "relay-b");
+    let news = after.last().unwrap();
+    assert!(!news.full && news.removed.is_empty(), "{news:?}");
+    assert_eq!(news.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["news"]);
+    assert_eq!(news.version, before.last().unwrap().version + 1);
+    assert_eq!(world.federated("relay-b", "news"), ["dave"]);
+    assert!(world.discoveries("relay-b", "relay-a").iter().all(|sent| !sent.want_full), "nothing was missed");
+    world.cut("dave", "relay-a");
+    world.advance(ANNOUNCED);
+    assert_eq!(world.federated("relay-b", "news"), [""; 0], "a Home that is gone is gone everywhere");
+    assert_eq!(world.refusal("carol", Some("dave"), "news").code, -32002);
+}
+
+#[test]
+fn a_main_announces_only_what_hangs_on_it() {
+    let mut world = two_mains();
+    world.main("relay-c", &[]);
+    world.connect("relay-c", "relay-b");
+    world.advance(ANNOUNCED);
+    assert_eq!(world.federated("relay-c", "shop"), ["carol"], "bob is relay-a's to announce");
+}
+
+#[test]
+fn a_missed_announcement_is_noticed_at_the_next_and_at_a_heartbeat() {
+    for by_heartbeat in [false, true] {
+        let mut world = two_mains();
+        world.mute("relay-a", "relay-b", true);
+        world.home_at("dave", "relay-a", &["news"]);
+        world.advance(ANNOUNCED);
+        assert_eq!(world.federated("relay-b", "news"), [""; 0], "it was lost");
+        world.mute("relay-a", "relay-b", false);
+        if by_heartbeat {
+            world.heartbeat("relay-a", "relay-b");
+        } else {
+            world.home_at("erin", "relay-a", &["news"]);
+            world.advance(ANNOUNCED);
+        }
+        world.settle();
+        assert!(world.discoveries("relay-b", "relay-a").iter().any(|sent| sent.want_full));
+        let expected: &[&str] = if by_heartbeat { &["dave"] } else { &["dave", "erin"] };
+        assert_eq!(world.federated("relay-b", "news"), expected);
+        assert_eq!(world.federated("relay-b", "blog"), ["alice"]);
+    }
+}
+
+#[test]
+fn entries_of_a_silent_main_live_exactly_their_time() {
+    let mut world = World::default();
+    world.main("relay-a", &[]);
+    world.main("relay-b", &["news"]);
+    world.connect("relay-b", "relay-a");
+    world.settle();
+    world.advance(ANNOUNCED);
+    world.advance(TTL / 2);
+    world.heartbeat("relay-b", "relay-a");
+    world.settle();
+    let confirmed = world.now;
+    world.cut("relay-b", "relay-a");
+    world.advance(TTL - NANO);
+    assert_eq!(
+        world.federated("relay-a", "news"),
+        ["relay-b"],
+        "confirmed {confirmed:?}, now {:?}",
+        world.now
+    );
+    assert_eq!(world.refusal("relay-a", Some("relay-b"), "news").code, -32003);
+    world.advance(NANO);
+    assert_eq!(world.federated("relay-a", "news"), [""; 0]);
+    assert_eq!(world.refusal("relay-a", None, "news").code, -32001, "nobody is known to offer it any more");
+}
+
+#[test]
+fn mains_of_the_older_wire_get_full_lists_often_enough() {
+    let mut world = World::default();
+    world.main("relay-a", &["blog"]);
+    world.main("older", &[]);
+    world.connect_older("older", "relay-a");
+    world.settle();
+    world.home_at("alice", "relay-a", &["news"]);
+    world.advance(ANNOUNCED);
+    assert_eq!(world.federated("older", "news"), ["alice"]);
+    world.advance(2 * TTL);
+    let sent = world.discoveries("relay-a", "older");
+    assert!(sent.iter().all(|sent| sent.full), "{sent:?}");
+    assert!(sent.len() >= 2 + 6, "one each third of the time to live, {} were sent", sent.len());
+    assert_eq!(world.federated("older", "blog"), ["relay-a"], "confirmed without versions in heartbeats");
+}
+
+#[test]
+fn mains_hear_of_their_peers_peers_once() {
+    let mut world = World::default();
+    for main in ["relay-a", "relay-b", "relay-c"] {
+        world.main(main, &[]);
+    }
+    world.connect("relay-b", "relay-a");
+    world.connect("relay-c", "relay-b");
+    world.advance(ANNOUNCED);
+    let met: Vec<_> =
+        world.met.iter().map(|(who, peer)| (*who, peer.id.as_str(), peer.address.as_str())).collect();
+    assert_eq!(met.len(), 2, "{met:?}");
+    assert!(met.contains(&("relay-c", "relay-a", "ws://relay-a:8080")), "{met:?}");
+    assert!(met.contains(&("relay-a", "relay-c", "ws://relay-c:8080")), "{met:?}");
+}
