@@ -3,23 +3,32 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Outcome;
-use crate::env::{Env, dial_host};
+use crate::env::{Env, Instant, dial_host};
 use crate::federation::Failure;
 use crate::wire::{JsonRpcCall, payload};
 
 /// Idle connections kept for one upstream.
 const MAX_IDLE_CONNECTIONS: usize = 8;
+
+/// How long a connection is kept that nobody uses, in milliseconds: shorter than any server's own patience, so that a
+/// call does not meet a connection that is just being closed.
+const MAX_IDLE_MILLIS: u64 = 1_000;
+
+/// How long each call gets a connection of its own, after the upstream has closed one that was in use again without
+/// saying so before, in seconds.
+const DISTRUST_SECONDS: u64 = 60;
 
 /// The largest answer taken from an upstream, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -64,7 +73,17 @@ impl fmt::Display for HttpUrl {
 /// One upstream and the connections to it that are free.
 pub struct Upstream {
     url: HttpUrl,
-    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+    idle: Mutex<Idle>,
+}
+
+type Connection = SendRequest<Full<Bytes>>;
+
+#[derive(Default)]
+struct Idle {
+    /// Each with the time at which it became free, the latest last.
+    connections: Vec<(Connection, Instant)>,
+    /// Until then no connection is used twice.
+    distrust_until: Instant,
 }
 
 #[derive(Deserialize)]
@@ -78,14 +97,13 @@ struct Reply {
 impl Upstream {
     /// An upstream without connections yet.
     pub fn new(url: HttpUrl) -> Self {
-        Upstream { url, idle: Mutex::new(Vec::new()) }
+        Upstream { url, idle: Mutex::default() }
     }
 
     /// Calls a method. Takes as long as the upstream does.
     pub async fn call(self: Arc<Self>, env: Env, method: String, params: Option<Box<RawValue>>) -> Outcome {
         let call = JsonRpcCall { jsonrpc: "2.0".into(), method, params, id: Some(payload(&1)) };
         let body = Bytes::from(payload(&call).get().to_owned());
-        let mut connection = self.connection(&env).await?;
         let request = Request::builder()
             .method(Method::POST)
             .uri(self.url.uri.path_and_query().map_or("/", |path| path.as_str()))
@@ -93,11 +111,11 @@ impl Upstream {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .expect("the URL was checked when it was read");
-        let response = connection.send_request(request).await.map_err(|error| self.failed(&error))?;
+        let (connection, response) = self.send(&env, request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| self.failed(&*error))?.to_bytes();
-        self.give_back(connection);
+        self.give_back(&env, connection);
         match serde_json::from_slice::<Reply>(&body) {
             Ok(Reply { error: Some(error), .. }) => {
                 let message = error.get("message").and_then(|text| text.as_str()).unwrap_or("no message");
@@ -112,12 +130,44 @@ impl Upstream {
         }
     }
 
-    async fn connection(&self, env: &Env) -> Result<SendRequest<Full<Bytes>>, Failure> {
-        while let Some(idle) = self.idle.lock().expect("nothing panics with the list").pop() {
-            if idle.is_ready() && !idle.is_closed() {
-                return Ok(idle);
+    /// Sends a request over a free connection or a new one. What a free one did not even take goes over a new one;
+    /// what it took and did not answer may have run, and is not sent again.
+    async fn send(
+        &self,
+        env: &Env,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Connection, Response<Incoming>), Failure> {
+        let mut request = request;
+        if let Some(mut free) = self.free_connection(env) {
+            match free.try_send_request(request).await {
+                Ok(response) => return Ok((free, response)),
+                Err(mut error) => {
+                    self.distrust(env);
+                    match error.take_message() {
+                        Some(not_taken) => request = not_taken,
+                        None => return Err(self.failed(error.error())),
+                    }
+                }
             }
         }
+        let mut fresh = self.connect(env).await?;
+        let response = fresh.send_request(request).await.map_err(|error| self.failed(&error))?;
+        Ok((fresh, response))
+    }
+
+    fn free_connection(&self, env: &Env) -> Option<Connection> {
+        let now = env.clock.now();
+        let mut idle = self.idle.lock().expect("nothing panics with the list");
+        while let Some((connection, since)) = idle.connections.pop() {
+            let is_fresh = now - since < Duration::from_millis(MAX_IDLE_MILLIS);
+            if is_fresh && connection.is_ready() && !connection.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    async fn connect(&self, env: &Env) -> Result<Connection, Failure> {
         let stream = dial_host(&*env.network, &self.url.host, self.url.port).await;
         let stream = stream.map_err(|error| self.failed(&error))?;
         let (sender, connection) =
@@ -130,11 +180,20 @@ impl Upstream {
         Ok(sender)
     }
 
-    fn give_back(&self, connection: SendRequest<Full<Bytes>>) {
+    fn give_back(&self, env: &Env, connection: Connection) {
+        let now = env.clock.now();
         let mut idle = self.idle.lock().expect("nothing panics with the list");
-        if idle.len() < MAX_IDLE_CONNECTIONS {
-            idle.push(connection);
+        if idle.connections.len() < MAX_IDLE_CONNECTIONS && idle.distrust_until <= now {
+            idle.connections.push((connection, now));
         }
+    }
+
+    /// This upstream closes connections without a word: none is used twice for a while.
+    fn distrust(&self, env: &Env) {
+        tracing::debug!(upstream = %self.url, "it closes connections without saying so; each call gets its own");
+        let mut idle = self.idle.lock().expect("nothing panics with the list");
+        idle.distrust_until = env.clock.now() + Duration::from_secs(DISTRUST_SECONDS);
+        idle.connections.clear();
     }
 
     fn failed(&self, reason: &(impl fmt::Display + ?Sized)) -> Failure {
