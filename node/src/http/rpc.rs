@@ -20,6 +20,9 @@ use crate::wire::{NodeId, Target, check_service_name, payload};
 /// Calls that one batch may hold.
 const MAX_BATCH_CALLS: usize = 1_000;
 
+/// The longest timeout that a caller may name, in seconds. The router cuts it down further.
+const MAX_TIMEOUT_SECONDS: f64 = 1e6;
+
 /// The header of the W3C trace context.
 const TRACEPARENT: &str = "traceparent";
 
@@ -227,10 +230,14 @@ fn remote_call(params: Option<&RawValue>) -> Result<Call, Failure> {
     }
     let timeout = match params.timeout {
         None => None,
-        Some(seconds) if seconds.is_finite() && seconds > 0.0 && seconds <= 1e6 => {
+        Some(seconds) if seconds.is_finite() && seconds > 0.0 && seconds <= MAX_TIMEOUT_SECONDS => {
             Some(Duration::from_secs_f64(seconds))
         }
-        Some(seconds) => return Err(invalid(format!("timeout is {seconds}, it must be over 0 seconds"))),
+        Some(seconds) => {
+            let reason =
+                format!("timeout is {seconds}, it must be over 0 and at most {MAX_TIMEOUT_SECONDS} seconds");
+            return Err(invalid(reason));
+        }
     };
     Ok(Call {
         target,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -16,6 +17,9 @@ use crate::env::Env;
 use crate::federation::Failure;
 use crate::http::Client;
 use crate::wire::{JsonRpcCall, payload};
+
+/// How long a connection is kept that nobody uses, in milliseconds: shorter than any server's patience.
+const MAX_IDLE_MILLIS: u64 = 1_000;
 
 /// The largest answer taken from an upstream, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -74,7 +78,8 @@ struct Reply {
 impl Upstream {
     /// An upstream without connections yet.
     pub fn new(url: HttpUrl) -> Self {
-        let client = Client::new(url.host.clone(), url.port, MAX_ANSWER_BYTES);
+        let client =
+            Client::new(url.host.clone(), url.port, MAX_ANSWER_BYTES, Duration::from_millis(MAX_IDLE_MILLIS));
         Upstream { url, client }
     }
 

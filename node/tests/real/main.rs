@@ -16,5 +16,6 @@ mod http;
 mod links;
 mod rpc;
 mod shutdown;
+mod upstream;
 mod websocket;
 mod world;
