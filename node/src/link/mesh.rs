@@ -54,6 +54,7 @@ async fn keep(board: Arc<Switchboard>, url: RelayUrl, heard_of: Option<NodeId>) 
                 board.note_peer(|book| book.connected(&url, peer.clone()));
                 let end = connected.run(&board).await;
                 tracing::warn!(%peer, "lost the peer: {end}");
+                board.metrics.reconnecting();
                 if board.look(|router| router.reaches(&peer)) {
                     continue;
                 }

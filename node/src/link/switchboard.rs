@@ -16,8 +16,10 @@ use super::peers::{PeerBook, PeerStatus};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, Moment, Router, RouterConfig, Ticket,
+    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, LinkRole, Moment, Router,
+    RouterConfig, Ticket,
 };
+use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
 use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration};
 
@@ -32,6 +34,8 @@ pub struct Switchboard {
     pub timing: Timing,
     /// How large things may be.
     pub limits: Limits,
+    /// What is counted.
+    pub metrics: Metrics,
     me: NodeId,
     kind: NodeKind,
     services: Services,
@@ -45,7 +49,8 @@ pub struct Switchboard {
 struct State {
     router: Router,
     outboxes: BTreeMap<LinkId, Arc<Outbox>>,
-    waiting: HashMap<CallId, oneshot::Sender<Answer>>,
+    /// Own clients that wait, and since when.
+    waiting: HashMap<CallId, (oneshot::Sender<Answer>, Instant)>,
     /// Service calls that take time.
     running: HashMap<Ticket, AbortHandle>,
     /// When the timer task will wake.
@@ -67,6 +72,7 @@ impl Switchboard {
             env,
             timing,
             limits,
+            metrics: Metrics::default(),
             me: router.me.clone(),
             kind: router.kind,
             services,
@@ -105,7 +111,7 @@ impl Switchboard {
             let mut state = self.lock();
             let (id, actions) = state.router.call(call, self.moment());
             let (done, answered) = oneshot::channel();
-            state.waiting.insert(id, done);
+            state.waiting.insert(id, (done, self.env.clock.now()));
             self.carry_out(&mut state, actions);
             (Caller { board: self, call: Some(id) }, answered)
         };
@@ -157,6 +163,29 @@ impl Switchboard {
     /// Notes how dialling a peer goes.
     pub(super) fn note_peer(&self, note: impl FnOnce(&mut PeerBook)) {
         note(&mut self.lock().peers);
+    }
+
+    /// What is to be looked up for the metrics.
+    pub fn levels(&self) -> Levels {
+        let state = self.lock();
+        let mut levels = Levels {
+            services: state.router.registry().counts(),
+            in_flight: state.router.in_flight(),
+            failed_here: state.router.failures().collect(),
+            ..Levels::default()
+        };
+        for info in state.router.neighbours() {
+            match info.role {
+                LinkRole::Home => levels.homes += 1,
+                LinkRole::Peer => levels.peers += 1,
+                LinkRole::Uplink => levels.uplinks += 1,
+            }
+        }
+        for outbox in state.outboxes.values() {
+            let (control, data) = outbox.depths();
+            levels.queued = (levels.queued.0 + control, levels.queued.1 + data);
+        }
+        levels
     }
 
     /// Tells when links come up or go down.
@@ -323,7 +352,9 @@ impl Switchboard {
                     }
                 }
                 Action::Answer(call, answer) => {
-                    if let Some(waiting) = state.waiting.remove(&call) {
+                    if let Some((waiting, since)) = state.waiting.remove(&call) {
+                        let code = answer.outcome.as_ref().err().map(|error| error.code);
+                        self.metrics.call_ended(code, self.env.clock.now() - since);
                         // Nobody listens where the client has hung up.
                         let _ = waiting.send(answer);
                     }

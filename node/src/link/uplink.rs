@@ -91,6 +91,7 @@ async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current
             end = &mut current.ended => {
                 let end = end.unwrap_or(End::Closed("the session was dropped"));
                 tracing::warn!(main = %current.main, "lost the Main: {end}");
+                board.metrics.reconnecting();
                 return match end {
                     End::Goodbye(goodbye) => goodbye.return_after(),
                     _ => Duration::ZERO,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Action, Moment, Router};
+use crate::env::Instant;
 use crate::federation::LinkId;
 use crate::wire::{Body, Discovery, NodeId, PeerAddress};
 
@@ -17,6 +18,16 @@ const OLDER_REFRESH_SHARE: u32 = 3;
 /// Mains that one node remembers having heard of. More are not dialled.
 const MAX_KNOWN_MAINS: usize = 1_024;
 
+/// What is to be announced, and when.
+#[derive(Default)]
+pub(super) struct Announcements {
+    /// When the gathered changes are announced.
+    pub(super) due: Option<Instant>,
+    /// When the Mains of the older wire get a full list again.
+    pub(super) refresh_older: Option<Instant>,
+    peers_changed: bool,
+}
+
 impl Router {
     /// A peer has come up: it gets the full list, and the others are to hear of it.
     pub(super) fn greet_peer(
@@ -29,24 +40,24 @@ impl Router {
     ) {
         self.send_full(link, at, actions);
         self.meet(its_peers, actions);
-        self.peers_changed = true;
+        self.announcements.peers_changed = true;
         self.announce_soon(at);
-        if !modern && self.refresh_older_at.is_none() {
-            self.refresh_older_at = Some(at.now + self.config.registry_ttl / OLDER_REFRESH_SHARE);
+        if !modern && self.announcements.refresh_older.is_none() {
+            self.announcements.refresh_older = Some(at.now + self.config.registry_ttl / OLDER_REFRESH_SHARE);
         }
     }
 
     pub(super) fn announce_soon(&mut self, at: Moment) {
         let due = at.now + Duration::from_millis(ANNOUNCE_DELAY_MILLIS);
-        self.announce_at.get_or_insert(due);
+        self.announcements.due.get_or_insert(due);
     }
 
     /// Tells the peers what has changed since the last announcement.
     pub(super) fn announce(&mut self, at: Moment, actions: &mut Vec<Action>) {
-        if !self.registry.has_changes() && !self.peers_changed {
+        if !self.registry.has_changes() && !self.announcements.peers_changed {
             return;
         }
-        self.peers_changed = false;
+        self.announcements.peers_changed = false;
         let mut news = self.registry.take_changes();
         news.peers = self.links.peer_addresses();
         let peers: Vec<(LinkId, bool)> = self.links.peers().map(|(link, info)| (link, info.modern)).collect();
@@ -65,7 +76,7 @@ impl Router {
     pub(super) fn refresh_older(&mut self, at: Moment, actions: &mut Vec<Action>) {
         let older: Vec<LinkId> =
             self.links.peers().filter(|(_, info)| !info.modern).map(|(link, _)| link).collect();
-        self.refresh_older_at =
+        self.announcements.refresh_older =
             (!older.is_empty()).then(|| at.now + self.config.registry_ttl / OLDER_REFRESH_SHARE);
         for link in older {
             self.send_full(link, at, actions);

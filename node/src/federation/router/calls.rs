@@ -274,6 +274,7 @@ impl Router {
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        *self.failed.entry(failure.code()).or_insert(0) += 1;
         let error = failure.at(&self.config.me, &call.path);
         self.answer(call, Err(error), at, actions);
     }

@@ -12,11 +12,12 @@ mod calls;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use self::announce::Announcements;
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
 use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry};
@@ -155,10 +156,10 @@ pub struct Router {
     known_mains: BTreeSet<NodeId>,
     /// Numbers links, calls, tickets and messages.
     counter: u64,
-    announce_at: Option<Instant>,
-    refresh_older_at: Option<Instant>,
-    peers_changed: bool,
+    announcements: Announcements,
     draining: bool,
+    /// Calls that failed here, by code.
+    failed: BTreeMap<i64, u64>,
 }
 
 impl Router {
@@ -173,10 +174,9 @@ impl Router {
             registry,
             known_mains: BTreeSet::new(),
             counter: 0,
-            announce_at: None,
-            refresh_older_at: None,
-            peers_changed: false,
+            announcements: Announcements::default(),
             draining: false,
+            failed: BTreeMap::new(),
         }
     }
 
@@ -216,6 +216,11 @@ impl Router {
     /// Calls under way through this node.
     pub fn in_flight(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Calls that failed at this node since the start, by code.
+    pub fn failures(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.failed.iter().map(|(code, count)| (*code, *count))
     }
 
     /// From now on new calls are refused; those under way go on.
@@ -483,7 +488,8 @@ impl Router {
 
     /// When [`Router::handle_timeout`] is due; never where `None`.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.pending.next_deadline(), self.registry.next_expiry(), self.announce_at, self.refresh_older_at]
+        let Announcements { due, refresh_older, .. } = self.announcements;
+        [self.pending.next_deadline(), self.registry.next_expiry(), due, refresh_older]
             .into_iter()
             .flatten()
             .min()
@@ -502,11 +508,11 @@ impl Router {
         for main in self.registry.expire(at.now) {
             tracing::info!(%main, "its services were not confirmed in time and are no longer listed");
         }
-        if self.announce_at.is_some_and(|due| due <= at.now) {
-            self.announce_at = None;
+        if self.announcements.due.is_some_and(|due| due <= at.now) {
+            self.announcements.due = None;
             self.announce(at, &mut actions);
         }
-        if self.refresh_older_at.is_some_and(|due| due <= at.now) {
+        if self.announcements.refresh_older.is_some_and(|due| due <= at.now) {
             self.refresh_older(at, &mut actions);
         }
         actions
