@@ -359,7 +359,11 @@ impl Registry {
         let mut all = self.local();
         for (main, view) in &self.views {
             all.extend(view.entries.values().map(|entry| Listing {
-                service: ServiceOffer { name: entry.name.clone(), methods: entry.methods.clone() },
+                service: ServiceOffer {
+                    name: entry.name.clone(),
+                    methods: entry.methods.clone(),
+                    balance: None,
+                },
                 node: entry.node_id.clone(),
                 kind: entry.node_type,
                 scope: Scope::Federated { main: main.clone() },
