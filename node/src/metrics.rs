@@ -33,6 +33,11 @@ struct KindLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LaneLabel {
     lane: &'static str,
 }
@@ -45,9 +50,16 @@ pub struct Metrics {
     average: Gauge<f64, std::sync::atomic::AtomicU64>,
     hop_errors: Family<CodeLabel, Counter>,
     reconnects: Counter,
+    gauges: Gauges,
+}
+
+/// What is set when somebody asks.
+#[derive(Default)]
+struct Gauges {
     links: Family<KindLabel, Gauge>,
     services: Family<KindLabel, Gauge>,
     queued: Family<LaneLabel, Gauge>,
+    breakers: Family<StateLabel, Gauge>,
     in_flight: Gauge,
 }
 
@@ -66,6 +78,8 @@ pub struct Levels {
     pub queued: (usize, usize),
     /// Calls under way.
     pub in_flight: usize,
+    /// Circuit breakers that are open, and half-open.
+    pub breakers: (usize, usize),
     /// Calls that failed at this node, by code, since the start.
     pub failed_here: Vec<(i64, u64)>,
 }
@@ -79,10 +93,7 @@ impl Default for Metrics {
             average: Gauge::default(),
             hop_errors: Family::default(),
             reconnects: Counter::default(),
-            links: Family::default(),
-            services: Family::default(),
-            queued: Family::default(),
-            in_flight: Gauge::default(),
+            gauges: Gauges::default(),
         };
         let m = &mut metrics;
         let calls = "Calls of this node's own clients that ended, by JSON-RPC error code; 0 is success";
@@ -92,14 +103,20 @@ impl Default for Metrics {
         m.registry.register("hop_errors", "Calls that failed at this node, by code", m.hop_errors.clone());
         let reconnects = "Links to a Main that this node lost and dials again";
         m.registry.register("reconnects", reconnects, m.reconnects.clone());
-        m.registry.register("links", "Current links, by what the other side is", m.links.clone());
-        m.registry.register("services", "Services known, by where they are", m.services.clone());
+        m.registry.register("links", "Current links, by what the other side is", m.gauges.links.clone());
+        m.registry.register("services", "Services known, by where they are", m.gauges.services.clone());
         m.registry.register(
             "queued_messages",
             "Messages that wait for their link, by lane",
-            m.queued.clone(),
+            m.gauges.queued.clone(),
         );
-        m.registry.register("calls_in_flight", "Calls under way through this node", m.in_flight.clone());
+        let breakers = "Circuit breakers that are not closed, by state";
+        m.registry.register("breakers", breakers, m.gauges.breakers.clone());
+        m.registry.register(
+            "calls_in_flight",
+            "Calls under way through this node",
+            m.gauges.in_flight.clone(),
+        );
         metrics
     }
 }
@@ -128,15 +145,18 @@ impl Metrics {
     /// Everything, as text.
     pub fn scrape(&self, levels: &Levels) -> String {
         for (kind, count) in [("home", levels.homes), ("main", levels.peers), ("uplink", levels.uplinks)] {
-            self.links.get_or_create(&KindLabel { kind }).set(gauge(count));
+            self.gauges.links.get_or_create(&KindLabel { kind }).set(gauge(count));
         }
         for (kind, count) in [("local", levels.services.0), ("federated", levels.services.1)] {
-            self.services.get_or_create(&KindLabel { kind }).set(gauge(count));
+            self.gauges.services.get_or_create(&KindLabel { kind }).set(gauge(count));
         }
         for (lane, count) in [("control", levels.queued.0), ("data", levels.queued.1)] {
-            self.queued.get_or_create(&LaneLabel { lane }).set(gauge(count));
+            self.gauges.queued.get_or_create(&LaneLabel { lane }).set(gauge(count));
         }
-        self.in_flight.set(gauge(levels.in_flight));
+        for (state, count) in [("open", levels.breakers.0), ("half-open", levels.breakers.1)] {
+            self.gauges.breakers.get_or_create(&StateLabel { state }).set(gauge(count));
+        }
+        self.gauges.in_flight.set(gauge(levels.in_flight));
         for (code, total) in &levels.failed_here {
             let counter = self.hop_errors.get_or_create(&CodeLabel { code: *code });
             counter.inc_by(total.saturating_sub(counter.get()));

@@ -68,6 +68,20 @@ pub enum Failure {
     /// No answer came in time. It may have run.
     #[error("no answer within {0:?}; the call may have run")]
     TimedOut(Duration),
+    /// The instance, or the way to it, has failed too often of late.
+    #[error("circuit open: {node} has failed too often; next try in {} s", retry_after.as_secs() + 1)]
+    CircuitOpen {
+        /// The instance, or the Main on the way to it.
+        node: NodeId,
+        /// When a call may go through again.
+        retry_after: Duration,
+    },
+    /// The same for every instance of a service.
+    #[error("circuit open: every instance of `{service}` has failed too often; try again in some seconds")]
+    AllCircuitsOpen {
+        /// The service.
+        service: String,
+    },
     /// The call has been through [`MAX_HOPS`] hops, or its `ttl` is used up.
     #[error("hop limit: a call makes at most {MAX_HOPS} hops")]
     HopLimit,
@@ -136,6 +150,7 @@ impl Failure {
             Failure::NoSuchNode { .. } => -32002,
             Failure::NoRoute(_) | Failure::ConnectionLost { .. } => -32003,
             Failure::TimedOut(_) => -32004,
+            Failure::CircuitOpen { .. } | Failure::AllCircuitsOpen { .. } => -32005,
             Failure::HopLimit | Failure::Loop { .. } => -32006,
             Failure::Overloaded(_) => -32007,
             Failure::Malformed(_) | Failure::TooLarge { .. } => -32009,
@@ -146,7 +161,14 @@ impl Failure {
 
     /// Whether the same call may be sent again without the risk that it runs twice, and with hope.
     pub const fn retryable(&self) -> bool {
-        matches!(self, Failure::NoRoute(_) | Failure::Overloaded(_) | Failure::ShuttingDown { .. })
+        matches!(
+            self,
+            Failure::NoRoute(_)
+                | Failure::Overloaded(_)
+                | Failure::ShuttingDown { .. }
+                | Failure::CircuitOpen { .. }
+                | Failure::AllCircuitsOpen { .. }
+        )
     }
 
     /// The error that `node` answers with, `path` being the nodes that the call has passed.

@@ -5,6 +5,7 @@ mod backoff;
 mod balancer;
 mod breaker;
 mod error;
+mod health;
 mod hops;
 mod links;
 mod pending;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::health::Charge;
 use super::{CallId, LinkId, Ticket};
 use crate::env::Instant;
 use crate::wire::{NodeAddress, NodeId};
@@ -40,6 +41,8 @@ pub(super) struct PendingCall {
     /// The caller wants to know how long each hop took.
     pub(super) traced: bool,
     pub(super) priority: Option<i64>,
+    /// What it weighs, and on whom; `None` where it stays here.
+    pub(super) charge: Option<Charge>,
 }
 
 /// What an answer is found by. A ticket is this node's own number and says it all.

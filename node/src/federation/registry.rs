@@ -3,11 +3,12 @@
 //! Entries of another Main live as long as that Main confirms them; a Main that has been silent for the time to live
 //! loses all of its entries at once, so that one instant per Main is all there is to watch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::Policy;
 use crate::env::Instant;
 use crate::wire::{Announced, Discovery, NodeId, NodeKind, ServiceOffer, Withdrawn};
 
@@ -62,8 +63,20 @@ struct Instances {
     here: bool,
     homes: IndexSet<NodeId>,
     behind: IndexMap<NodeId, IndexSet<NodeId>>,
-    /// Calls given out so far: whose turn it is.
-    turn: usize,
+    /// The last wish that one of the Homes here had.
+    policy: Policy,
+}
+
+/// The nodes that offer one service.
+pub(super) struct Offerers<'a> {
+    /// This node does.
+    pub(super) here: bool,
+    /// Homes that hang here.
+    pub(super) homes: &'a IndexSet<NodeId>,
+    /// Nodes behind other Mains, by Main.
+    pub(super) behind: &'a IndexMap<NodeId, IndexSet<NodeId>>,
+    /// How calls are spread.
+    pub(super) policy: Policy,
 }
 
 /// The registry of one node.
@@ -113,7 +126,9 @@ impl Registry {
     pub(super) fn home_up(&mut self, home: &NodeId, offers: Vec<ServiceOffer>) {
         self.home_down(home);
         for offer in &offers {
-            self.instances.entry(offer.name.clone()).or_default().homes.insert(home.clone());
+            let instances = self.instances.entry(offer.name.clone()).or_default();
+            instances.homes.insert(home.clone());
+            instances.policy = offer.balance.unwrap_or(instances.policy);
             let announced = Announced {
                 name: offer.name.clone(),
                 node_id: home.clone(),
@@ -306,35 +321,15 @@ impl Registry {
         announcers.iter().rev().find(|main| reachable(main)).or_else(|| announcers.last()).cloned()
     }
 
-    /// The instance whose turn it is: this node's own first, then its Homes' in rotation, then those behind other
-    /// Mains in rotation. `Err` holds the Mains that have instances when none of these is `reachable`; empty where
-    /// nobody offers the service.
-    pub(super) fn choose(
-        &mut self,
-        service: &str,
-        reachable: impl Fn(&NodeId) -> bool,
-    ) -> Result<Place, BTreeSet<NodeId>> {
-        let Some(instances) = self.instances.get_mut(service) else {
-            return Err(BTreeSet::new());
-        };
-        if instances.here {
-            return Ok(Place::Here);
-        }
-        let turn = instances.turn;
-        instances.turn = turn.wrapping_add(1);
-        if let Some(home) = instances.homes.get_index(turn % instances.homes.len().max(1)) {
-            return Ok(Place::Home(home.clone()));
-        }
-        let ways = || instances.behind.iter().filter(|(main, _)| reachable(main));
-        let count: usize = ways().map(|(_, nodes)| nodes.len()).sum();
-        let mut turn = turn.checked_rem(count).unwrap_or(0);
-        for (main, nodes) in ways() {
-            match nodes.get_index(turn) {
-                Some(node) => return Ok(Place::Behind { main: main.clone(), node: node.clone() }),
-                None => turn -= nodes.len(),
-            }
-        }
-        Err(instances.behind.keys().cloned().collect())
+    /// The nodes that offer a service; `None` where nobody does.
+    pub(super) fn offerers(&self, service: &str) -> Option<Offerers<'_>> {
+        let instances = self.instances.get(service)?;
+        Some(Offerers {
+            here: instances.here,
+            homes: &instances.homes,
+            behind: &instances.behind,
+            policy: instances.policy,
+        })
     }
 
     /// Services known here: own and Homes', and those behind other Mains.

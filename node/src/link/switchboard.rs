@@ -68,6 +68,7 @@ impl Switchboard {
         services: Services,
         router: RouterConfig,
     ) -> Arc<Self> {
+        let rng = env.rng("balancer");
         Arc::new(Switchboard {
             env,
             timing,
@@ -77,7 +78,7 @@ impl Switchboard {
             kind: router.kind,
             services,
             state: Mutex::new(State {
-                router: Router::new(router),
+                router: Router::new(router, rng),
                 outboxes: BTreeMap::new(),
                 waiting: HashMap::new(),
                 running: HashMap::new(),
@@ -172,6 +173,7 @@ impl Switchboard {
             services: state.router.registry().counts(),
             in_flight: state.router.in_flight(),
             failed_here: state.router.failures().collect(),
+            breakers: state.router.tripped(self.env.clock.now()),
             ..Levels::default()
         };
         for info in state.router.neighbours() {

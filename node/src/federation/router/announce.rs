@@ -122,6 +122,9 @@ impl Router {
             return self.send_full(link, at, actions);
         }
         let peers = std::mem::take(&mut news.peers);
+        for entry in &news.services {
+            self.health.is_back(&entry.node_id, &entry.name);
+        }
         if !self.registry.announced(main, news, at.now) {
             self.ask_full(link, at, actions);
         }

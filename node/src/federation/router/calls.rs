@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::{Action, Answer, Delivery, MAX_CALL_SECONDS, MAX_PENDING_CALLS, Moment, Router, Ticket};
+use crate::federation::health::{Blame, Chosen};
 use crate::federation::pending::{Answerer, Asker, PendingCall};
 use crate::federation::registry::Place;
 use crate::federation::{CallError, Failure, LinkId, LinkRole, hops};
@@ -12,12 +13,26 @@ use crate::wire::{
     Body, Cancel, Frame, Header, HopTime, MAX_HOPS, NodeAddress, NodeId, NodeKind, Request, Response, payload,
 };
 
+/// The share of a call's time that each hop keeps for the way back, and the most that it keeps.
+const HOP_SHARE: u32 = 20;
+const HOP_TIME_MAX: Duration = Duration::from_millis(250);
+
 /// Where a call goes from here.
 enum Next {
     /// To a service of this node.
     Here,
-    /// Over this link; on to this node where the caller had named none.
-    Over(LinkId, Option<NodeId>),
+    /// Over this link; a Main knows by which way.
+    Over(LinkId, Option<Way>),
+}
+
+/// The way from a Main to an instance.
+struct Way {
+    /// The node that is to serve the call.
+    instance: NodeId,
+    /// The Main that it is behind, where that is another one.
+    peer: Option<NodeId>,
+    /// Its breaker is to be passed by.
+    readmitted: bool,
 }
 
 impl Router {
@@ -71,7 +86,7 @@ impl Router {
         let (Some(caller), Some(message_id)) = (&header.destination, header.correlation_id.clone()) else {
             return;
         };
-        let Some(call) = self.pending.answered_over(link, &caller.id, message_id) else {
+        let Some(mut call) = self.pending.answered_over(link, &caller.id, message_id) else {
             tracing::debug!(source = %header.source, "an answer to no call that is under way");
             return;
         };
@@ -81,6 +96,12 @@ impl Router {
             let failure = format!("the answer's routing_path has {passed} nodes, at most {MAX_HOPS} can be");
             return self.fail(call, Failure::Malformed(failure), at, actions);
         }
+        let blame = match response.error() {
+            // Whoever says so, it came back: the way there works.
+            Some(error) if error.counts() => Blame::Instance,
+            _ => Blame::Nobody,
+        };
+        self.settle(&mut call, blame, at);
         let waited = HopTime { node: self.config.me.clone(), micros: micros(at.now - call.since) };
         if let Some(trace) = &mut header.trace {
             trace.truncate(MAX_HOPS);
@@ -109,7 +130,7 @@ impl Router {
         asker: Asker,
         came_over: Option<LinkRole>,
         mut header: Header,
-        request: Request,
+        mut request: Request,
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
@@ -119,22 +140,38 @@ impl Router {
                 Err(Failure::Overloaded(format!("{MAX_PENDING_CALLS} calls are under way at this node")))
             }
             NodeKind::Home => self.next_from_home(came_over, header.destination.as_ref(), &request.service),
-            NodeKind::Main => self.next_from_main(came_over, header.destination.as_ref(), &request.service),
+            NodeKind::Main => {
+                self.next_from_main(came_over, header.destination.as_ref(), &request.service, at)
+            }
         };
+        let mut charge = None;
         let departed = next.and_then(|next| {
-            if let Next::Over(link, chosen) = &next {
+            if let Next::Over(link, way) = &next {
                 if request.dry_run && !self.links.get(*link).is_some_and(|info| info.modern) {
                     return Err(Failure::NoRoute("an older relay is next, which would really call".into()));
                 }
                 hops::depart(&mut header, &self.config.me)?;
-                if let Some(node) = chosen {
-                    header.destination =
-                        Some(NodeAddress { kind: NodeKind::Home, id: node.clone(), main_relay: None });
+                if let Some(Way { instance, peer, readmitted }) = way {
+                    let peer = peer.as_ref();
+                    let departs = self.health.depart(&request.service, instance, peer, *readmitted, at.now);
+                    charge = Some(departs.map_err(|open| Failure::CircuitOpen {
+                        node: open.node,
+                        retry_after: open.retry_after,
+                    })?);
+                    let kind = NodeKind::Home;
+                    header.destination.get_or_insert_with(|| NodeAddress {
+                        kind,
+                        id: instance.clone(),
+                        main_relay: None,
+                    });
                 }
+                // Less than what is left here: whoever is nearest to a failure can then say so in time.
+                request.timeout = Some(timeout - (timeout / HOP_SHARE).min(HOP_TIME_MAX));
             }
             Ok(next)
         });
         let mut call = self.pending_call(asker, &header, timeout, at);
+        call.charge = charge;
         let action = match departed {
             Err(failure) => return self.fail(call, failure, at, actions),
             Ok(Next::Here) if request.dry_run => return self.answer(call, Ok(payload(&())), at, actions),
@@ -184,39 +221,47 @@ impl Router {
         came_over: Option<LinkRole>,
         destination: Option<&NodeAddress>,
         service: &str,
+        at: Moment,
     ) -> Result<Next, Failure> {
         // What came from another Main is for here: it has made two hops, and the third must end at a Home.
         let may_forward = came_over != Some(LinkRole::Peer);
         let links = &self.links;
         let reachable = |main: &NodeId| may_forward && links.to(main).is_some();
         let Some(destination) = destination else {
-            return match self.registry.choose(service, reachable) {
-                Ok(Place::Here) => Ok(Next::Here),
-                Ok(Place::Home(home)) => match self.links.to(&home) {
-                    Some(link) => Ok(Next::Over(link, Some(home))),
-                    None => Err(Failure::NoRoute(format!("{home} is not connected"))),
-                },
-                Ok(Place::Behind { main, node }) => match self.links.to(&main) {
-                    Some(link) => Ok(Next::Over(link, Some(node))),
-                    None => Err(Failure::NoRoute(format!("no link to {main}"))),
-                },
-                Err(mains) if mains.is_empty() || !may_forward => {
-                    Err(Failure::NoSuchService { service: service.to_owned() })
+            let Some(offerers) = self.registry.offerers(service) else {
+                return Err(Failure::NoSuchService { service: service.to_owned() });
+            };
+            let (place, readmitted) = match self.health.choose(service, &offerers, reachable, at.now) {
+                Chosen::Place(place, readmitted) => (place, readmitted),
+                Chosen::AllOpen => return Err(Failure::AllCircuitsOpen { service: service.to_owned() }),
+                Chosen::NoneReachable if !may_forward => {
+                    return Err(Failure::NoSuchService { service: service.to_owned() });
                 }
-                Err(mains) => {
-                    let names: Vec<_> = mains.iter().map(NodeId::as_str).collect();
-                    Err(Failure::NoRoute(format!(
-                        "`{service}` is behind {}, which is down",
-                        names.join(", ")
-                    )))
+                Chosen::NoneReachable => {
+                    let names: Vec<_> = offerers.behind.keys().map(NodeId::as_str).collect();
+                    let names = names.join(", ");
+                    return Err(Failure::NoRoute(format!("`{service}` is behind {names}, which is down")));
                 }
             };
+            let way = |instance, peer| Some(Way { instance, peer, readmitted });
+            return match place {
+                Place::Here => Ok(Next::Here),
+                Place::Home(home) => match self.links.to(&home) {
+                    Some(link) => Ok(Next::Over(link, way(home, None))),
+                    None => Err(Failure::NoRoute(format!("{home} is not connected"))),
+                },
+                Place::Behind { main, node } => match self.links.to(&main) {
+                    Some(link) => Ok(Next::Over(link, way(node, Some(main)))),
+                    None => Err(Failure::NoRoute(format!("no link to {main}"))),
+                },
+            };
         };
+        let instance = destination.id.clone();
         match self.registry.offers(&destination.id, service) {
             Some(true) if destination.id == self.config.me => return Ok(Next::Here),
             Some(true) => {
                 return match self.links.to(&destination.id) {
-                    Some(link) => Ok(Next::Over(link, None)),
+                    Some(link) => Ok(Next::Over(link, Some(Way { instance, peer: None, readmitted: false }))),
                     None => Err(Failure::NoRoute(format!("{} is not connected", destination.id))),
                 };
             }
@@ -232,8 +277,10 @@ impl Router {
         // The registry knows better than the address where a Home is now; the address helps with what is not listed.
         let listed = self.registry.main_of(&destination.id, reachable);
         let named = destination.main_relay.clone().filter(|main| self.known_mains.contains(main));
-        if let Some(link) = listed.iter().chain(&named).find_map(|main| self.links.to(main)) {
-            return Ok(Next::Over(link, None));
+        let linked = listed.iter().chain(&named).find_map(|main| Some((main, self.links.to(main)?)));
+        if let Some((main, link)) = linked {
+            let way = Way { instance, peer: Some(main.clone()), readmitted: false };
+            return Ok(Next::Over(link, Some(way)));
         }
         match listed.or(named) {
             Some(main) => Err(Failure::NoRoute(format!("no link to {main}"))),
@@ -263,17 +310,30 @@ impl Router {
             since: at.now,
             traced: header.trace.is_some(),
             priority: header.priority,
+            charge: None,
+        }
+    }
+
+    /// A call has ended as far as balancer and breakers are concerned.
+    pub(super) fn settle(&mut self, call: &mut PendingCall, blame: Blame, at: Moment) {
+        if let Some(charge) = call.charge.take() {
+            self.health.ended(charge, blame, at.now);
         }
     }
 
     /// Ends a call that failed here.
     pub(super) fn fail(
         &mut self,
-        call: PendingCall,
+        mut call: PendingCall,
         failure: Failure,
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        let blame = match failure {
+            Failure::ConnectionLost { .. } | Failure::TimedOut(_) => Blame::NextHop,
+            _ => Blame::Unknown,
+        };
+        self.settle(&mut call, blame, at);
         *self.failed.entry(failure.code()).or_insert(0) += 1;
         let error = failure.at(&self.config.me, &call.path);
         self.answer(call, Err(error), at, actions);

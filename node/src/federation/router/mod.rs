@@ -18,10 +18,11 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use self::announce::Announcements;
+use super::health::{Blame, Health};
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
 use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry};
-use crate::env::{Instant, UnixTime};
+use crate::env::{Instant, Rng, UnixTime};
 use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, JsonRpcCall, NodeAddress,
     NodeId, NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
@@ -152,6 +153,7 @@ pub struct Router {
     links: Links,
     pending: Pending,
     registry: Registry,
+    health: Health,
     /// Mains that were connected or heard of since the start.
     known_mains: BTreeSet<NodeId>,
     /// Numbers links, calls, tickets and messages.
@@ -164,7 +166,9 @@ pub struct Router {
 
 impl Router {
     /// A node without links.
-    pub fn new(config: RouterConfig) -> Self {
+    ///
+    /// `rng` is the randomness that calls are spread with.
+    pub fn new(config: RouterConfig, rng: Rng) -> Self {
         let registry =
             Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl);
         Router {
@@ -172,6 +176,7 @@ impl Router {
             links: Links::default(),
             pending: Pending::default(),
             registry,
+            health: Health::new(rng),
             known_mains: BTreeSet::new(),
             counter: 0,
             announcements: Announcements::default(),
@@ -218,6 +223,11 @@ impl Router {
     /// Calls under way through this node.
     pub fn in_flight(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Breakers that are open, and half-open.
+    pub fn tripped(&self, now: Instant) -> (usize, usize) {
+        self.health.tripped(now)
     }
 
     /// Calls that failed at this node since the start, by code.
@@ -294,10 +304,10 @@ impl Router {
         }
         match role {
             LinkRole::Home => {
-                self.registry.home_up(&node, introduction.services);
-                self.announce_soon(at);
+                self.home_offers(&node, introduction.services, at);
             }
             LinkRole::Peer => {
+                self.health.peer_lives(&node, at.now);
                 // A Home that went by this Main's id has lost its link to it.
                 self.registry.home_down(&node);
                 self.known_mains.insert(node);
@@ -324,7 +334,8 @@ impl Router {
             self.announce_soon(at);
         }
         // Whoever asked over this link cannot be answered any more.
-        for call in self.pending.asked_by(link) {
+        for mut call in self.pending.asked_by(link) {
+            self.settle(&mut call, Blame::Unknown, at);
             self.stop_work(&call, at, &mut actions);
         }
         for call in self.pending.waiting_for(link) {
@@ -348,6 +359,7 @@ impl Router {
             }
             Body::Response(response) => self.handle_response(link, header, response, at, &mut actions),
             Body::Heartbeat(heartbeat) => {
+                self.health.peer_lives(&node, at.now);
                 if let Some(version) = heartbeat.registry_version
                     && role == LinkRole::Peer
                     && !self.registry.confirmed(&node, version, at.now)
@@ -360,8 +372,7 @@ impl Router {
             }
             Body::Registration(registration) if role == LinkRole::Home => {
                 // A Home may register again at any time, with other services.
-                self.registry.home_up(&node, registration.services);
-                self.announce_soon(at);
+                self.home_offers(&node, registration.services, at);
             }
             Body::Registration(_) | Body::Discovery(_) => {
                 let failure = Failure::Malformed(format!("a {role:?} link does not take this message here"));
@@ -369,7 +380,8 @@ impl Router {
             }
             Body::Cancel(_) => {
                 let message_id = header.correlation_id.unwrap_or_default();
-                if let Some(call) = self.pending.cancelled_over(link, &header.source.id, message_id) {
+                if let Some(mut call) = self.pending.cancelled_over(link, &header.source.id, message_id) {
+                    self.settle(&mut call, Blame::Unknown, at);
                     self.stop_work(&call, at, &mut actions);
                 }
             }
@@ -424,7 +436,8 @@ impl Router {
     /// The client that made this call has gone away.
     pub fn cancel(&mut self, call: CallId, at: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
-        if let Some(call) = self.pending.cancelled_here(call) {
+        if let Some(mut call) = self.pending.cancelled_here(call) {
+            self.settle(&mut call, Blame::Unknown, at);
             self.stop_work(&call, at, &mut actions);
         }
         actions
@@ -522,6 +535,15 @@ impl Router {
 }
 
 impl Router {
+    /// A Home's services are these.
+    fn home_offers(&mut self, home: &NodeId, offers: Vec<ServiceOffer>, at: Moment) {
+        for offer in &offers {
+            self.health.is_back(home, &offer.name);
+        }
+        self.registry.home_up(home, offers);
+        self.announce_soon(at);
+    }
+
     fn count(&mut self) -> u64 {
         self.counter += 1;
         self.counter

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::env::Instant;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::env::{Instant, Rng};
 use crate::federation::{
     Action, Admission, Answer, Call, CallError, CallId, Delivery, Failure, LinkId, LinkInfo, LinkRole,
     Moment, Router, RouterConfig, Scope,
@@ -64,7 +66,7 @@ impl World {
             registry_ttl: TTL,
             call_timeout: CALL_TIMEOUT,
         };
-        let mut node = Router::new(config);
+        let mut node = Router::new(config, Rng::seed_from_u64(7));
         // The links of one that went by this name are not mistaken for its own.
         node.counter = self.nodes.get(name).map_or(0, |before| before.counter);
         self.nodes.insert(name, node);
