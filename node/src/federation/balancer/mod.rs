@@ -339,16 +339,17 @@ impl Balancer {
             usize::from(among.when_all_out == WhenAllOut::ChooseBest)
         } else {
             let most_out = (seen * LEFT_OUT_PERCENT).div_ceil(100);
-            // An eligible one from beyond those seen is one more than was counted on.
-            out.len().saturating_sub(most_out.max(1))
+            out.len().saturating_sub(most_out)
         };
         let allowed = eligible.len();
         if back > 0 {
             let readmitted = |index| Choice { index, readmitted: true };
             out.sort_by_cached_key(|step| {
                 let index = from_start(*step);
-                // Costs are finite and not negative: their bits are in the order of the numbers.
-                self.cost(service, (among.node)(index), readmitted(index), now).0.to_bits()
+                // Costs are finite and not negative: their bits are in the order of the numbers. Equals by index, so
+                // that a turn further on the same ones are back.
+                let cost = self.cost(service, (among.node)(index), readmitted(index), now).0;
+                (cost.to_bits(), index)
             });
             eligible.extend(out.into_iter().take(back));
         }
