@@ -11,6 +11,7 @@ mod discovery;
 mod envelope;
 mod error;
 mod heartbeat;
+pub mod older;
 mod registration;
 mod request;
 mod response;
