@@ -7,6 +7,7 @@ use hyper::header::{HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::codec::Codec;
 use super::outbox::Outbox;
 use super::session::{self, End, Socket};
 use super::websocket::{HOMES_PATH, NODE_ID_HEADER, NODE_TYPE_HEADER, PEERS_PATH, settings};
@@ -50,7 +51,7 @@ pub(super) struct Connected {
 impl Connected {
     /// Carries the link until it ends.
     pub(super) async fn run(self, board: &Arc<Switchboard>) -> End {
-        session::run(board, self.socket, self.link, &self.outbox).await
+        session::run(board, self.socket, self.link, &self.outbox, &Codec::Federation).await
     }
 }
 
@@ -112,6 +113,7 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         boot: registration.boot.clone(),
         dialled: true,
         modern,
+        older_mesh: false,
         address: registration.address.clone().or_else(|| Some(format!("ws://{}", url.authority()))),
         since: board.env.clock.now(),
     };

@@ -12,10 +12,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::Switchboard;
+use super::codec::Codec;
 use super::outbox::{Next, Outbox};
 use crate::env::Stream;
 use crate::federation::{Failure, LinkId};
-use crate::wire::{self, Frame};
 
 /// A WebSocket over the network seam.
 pub(super) type Socket = WebSocketStream<Stream>;
@@ -58,13 +58,19 @@ impl fmt::Display for End {
 }
 
 /// Carries a link until it ends, and then takes it down.
-pub(super) async fn run(board: &Arc<Switchboard>, socket: Socket, link: LinkId, outbox: &Outbox) -> End {
+pub(super) async fn run(
+    board: &Arc<Switchboard>,
+    socket: Socket,
+    link: LinkId,
+    outbox: &Outbox,
+    codec: &Codec,
+) -> End {
     let (mut sink, mut source) = socket.split();
     // Reading goes on while a write waits, or two ends that both write much would wait for each other for ever.
     let end = tokio::select! {
         biased;
-        end = read(board, &mut source, link) => end,
-        end = write(board, &mut sink, link, outbox) => end,
+        end = read(board, &mut source, link, outbox, codec) => end,
+        end = write(board, &mut sink, link, outbox, codec) => end,
     };
     board.detach(link);
     let farewell = match &end {
@@ -98,6 +104,8 @@ async fn read(
     board: &Arc<Switchboard>,
     source: &mut (impl futures_util::Stream<Item = tungstenite::Result<Message>> + Unpin),
     link: LinkId,
+    outbox: &Outbox,
+    codec: &Codec,
 ) -> End {
     let clock = &board.env.clock;
     let patience = board.timing.unhealthy_after;
@@ -126,12 +134,9 @@ async fn read(
             Some(Ok(Message::Close(frame))) => {
                 return End::ClosedByPeer(frame.map(|frame| frame.reason.to_string()).unwrap_or_default());
             }
-            Some(Ok(Message::Text(text))) => match wire::decode(&text) {
-                Ok(frame) => {
-                    board.receive(link, frame);
-                    continue;
-                }
-                Err(error) => (wire::salvage_message_id(&text), error.to_string()),
+            Some(Ok(Message::Text(text))) => match codec.take_in(board, link, outbox, &text) {
+                Ok(()) => continue,
+                Err(malformed) => malformed,
             },
             Some(Ok(Message::Binary(_))) => (None, "binary frames are not spoken here, send text".to_owned()),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
@@ -150,6 +155,7 @@ async fn write(
     sink: &mut (impl futures_util::Sink<Message, Error = tungstenite::Error> + Unpin),
     link: LinkId,
     outbox: &Outbox,
+    codec: &Codec,
 ) -> End {
     let clock = &board.env.clock;
     let mut beat = clock.sleep_until(clock.now() + board.timing.heartbeat);
@@ -158,7 +164,7 @@ async fn write(
         loop {
             match outbox.next() {
                 Next::Send(frame) => {
-                    let Some(text) = encode(board, link, *frame) else { continue };
+                    let Some(text) = codec.put_out(board, link, *frame) else { continue };
                     if let Err(error) = sink.feed(Message::text(text)).await {
                         return End::Broken(error);
                     }
@@ -186,19 +192,9 @@ async fn write(
             () = more => {}
             () = &mut beat => {
                 board.heartbeat(link);
+                codec.beat(board, outbox);
                 beat = clock.sleep_until(clock.now() + board.timing.heartbeat);
             }
         }
     }
-}
-
-/// The text of a message, or of the one that goes in its place where it is too large; `None` where nothing is sent.
-fn encode(board: &Arc<Switchboard>, link: LinkId, frame: Frame) -> Option<String> {
-    let limit = board.limits.max_message_bytes;
-    let text = wire::encode(frame);
-    if text.len() <= limit {
-        return Some(text);
-    }
-    let instead = board.too_large(link, &text).map(wire::encode);
-    instead.filter(|text| text.len() <= limit)
 }

@@ -18,7 +18,7 @@ use crate::federation::{
     Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, Moment, Router, RouterConfig, Ticket,
 };
 use crate::service::{Services, Started};
-use crate::wire::{self, Body, Frame, NodeId, NodeKind, Registration};
+use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration};
 
 /// How long a replaced link stays open for the calls that are under way on it, in seconds.
 const RETIRE_SECONDS: u64 = 2;
@@ -268,6 +268,15 @@ impl Switchboard {
             Body::Response(_) => Some(state.router.instead_of(&header, failure, self.moment())),
             _ => None,
         }
+    }
+
+    /// A request cannot go over its link. Its call fails at once.
+    pub(super) fn not_sent(self: &Arc<Self>, link: LinkId, request: &Header, failure: Failure) {
+        let mut state = self.lock();
+        let to = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
+        tracing::warn!(to, "a request is not sent: {failure}");
+        let actions = state.router.not_sent(link, request, failure, self.moment());
+        self.carry_out(&mut state, actions);
     }
 
     fn finished(self: &Arc<Self>, ticket: Ticket, outcome: crate::service::Outcome) {
