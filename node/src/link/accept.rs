@@ -210,6 +210,9 @@ fn check(board: &Switchboard, arrival: &Arrival, header: &Header) -> Result<(), 
             "the header {NODE_ID_HEADER} says {named}, the registration {}",
             header.source.id
         ))),
+        _ if arrival.role == LinkRole::Peer && board.note_peer(|book| book.is_removed(&header.source.id)) => {
+            Err(Failure::RemovedPeer { node: header.source.id.clone() })
+        }
         _ if arrival.role == LinkRole::Home => {
             board.look(|router| router.taken_by_a_main(&header.source.id)).map_or(Ok(()), Err)
         }

@@ -34,6 +34,9 @@ pub enum DialError {
     /// What was dialled has this node's own id.
     #[error("{0} has this node's own id: it is this node itself, or another with the same -node-id")]
     Myself(String),
+    /// That node is not wanted any more.
+    #[error("{0} was removed from the peers of this node; POST /registry/peers/add brings it back")]
+    Removed(NodeId),
     /// There is a link to that node already.
     #[error("there is a link to {0} already")]
     Duplicate(NodeId),
@@ -106,6 +109,10 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
     let node = header.source.id;
     if node == *board.me() {
         return Err(DialError::Myself(url.to_string()));
+    }
+    if board.note_peer(|book| book.is_removed(&node)) {
+        let _ = socket.close(None).await;
+        return Err(DialError::Removed(node));
     }
     let info = LinkInfo {
         node: node.clone(),

@@ -21,7 +21,7 @@ use super::accept::{refusal, switch_protocols};
 use super::codec::{Codec, Malformed};
 use super::outbox::Outbox;
 use super::session::{self, Socket};
-use crate::federation::{LinkId, LinkInfo, LinkRole, Scope};
+use crate::federation::{Failure, LinkId, LinkInfo, LinkRole, Scope};
 use crate::wire::older::{Listed, Taken, Translator};
 use crate::wire::{Body, Frame, NodeId, Registration};
 
@@ -43,6 +43,9 @@ pub fn upgrade(
     };
     if let Some(failure) = board.look(|router| router.taken_by_a_main(&node)) {
         return refusal(StatusCode::CONFLICT, failure.to_string());
+    }
+    if board.note_peer(|book| book.is_removed(&node)) {
+        return refusal(StatusCode::FORBIDDEN, Failure::RemovedPeer { node }.to_string());
     }
     let task_board = Arc::clone(board);
     switch_protocols(board, request, from, None, move |socket| async move {

@@ -137,6 +137,16 @@ impl Switchboard {
         }
     }
 
+    /// Has every link to a node end once its queue is sent.
+    pub(super) fn close_links_to(&self, node: &NodeId, reason: &'static str) {
+        let state = self.lock();
+        for (link, outbox) in &state.outboxes {
+            if state.router.neighbour(*link) == Some(node) {
+                outbox.close(reason);
+            }
+        }
+    }
+
     /// The Mains that this one is connected to or dials.
     pub fn peers(&self) -> Vec<PeerStatus> {
         let state = self.lock();
@@ -145,8 +155,8 @@ impl Switchboard {
     }
 
     /// Notes how dialling a peer goes.
-    pub(super) fn note_peer(&self, note: impl FnOnce(&mut PeerBook)) {
-        note(&mut self.lock().peers);
+    pub(super) fn note_peer<T>(&self, note: impl FnOnce(&mut PeerBook) -> T) -> T {
+        note(&mut self.lock().peers)
     }
 
     /// Tells when links come up or go down.
