@@ -72,8 +72,7 @@ pub(super) fn request(message: &Message, message_id: &str) -> Result<Request, Ol
     }
     let timeout_seconds = match call.timeout {
         // Zero is how older nodes write that there is none.
-        None => None,
-        Some(seconds) if seconds == 0.0 => None,
+        None | Some(0.0) => None,
         Some(seconds) if seconds > 0.0 && seconds <= MAX_TIMEOUT_SECONDS => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
             let whole = seconds.ceil() as u64;

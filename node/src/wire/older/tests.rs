@@ -391,7 +391,7 @@ fn a_call_of_ours_goes_out_with_a_list_of_arguments() {
 fn a_call_that_does_not_fit_fails_at_once() {
     let big = request(&format!("[\"{}\"]", "x".repeat(5_000)));
     let frame = Frame { header: caller("alice", &["alice"]), body: Body::Request(big) };
-    let Unsent { header, failure } = translator().put_out(frame, now(), 4_096).unwrap_err();
+    let Unsent { header, failure } = *translator().put_out(frame, now(), 4_096).unwrap_err();
     assert_eq!(header.message_id, "17-4");
     assert!(matches!(failure, Failure::TooLarge { limit: 4_096, .. }));
     let mut odd = request("[]");

@@ -275,7 +275,12 @@ impl Translator {
     ///
     /// # Errors
     /// [`Unsent`] for a request that cannot be sent. An answer that is too large goes as a failure instead.
-    pub fn put_out(&mut self, frame: Frame, at: UnixTime, limit: usize) -> Result<Option<String>, Unsent> {
+    pub fn put_out(
+        &mut self,
+        frame: Frame,
+        at: UnixTime,
+        limit: usize,
+    ) -> Result<Option<String>, Box<Unsent>> {
         let Frame { header, body } = frame;
         let owed = header.correlation_id.as_ref().and_then(|key| self.owed.remove(key));
         let text = match (body, owed) {
@@ -334,7 +339,7 @@ impl Translator {
         request: &Request,
         at: UnixTime,
         limit: usize,
-    ) -> Result<String, Unsent> {
+    ) -> Result<String, Box<Unsent>> {
         let caller = Caller {
             source: header.source.clone(),
             path: header.path.clone(),
@@ -345,10 +350,10 @@ impl Translator {
             Ok(_) if response_id.len() > MAX_TEXT_BYTES => {
                 let words =
                     format!("the caller's address is over the {MAX_TEXT_BYTES} bytes of the older wire");
-                return Err(Unsent { header, failure: Failure::Malformed(words) });
+                return Err(Box::new(Unsent { header, failure: Failure::Malformed(words) }));
             }
             Ok(data) => data,
-            Err(failure) => return Err(Unsent { header, failure }),
+            Err(failure) => return Err(Box::new(Unsent { header, failure })),
         };
         let mut message = self.message(Kind::ServerCall, header.message_id.clone(), data, at);
         message.route = header.path.iter().map(ToString::to_string).collect();
@@ -356,7 +361,7 @@ impl Translator {
         let text = message.encode();
         if text.len() > limit {
             let failure = Failure::TooLarge { bytes: text.len(), limit };
-            return Err(Unsent { header, failure });
+            return Err(Box::new(Unsent { header, failure }));
         }
         Ok(text)
     }
