@@ -41,8 +41,8 @@ pub fn upgrade(
         Ok(node) => node,
         Err(reason) => return refusal(StatusCode::BAD_REQUEST, reason),
     };
-    if let Some(failure) = board.look(|router| router.taken_by_a_main(&node)) {
-        return refusal(StatusCode::CONFLICT, failure.to_string());
+    if let Some(reason) = taken(board, &node) {
+        return refusal(StatusCode::CONFLICT, reason);
     }
     if board.note_peer(|book| book.is_removed(&node)) {
         return refusal(StatusCode::FORBIDDEN, Failure::RemovedPeer { node }.to_string());
@@ -50,6 +50,17 @@ pub fn upgrade(
     let task_board = Arc::clone(board);
     switch_protocols(board, request, from, None, move |socket| async move {
         serve(&task_board, socket, node, from).await;
+    })
+}
+
+/// Why nobody may come in under this id, which on this wire is all that says who it is.
+fn taken(board: &Switchboard, node: &NodeId) -> Option<String> {
+    board.look(|router| {
+        let by_a_home = || {
+            let newer = router.linked(node).is_some_and(|info| !info.older_mesh);
+            newer.then(|| format!("{node} is connected as a Home; give this node another id"))
+        };
+        router.taken_by_a_main(node).map(|failure| failure.to_string()).or_else(by_a_home)
     })
 }
 

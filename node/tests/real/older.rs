@@ -182,11 +182,14 @@ async fn garbage_is_answered_in_words_and_the_session_stays() {
 async fn an_older_peer_says_who_it_is() {
     let world = World::new();
     let main = world.main("relay-a", &[]).await;
+    let alice = world.home("alice.home", &main.url(), ECHO, &[]).await;
+    lists(&main, &["echo@alice.home local"]).await;
     for (path, status, words) in [
         ("/ws/p2p", 400, "say who you are: /ws/p2p?node_id=ID"),
         ("/ws/p2p?node_id=", 400, "say who you are"),
         ("/ws/p2p?node_id=a%20b", 400, "has the character '%'"),
         ("/ws/p2p?node_id=relay-a", 409, "relay-a is the id of a Main"),
+        ("/ws/p2p?node_id=alice.home", 409, "alice.home is connected as a Home"),
     ] {
         let Err(tungstenite::Error::Http(response)) = Raw::dial(&main.at, path, "x", None).await else {
             panic!("{path} is refused over HTTP");
@@ -197,8 +200,8 @@ async fn an_older_peer_says_who_it_is() {
     }
     let plain = send(&main.at, Method::GET, "/ws/p2p?node_id=node1", String::new()).await.unwrap();
     assert_eq!(plain.status(), 400);
-    let home = world.home("alice.home", &main.url(), ECHO, &[]).await;
-    assert_eq!(send(&home.at, Method::GET, "/ws/p2p?node_id=x", String::new()).await.unwrap().status(), 404);
+    lists(&main, &["echo@alice.home local"]).await;
+    assert_eq!(send(&alice.at, Method::GET, "/ws/p2p?node_id=x", String::new()).await.unwrap().status(), 404);
 }
 
 /// In this process, where heartbeats can be quicker than any operator would have them.

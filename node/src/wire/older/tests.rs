@@ -323,6 +323,17 @@ fn a_peer_registers_what_it_serves_itself() {
     assert_eq!(offers(&json!({})), ["no list but a heartbeat"], "it only asks");
 }
 
+#[test]
+fn a_list_that_says_nothing_new_goes_no_further() {
+    let mut translator = translator();
+    let mut kinds = Vec::new();
+    for servers in [json!(["a"]), json!(["a"]), json!(["a", "b"]), json!([])] {
+        let sync = json!({ "type": "registry_sync", "from": "node1", "data": { "servers": servers } });
+        kinds.push(take(&mut translator, &sync).frame.unwrap().body.kind());
+    }
+    assert_eq!(kinds, ["registration", "heartbeat", "registration", "registration"]);
+}
+
 fn listed(name: &str, node: &str) -> Listed {
     Listed { name: name.into(), node_id: id(node), methods: vec!["get".into()], is_local: true }
 }

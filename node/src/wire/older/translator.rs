@@ -13,7 +13,7 @@ use crate::env::UnixTime;
 use crate::federation::{CallError, Failure};
 use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Header, Heartbeat, NodeAddress, NodeId, NodeKind, Registration,
-    Request, Response, Target, payload,
+    Request, Response, ServiceOffer, Target, payload,
 };
 
 /// Answers that one peer may wait for. More calls are refused as overload.
@@ -73,12 +73,14 @@ pub struct Translator {
     prefix: String,
     count: u64,
     owed: BTreeMap<String, Owed>,
+    /// What the peer last said that it serves.
+    offered: Option<Vec<ServiceOffer>>,
 }
 
 impl Translator {
     /// For the connection between `me` and `peer`; `prefix` tells it from all others that this node has had with it.
     pub fn new(me: NodeId, peer: NodeId, prefix: String) -> Self {
-        Translator { me, peer, prefix, count: 0, owed: BTreeMap::new() }
+        Translator { me, peer, prefix, count: 0, owed: BTreeMap::new(), offered: None }
     }
 
     /// Answers that the peer waits for.
@@ -186,10 +188,12 @@ impl Translator {
             Kind::RegistrySync => {
                 taken.syncs = true;
                 match registry::offers(message, &self.peer)? {
-                    Some(services) => {
+                    // Older nodes may repeat themselves; only what is new is to make its way through the federation.
+                    Some(services) if self.offered.as_ref() != Some(&services) => {
+                        self.offered = Some(services.clone());
                         Body::Registration(Registration { services, ..Registration::default() })
                     }
-                    None => Body::Heartbeat(Heartbeat::default()),
+                    _ => Body::Heartbeat(Heartbeat::default()),
                 }
             }
             // Another adapter's complaint; whatever it says, it is not complained about.
