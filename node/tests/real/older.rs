@@ -336,7 +336,8 @@ async fn a_removed_peer_stays_away_until_it_is_added_again() {
     assert_eq!(ask(&a, Method::POST, "/registry/peers/add", &add).await.0, 200);
     lists(&a, &["echo@bob.home federated"]).await;
 
-    let _node1 = older(&a.at, "node1").await;
+    let mut node1 = older(&a.at, "node1").await;
+    sync(&mut node1, "node1", &[]).await;
     let remove = json!({ "node_id": "node1" });
     assert_eq!(ask(&a, Method::DELETE, "/registry/peers/remove", &remove).await.0, 200);
     let again = Raw::dial(&a.at, "/ws/p2p?node_id=node1", "node1", None).await;
