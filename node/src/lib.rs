@@ -12,6 +12,7 @@ pub mod env;
 pub mod federation;
 pub mod http;
 pub mod link;
+pub mod metrics;
 pub mod service;
 pub mod store;
 pub mod wire;

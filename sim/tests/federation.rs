@@ -188,3 +188,78 @@ fn gates_can_fail() {
     let failed: Vec<_> = run.gates.iter().filter(|gate| !gate.holds).map(|gate| gate.name).collect();
     assert_eq!(failed, ["convergence", "p99"]);
 }
+
+/// Two Mains, and a Home that prefers the first.
+const FALLBACK: &str = r#"
+duration = "10m"
+[[service]]
+name = "echo"
+kind = "echo"
+[[main]]
+name = "main-a"
+[[main]]
+name = "main-b"
+[[home]]
+name = "home"
+main = "main-a"
+fallback = "main-b"
+services = ["echo"]
+"#;
+
+/// The services that hang on this Main itself.
+async fn hanging_on(sim: &Sim, world: &World, main: HostIndex) -> usize {
+    let (sender, answer) = tokio::sync::oneshot::channel();
+    let port = world.api_port(main);
+    sim.start(world.host(main), "operator", event::ProcessKind::Harness, move |env| {
+        Box::pin(async move {
+            let body = Api::new(env, port).get("/registry").await.unwrap();
+            let registry: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let _ = sender.send(registry["services"].as_array().unwrap().len());
+        })
+    });
+    answer.await.unwrap()
+}
+
+#[test]
+fn a_home_moves_to_its_fallback_at_once_and_back_when_the_preferred_main_is_well() {
+    in_world(FALLBACK, async |sim, world| {
+        let (first, second, home) = (HostIndex(0), HostIndex(1), HostIndex(2));
+        for host in [first, second, home] {
+            world.start(host);
+        }
+        sim.sleep(Duration::from_secs(5)).await;
+        assert_eq!(hanging_on(&sim, &world, first).await, 1);
+        world.stop(first);
+        sim.sleep(Duration::from_secs(1)).await;
+        assert_eq!(hanging_on(&sim, &world, second).await, 1, "without waiting: another Main is there");
+        sim.sleep(Duration::from_secs(60)).await;
+        world.start(first);
+        sim.sleep(Duration::from_secs(45)).await;
+        assert_eq!(hanging_on(&sim, &world, first).await, 1, "it looks for it every 15 to 30 s");
+        assert_eq!(hanging_on(&sim, &world, second).await, 0, "one Main at a time");
+    });
+}
+
+#[test]
+fn homes_of_a_closing_main_come_back_when_it_said() {
+    // 300 Homes and no fallback: 100 a second, from one second on.
+    let text = SMALL.replace("name = \"home\"", "name = \"home\"\ncount = 300");
+    in_world(&text, async |sim, world| {
+        for host in 0..=300 {
+            world.start(HostIndex(host));
+        }
+        sim.sleep(Duration::from_secs(30)).await;
+        assert_eq!(hanging_on(&sim, &world, MAIN).await, 300);
+        world.stop(MAIN);
+        sim.sleep(Duration::from_millis(500)).await;
+        world.start(MAIN);
+        let mut came = vec![0];
+        for _ in 0..5 {
+            sim.sleep(Duration::from_secs(1)).await;
+            came.push(hanging_on(&sim, &world, MAIN).await);
+        }
+        let most = came.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!(most <= 110, "not all at once: {came:?}");
+        assert_eq!(came.last(), Some(&300), "and all of them: {came:?}");
+    });
+}

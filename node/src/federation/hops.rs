@@ -46,6 +46,8 @@ mod tests {
             path: path.iter().map(|id| id.parse().unwrap()).collect(),
             ttl,
             priority: None,
+            trace: None,
+            traceparent: None,
         }
     }
 

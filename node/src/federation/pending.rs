@@ -35,7 +35,11 @@ pub(super) struct PendingCall {
     /// The nodes that it has passed, this one last.
     pub(super) path: Vec<NodeId>,
     pub(super) timeout: Duration,
-    pub(super) deadline: Instant,
+    /// When it left here, or was delivered.
+    pub(super) since: Instant,
+    /// The caller wants to know how long each hop took.
+    pub(super) traced: bool,
+    pub(super) priority: Option<i64>,
 }
 
 /// What an answer is found by. A ticket is this node's own number and says it all.
@@ -46,10 +50,30 @@ enum Key {
 }
 
 impl PendingCall {
+    fn deadline(&self) -> Instant {
+        self.since + self.timeout
+    }
+
     fn key(&self) -> Key {
         match self.answerer {
             Answerer::Link(link) => Key::Link(link, self.source.id.clone(), self.message_id.clone()),
             Answerer::Service(ticket) => Key::Service(ticket),
+        }
+    }
+}
+
+/// What a cancellation is found by.
+#[derive(PartialEq, Eq, Hash)]
+enum AskerKey {
+    Here(CallId),
+    Link(LinkId, NodeId, String),
+}
+
+impl PendingCall {
+    fn asker_key(&self) -> AskerKey {
+        match self.asker {
+            Asker::Here(call) => AskerKey::Here(call),
+            Asker::Link(link) => AskerKey::Link(link, self.source.id.clone(), self.message_id.clone()),
         }
     }
 }
@@ -59,6 +83,7 @@ impl PendingCall {
 pub(super) struct Pending {
     calls: BTreeMap<u64, PendingCall>,
     by_key: HashMap<Key, u64>,
+    by_asker: HashMap<AskerKey, u64>,
     deadlines: BTreeSet<(Instant, u64)>,
     next: u64,
 }
@@ -68,15 +93,19 @@ impl Pending {
         self.calls.len()
     }
 
-    /// Adds a call; gives it back where one with the same key is under way.
+    /// Adds a call; gives it back where its asker has one with the same id under way.
     pub(super) fn insert(&mut self, call: PendingCall) -> Result<(), Box<PendingCall>> {
+        if self.by_asker.contains_key(&call.asker_key()) {
+            return Err(Box::new(call));
+        }
         match self.by_key.entry(call.key()) {
             std::collections::hash_map::Entry::Occupied(_) => Err(Box::new(call)),
             std::collections::hash_map::Entry::Vacant(free) => {
                 let number = self.next;
                 self.next += 1;
                 free.insert(number);
-                self.deadlines.insert((call.deadline, number));
+                self.by_asker.insert(call.asker_key(), number);
+                self.deadlines.insert((call.deadline(), number));
                 self.calls.insert(number, call);
                 Ok(())
             }
@@ -98,6 +127,30 @@ impl Pending {
     pub(super) fn answered_here(&mut self, ticket: Ticket) -> Option<PendingCall> {
         let number = self.by_key.get(&Key::Service(ticket)).copied()?;
         self.take(number)
+    }
+
+    /// Takes out a call of a client of this node.
+    pub(super) fn cancelled_here(&mut self, call: CallId) -> Option<PendingCall> {
+        let number = self.by_asker.get(&AskerKey::Here(call)).copied()?;
+        self.take(number)
+    }
+
+    /// Takes out the call that came over `link` as `source`'s message.
+    pub(super) fn cancelled_over(
+        &mut self,
+        link: LinkId,
+        source: &NodeId,
+        message_id: String,
+    ) -> Option<PendingCall> {
+        let number = self.by_asker.get(&AskerKey::Link(link, source.clone(), message_id)).copied()?;
+        self.take(number)
+    }
+
+    /// Whether any call came over this link or waits for it.
+    pub(super) fn uses(&self, link: LinkId) -> bool {
+        let uses =
+            |call: &PendingCall| call.asker == Asker::Link(link) || call.answerer == Answerer::Link(link);
+        self.calls.values().any(uses)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -133,8 +186,9 @@ impl Pending {
 
     fn take(&mut self, number: u64) -> Option<PendingCall> {
         let call = self.calls.remove(&number)?;
-        self.deadlines.remove(&(call.deadline, number));
+        self.deadlines.remove(&(call.deadline(), number));
         self.by_key.remove(&call.key());
+        self.by_asker.remove(&call.asker_key());
         Some(call)
     }
 }

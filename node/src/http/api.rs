@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, Method, StatusCode, Uri};
 use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 
@@ -37,6 +38,8 @@ pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
     let both = Router::new()
         .route("/rpc", post(rpc::handle))
         .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
         .route("/services", get(services));
     let routes = match board.kind() {
         NodeKind::Home => both,
@@ -48,7 +51,8 @@ pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
             .route("/registry/peers/remove", delete(older::remove_peer))
             .route("/registry/health", get(older::health))
             .route("/federation/registry", get(federation_registry))
-            .route("/federation/peers", get(federation_peers)),
+            .route("/federation/peers", get(federation_peers))
+            .route("/federation/health", get(federation_health)),
     };
     routes
         .fallback(unknown)
@@ -70,11 +74,11 @@ async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {
 async fn unknown(State(api): State<Arc<Api>>, uri: Uri) -> (StatusCode, Json<Value>) {
     let kind = api.board.kind();
     let routes = match kind {
-        NodeKind::Home => "POST /rpc, GET /health, GET /services",
+        NodeKind::Home => "POST /rpc, GET /health, /ready, /metrics, /services",
         NodeKind::Main => {
-            "POST /rpc, GET /health, /services, /registry, /registry/servers, /registry/peers, /registry/health, \
-             /federation/registry, /federation/peers, POST /registry/peers/add, DELETE /registry/peers/remove, \
-             WebSocket /ws/federation, /ws/peers, /ws/p2p"
+            "POST /rpc, GET /health, /ready, /metrics, /services, /registry, /registry/servers, /registry/peers, \
+             /registry/health, /federation/registry, /federation/peers, /federation/health, \
+             POST /registry/peers/add, DELETE /registry/peers/remove, WebSocket /ws/federation, /ws/peers, /ws/p2p"
         }
     };
     let error = format!("there is no {} on a {kind} relay; there are: {routes}", uri.path());
@@ -94,6 +98,70 @@ async fn health(State(api): State<Arc<Api>>) -> Json<Value> {
         "links": neighbours,
         "calls_in_flight": in_flight,
     }))
+}
+
+/// Ready: for load balancers. A Main that takes calls; a Home that has its Main.
+async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Value>) {
+    let board = &api.board;
+    let waits_for = match board.kind() {
+        _ if board.is_draining() => Some("it is shutting down"),
+        NodeKind::Home if board.look(|router| router.neighbours().next().is_none()) => {
+            Some("it is not connected to a Main")
+        }
+        NodeKind::Home | NodeKind::Main => None,
+    };
+    match waits_for {
+        None => (StatusCode::OK, Json(json!({ "ready": true }))),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ready": false, "reason": reason }))),
+    }
+}
+
+/// Prometheus' text format.
+async fn metrics(State(api): State<Arc<Api>>) -> ([(HeaderName, &'static str); 1], String) {
+    let text = api.board.metrics.scrape(&api.board.levels());
+    ([(CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text)
+}
+
+/// The federation as this Main sees it, at a glance.
+async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value> {
+    let board = &api.board;
+    let levels = board.levels();
+    let (all, up) = board.look(|router| {
+        let up: BTreeSet<NodeId> = router.neighbours().map(|info| info.node.clone()).collect();
+        (router.registry().all(), up)
+    });
+    let failed = all.iter().filter(|listing| !is_reachable(listing, &up)).count();
+    let peers = board.peers();
+    let down = peers.iter().filter(|peer| peer.up_since.is_none()).count();
+    let peers: Vec<Value> = peers
+        .iter()
+        .map(|peer| {
+            let state = if peer.up_since.is_some() { "connected" } else { "down" };
+            json!({ "node_id": peer.node, "address": peer.address, "state": state })
+        })
+        .collect();
+    let status = match (board.is_draining(), failed + down) {
+        (true, _) => "draining",
+        (false, 0) => "healthy",
+        (false, _) => "degraded",
+    };
+    Json(json!({
+        "status": status,
+        "connected_homes": levels.homes,
+        "connected_peers": levels.peers,
+        "total_services": all.len(),
+        "failed_services": failed,
+        "average_latency": format!("{}ms", board.metrics.average_latency().as_millis()),
+        "peers": peers,
+    }))
+}
+
+fn is_reachable(listing: &Listing, up: &BTreeSet<NodeId>) -> bool {
+    match &listing.scope {
+        Scope::Own => true,
+        Scope::Local => up.contains(&listing.node),
+        Scope::Federated { main } => up.contains(main),
+    }
 }
 
 /// The node's own services.
@@ -123,17 +191,8 @@ async fn federation_registry(State(api): State<Arc<Api>>) -> Json<Value> {
         let up: BTreeSet<NodeId> = router.neighbours().map(|info| info.node.clone()).collect();
         (router.registry().all(), up)
     });
-    let lines: Vec<Value> = all
-        .iter()
-        .map(|listing| {
-            let reachable = match &listing.scope {
-                Scope::Own => true,
-                Scope::Local => up.contains(&listing.node),
-                Scope::Federated { main } => up.contains(main),
-            };
-            line(listing, board.me(), reachable)
-        })
-        .collect();
+    let lines: Vec<Value> =
+        all.iter().map(|listing| line(listing, board.me(), is_reachable(listing, &up))).collect();
     Json(json!({
         "node_id": board.me(),
         "services": lines,

@@ -1,17 +1,22 @@
 //! A small HTTP client over the network seam, with the connections to one server kept for reuse.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 
-use crate::env::{Env, dial_host};
+use crate::env::{Env, Instant, dial_host};
 
 /// Idle connections kept for one server.
 const MAX_IDLE_CONNECTIONS: usize = 8;
+
+/// How long each request gets a connection of its own, after the server has closed one that was in use again without
+/// saying so before, in seconds.
+const DISTRUST_SECONDS: u64 = 60;
 
 /// Buffer of one connection, in bytes: grows up to it only where messages need it.
 const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
@@ -34,62 +39,96 @@ pub enum ClientError {
 pub struct Client {
     host: String,
     port: u16,
+    /// Responses with larger bodies are errors.
     max_answer_bytes: usize,
-    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+    /// How long a connection is kept that nobody uses: shorter than the server's own patience, so that a request does
+    /// not meet a connection that is just being closed.
+    max_idle: Duration,
+    idle: Mutex<Idle>,
+}
+
+type Connection = SendRequest<Full<Bytes>>;
+
+#[derive(Default)]
+struct Idle {
+    /// Each with the time at which it became free, the latest last.
+    connections: Vec<(Connection, Instant)>,
+    /// Until then no connection is used twice.
+    distrust_until: Instant,
 }
 
 impl Client {
-    /// A client without connections yet. Responses with larger bodies than `max_answer_bytes` are errors.
-    pub fn new(host: impl Into<String>, port: u16, max_answer_bytes: usize) -> Self {
-        Client { host: host.into(), port, max_answer_bytes, idle: Mutex::new(Vec::new()) }
+    /// A client without connections yet.
+    pub fn new(host: impl Into<String>, port: u16, max_answer_bytes: usize, max_idle: Duration) -> Self {
+        Client { host: host.into(), port, max_answer_bytes, max_idle, idle: Mutex::default() }
     }
 
     /// Sends a request and reads the whole response. Takes as long as the server does. `Host` must be set.
     ///
-    /// A request that meets a kept connection which the server has just closed goes over a new one, unless some of it
-    /// was sent already: nothing is sent twice.
+    /// What a free connection did not even take goes over a new one; what it took and did not answer may have run,
+    /// and is not sent again.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn send(
         &self,
         env: &Env,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let (response, connection) = loop {
-            let (mut connection, kept) = match self.take_idle().await {
-                Some(connection) => (connection, true),
-                None => (self.connect(env).await?, false),
-            };
-            match connection.try_send_request(request).await {
-                Ok(response) => break (response, connection),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if kept => request = unsent,
-                    _ => return Err(ClientError::Broken(error.into_error())),
-                },
-            }
-        };
+        let (connection, response) = self.exchange(env, request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), self.max_answer_bytes).collect().await;
         let body = body.map_err(ClientError::Body)?.to_bytes();
-        let mut idle = self.idle.lock().expect("nothing panics with the list");
-        if idle.len() < MAX_IDLE_CONNECTIONS {
-            idle.push(connection);
+        let now = env.clock.now();
+        let mut idle = self.idle();
+        if idle.connections.len() < MAX_IDLE_CONNECTIONS && idle.distrust_until <= now {
+            idle.connections.push((connection, now));
         }
         Ok((status, body))
     }
 
-    async fn take_idle(&self) -> Option<SendRequest<Full<Bytes>>> {
+    async fn exchange(
+        &self,
+        env: &Env,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Connection, Response<Incoming>), ClientError> {
+        while let Some(mut free) = self.free_connection(env).await {
+            match free.try_send_request(request).await {
+                Ok(response) => return Ok((free, response)),
+                Err(mut error) => {
+                    self.distrust(env);
+                    match error.take_message() {
+                        Some(not_taken) => request = not_taken,
+                        None => return Err(ClientError::Broken(error.into_error())),
+                    }
+                }
+            }
+        }
+        let mut fresh = self.connect(env).await?;
+        let response = fresh.send_request(request).await.map_err(ClientError::Broken)?;
+        Ok((fresh, response))
+    }
+
+    async fn free_connection(&self, env: &Env) -> Option<Connection> {
         loop {
-            let mut connection = self.idle.lock().expect("nothing panics with the list").pop()?;
+            let (mut connection, since) = self.idle().connections.pop()?;
+            let is_fresh = env.clock.now() - since < self.max_idle;
             // One that the server has closed meanwhile says so here.
-            if connection.ready().await.is_ok() {
+            if is_fresh && connection.ready().await.is_ok() {
                 return Some(connection);
             }
         }
     }
 
-    async fn connect(&self, env: &Env) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    /// This server closes connections without a word: none is used twice for a while.
+    fn distrust(&self, env: &Env) {
+        tracing::debug!(host = %self.host, port = self.port, "it closes connections without saying so");
+        let mut idle = self.idle();
+        idle.distrust_until = env.clock.now() + Duration::from_secs(DISTRUST_SECONDS);
+        idle.connections.clear();
+    }
+
+    async fn connect(&self, env: &Env) -> Result<Connection, ClientError> {
         let stream =
             dial_host(&*env.network, &self.host, self.port).await.map_err(ClientError::Unreachable)?;
         let (sender, connection) = http1::Builder::new()
@@ -103,5 +142,9 @@ impl Client {
             }
         });
         Ok(sender)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().expect("nothing panics with the list")
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -20,6 +20,21 @@ use crate::wire::{NodeId, Target, check_service_name, payload};
 
 /// Calls that one batch may hold.
 const MAX_BATCH_CALLS: usize = 1_000;
+
+/// The longest timeout that a caller may name, in seconds. The router cuts it down further.
+const MAX_TIMEOUT_SECONDS: f64 = 1e6;
+
+/// The header of the W3C trace context.
+const TRACEPARENT: &str = "traceparent";
+
+/// Whether this is a trace context that can be carried on: `00-<32 hex>-<16 hex>-<2 hex>`, or a later version.
+fn is_traceparent(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let mut hex = |digits: usize| {
+        parts.next().is_some_and(|part| part.len() == digits && part.bytes().all(|it| it.is_ascii_hexdigit()))
+    };
+    hex(2) && hex(32) && hex(16) && hex(2) && text.len() <= 128
+}
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -51,8 +66,13 @@ struct RemoteCall {
     args: Option<Box<RawValue>>,
     /// Seconds.
     timeout: Option<f64>,
+    /// Leaves queues before calls of lower priority; 0 where it is absent.
+    priority: Option<i64>,
     #[serde(default)]
     trace: bool,
+    /// Only the way is wanted: nothing is called, `result` is null. Implies `trace`.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Serialize)]
@@ -71,17 +91,30 @@ struct Reply<'a> {
 struct Trace {
     path: Vec<NodeId>,
     hops: usize,
+    /// How long each node waited for its answer; the one that served the call: how long its service took.
+    timing: Vec<Timing>,
+}
+
+#[derive(Serialize)]
+struct Timing {
+    node: NodeId,
+    ms: f64,
 }
 
 /// Answers the request, or every request of a batch.
-pub(super) async fn handle(State(api): State<Arc<Api>>, body: Result<Bytes, BytesRejection>) -> Response {
+pub(super) async fn handle(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let context = headers.get(TRACEPARENT).and_then(|it| it.to_str().ok()).filter(|it| is_traceparent(it));
     let body = match body {
         Ok(body) => body,
         Err(rejection) => return json(rejection.status(), unread(&api, &rejection)),
     };
     let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_batch {
-        return match one(&api, &body).await {
+        return match one(&api, &body, context).await {
             Some(reply) => json(StatusCode::OK, reply),
             None => StatusCode::NO_CONTENT.into_response(),
         };
@@ -94,7 +127,7 @@ pub(super) async fn handle(State(api): State<Arc<Api>>, body: Result<Bytes, Byte
         let reason = format!("a batch has 1 to {MAX_BATCH_CALLS} calls, this one has {}", batch.len());
         return json(StatusCode::OK, unreadable(-32600, reason));
     }
-    let replies = join_all(batch.iter().map(|request| one(&api, request.get().as_bytes()))).await;
+    let replies = join_all(batch.iter().map(|request| one(&api, request.get().as_bytes(), context))).await;
     let replies: Vec<String> = replies.into_iter().flatten().collect();
     if replies.is_empty() {
         return StatusCode::NO_CONTENT.into_response();
@@ -135,7 +168,9 @@ fn reply(id: Option<&RawValue>, outcome: Result<Box<RawValue>, CallError>, trace
 }
 
 /// Answers one request; `None` for a notification.
-async fn one(api: &Arc<Api>, text: &[u8]) -> Option<String> {
+///
+/// `context` is the client's W3C trace context.
+async fn one(api: &Arc<Api>, text: &[u8], context: Option<&str>) -> Option<String> {
     let request: Request = match serde_json::from_slice(text) {
         Ok(request) => request,
         Err(error) if error.is_data() => {
@@ -150,9 +185,17 @@ async fn one(api: &Arc<Api>, text: &[u8]) -> Option<String> {
     } else {
         match wanted(&request.method, request.params) {
             Err(failure) => (Err(here(failure)), None),
-            Ok((call, traced)) => {
-                let Answer { outcome, path } = api.board.call(call).await;
-                let trace = traced.then(|| Trace { hops: path.len().saturating_sub(1), path });
+            Ok(mut call) => {
+                call.traceparent = context.map(str::to_owned);
+                let traced = call.trace;
+                let Answer { outcome, path, timing } = api.board.call(call).await;
+                let timing =
+                    timing.into_iter().map(|it| Timing { node: it.node, ms: it.micros as f64 / 1e3 });
+                let trace = traced.then(|| Trace {
+                    hops: path.len().saturating_sub(1),
+                    path,
+                    timing: timing.collect(),
+                });
                 (outcome, trace)
             }
         }
@@ -160,8 +203,8 @@ async fn one(api: &Arc<Api>, text: &[u8]) -> Option<String> {
     request.id.map(|id| reply(Some(id), outcome, trace))
 }
 
-/// The call that a request asks for, and whether its path is wanted.
-fn wanted(method: &str, params: Option<&RawValue>) -> Result<(Call, bool), Failure> {
+/// The call that a request asks for.
+fn wanted(method: &str, params: Option<&RawValue>) -> Result<Call, Failure> {
     if method == "remote_call" {
         return remote_call(params);
     }
@@ -172,18 +215,21 @@ fn wanted(method: &str, params: Option<&RawValue>) -> Result<(Call, bool), Failu
     check_service_name(service).map_err(|error| {
         Failure::NoSuchMethod(format!("{error}; there is remote_call, and SERVICE.METHOD"))
     })?;
-    let call = Call {
+    Ok(Call {
         target: None,
         service: service.to_owned(),
         method: method.to_owned(),
         params: params.map(ToOwned::to_owned),
         timeout: None,
-    };
-    Ok((call, false))
+        priority: None,
+        trace: false,
+        dry_run: false,
+        traceparent: None,
+    })
 }
 
-/// The call that the arguments ask for, and whether its path is wanted.
-fn remote_call(params: Option<&RawValue>) -> Result<(Call, bool), Failure> {
+/// The call that the arguments ask for.
+fn remote_call(params: Option<&RawValue>) -> Result<Call, Failure> {
     let invalid = |reason: String| Failure::InvalidParams(reason);
     let params = params.ok_or_else(|| invalid("remote_call needs params".into()))?;
     let params: RemoteCall =
@@ -208,12 +254,26 @@ fn remote_call(params: Option<&RawValue>) -> Result<(Call, bool), Failure> {
     }
     let timeout = match params.timeout {
         None => None,
-        Some(seconds) if seconds.is_finite() && seconds > 0.0 && seconds <= 1e6 => {
+        Some(seconds) if seconds.is_finite() && seconds > 0.0 && seconds <= MAX_TIMEOUT_SECONDS => {
             Some(Duration::from_secs_f64(seconds))
         }
-        Some(seconds) => return Err(invalid(format!("timeout is {seconds}, it must be over 0 seconds"))),
+        Some(seconds) => {
+            let reason =
+                format!("timeout is {seconds}, it must be over 0 and at most {MAX_TIMEOUT_SECONDS} seconds");
+            return Err(invalid(reason));
+        }
     };
-    Ok((Call { target, service, method: params.method, params: params.args, timeout }, params.trace))
+    Ok(Call {
+        target,
+        service,
+        method: params.method,
+        params: params.args,
+        timeout,
+        priority: params.priority,
+        trace: params.trace || params.dry_run,
+        dry_run: params.dry_run,
+        traceparent: None,
+    })
 }
 
 #[cfg(test)]
@@ -222,22 +282,23 @@ mod tests {
 
     use super::*;
 
-    fn parse(text: &str) -> Result<(Call, bool), Failure> {
+    fn parse(text: &str) -> Result<Call, Failure> {
         remote_call(Some(&RawValue::from_string(text.to_owned()).unwrap()))
     }
 
     #[test]
     fn a_node_or_any_instance_can_be_called() {
-        let (call, trace) =
-            parse(r#"{"node_id":"bob.home@relay-a","server_name":"shop","method":"get","args":[1],"timeout":1.5,"trace":true}"#)
-                .unwrap();
+        let call = parse(
+            r#"{"node_id":"bob.home@relay-a","server_name":"shop","method":"get","args":[1],"timeout":1.5,"trace":true}"#,
+        )
+        .unwrap();
         assert_eq!(call.target.unwrap().to_string(), "bob.home@relay-a");
-        assert_eq!(
-            (call.service.as_str(), call.timeout, trace),
-            ("shop", Some(Duration::from_millis(1500)), true)
-        );
-        let (call, trace) = parse(r#"{"service_name":"shop","method":"get"}"#).unwrap();
-        assert!(call.target.is_none() && !trace);
+        assert_eq!((call.service.as_str(), call.timeout), ("shop", Some(Duration::from_millis(1500))));
+        assert!(call.trace && !call.dry_run);
+        let call = parse(r#"{"service_name":"shop","method":"get"}"#).unwrap();
+        assert!(call.target.is_none() && !call.trace);
+        let dry = parse(r#"{"service_name":"shop","method":"get","dry_run":true,"priority":3}"#).unwrap();
+        assert!(dry.trace && dry.dry_run && dry.priority == Some(3), "a dry run is made for its trace");
     }
 
     #[test]
@@ -258,7 +319,7 @@ mod tests {
     #[test]
     fn the_last_dot_is_between_service_and_method() {
         let args = RawValue::from_string("[1]".into()).unwrap();
-        let (call, _) = wanted("blog.v2.get", Some(&args)).unwrap();
+        let call = wanted("blog.v2.get", Some(&args)).unwrap();
         assert_eq!((call.service.as_str(), call.method.as_str()), ("blog.v2", "get"));
         assert_eq!((call.params.unwrap().get(), call.target), ("[1]", None));
         for odd in ["", ".", "get", "echo.", ".say", "a b.say"] {

@@ -6,7 +6,7 @@ use super::Switchboard;
 use super::older::Edge;
 use super::outbox::Outbox;
 use crate::federation::LinkId;
-use crate::wire::{self, Frame};
+use crate::wire::{self, Body, Frame, Goodbye};
 
 /// How the two ends of one link write their messages.
 pub(super) enum Codec {
@@ -20,23 +20,24 @@ pub(super) enum Codec {
 pub(super) type Malformed = (Option<String>, String);
 
 impl Codec {
-    /// Takes in one text from the other side.
+    /// Takes in one text from the other side. Gives its farewell, where it says one.
     pub(super) fn take_in(
         &self,
         board: &Arc<Switchboard>,
         link: LinkId,
         outbox: &Outbox,
         text: &str,
-    ) -> Result<(), Malformed> {
+    ) -> Result<Option<Goodbye>, Malformed> {
         match self {
             Codec::Federation => match wire::decode(text) {
+                Ok(Frame { body: Body::Goodbye(goodbye), .. }) => Ok(Some(goodbye)),
                 Ok(frame) => {
                     board.receive(link, frame);
-                    Ok(())
+                    Ok(None)
                 }
                 Err(error) => Err((wire::salvage_message_id(text), error.to_string())),
             },
-            Codec::Older(edge) => edge.take_in(board, link, outbox, text),
+            Codec::Older(edge) => edge.take_in(board, link, outbox, text).map(|()| None),
         }
     }
 

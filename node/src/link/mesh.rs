@@ -143,6 +143,7 @@ async fn keep_until(
                 board.note_peer(|book| book.connected(url, peer.clone()));
                 let end = connected.run(board).await;
                 tracing::warn!(%peer, "lost the peer: {end}");
+                board.metrics.reconnecting();
                 if board.look(|router| router.reaches(&peer)) {
                     continue;
                 }

@@ -127,7 +127,7 @@ impl Edge {
             board.receive(link, frame);
         }
         if let Some(reply) = reply {
-            queue(outbox, reply);
+            queue(board, outbox, reply);
         }
         if syncs {
             self.tell(board, outbox);
@@ -168,7 +168,7 @@ impl Edge {
         if state.told.as_ref() != Some(&list) {
             state.told = Some(list);
             drop(state);
-            queue(outbox, board.introduction(None));
+            queue(board, outbox, board.introduction(None));
         }
     }
 
@@ -177,8 +177,8 @@ impl Edge {
     }
 }
 
-fn queue(outbox: &Outbox, control: Frame) {
-    outbox.push(control).expect("only requests are given back");
+fn queue(board: &Switchboard, outbox: &Outbox, control: Frame) {
+    outbox.push(control, board.env.clock.now()).expect("only requests are given back");
 }
 
 /// The services that this Main can reach, its own and its Homes' first, but those of `without`.

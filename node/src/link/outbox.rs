@@ -1,13 +1,16 @@
-//! A link's outgoing queue, in two lanes: control first, so that a full data queue never looks like a dead peer.
+//! A link's outgoing queue, in two lanes: control first, so that a full data queue never looks like a dead peer; then
+//! data, the higher priority first and in order of arrival within one.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-use crate::wire::{Body, Frame};
+use crate::env::Instant;
+use crate::wire::{Body, Frame, NodeId};
 
-/// Requests that may wait for a link. More are refused as overload.
+/// Requests that may wait for a link. Beyond it the one of the lowest priority that came last is shed.
 const MAX_WAITING_REQUESTS: usize = 4_096;
 
 /// Control messages that may wait. They are few by design; a link that lets so many wait is dead and is closed.
@@ -23,17 +26,27 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct Lanes {
     control: VecDeque<Frame>,
-    data: VecDeque<Frame>,
+    /// By descending priority, then by arrival.
+    data: BTreeMap<(Reverse<i64>, u64), Waiting>,
+    arrivals: u64,
+    requests: usize,
     /// No more is taken; the session sends what is here and ends.
     closing: Option<&'static str>,
     /// Control messages had no room: the link is beyond help.
     stuck: bool,
 }
 
+struct Waiting {
+    frame: Frame,
+    since: Instant,
+}
+
 /// What the session is to do next.
 pub(super) enum Next {
     /// Send this.
     Send(Box<Frame>),
+    /// This request waited until its time was up: its call is over.
+    Late(Box<Frame>),
     /// All sent, and the link is to be closed for this reason.
     Close(&'static str),
     /// Nothing to do; [`Outbox::wait`] tells when there is.
@@ -41,40 +54,197 @@ pub(super) enum Next {
 }
 
 impl Outbox {
-    /// Queues a message. Gives a request back that has no room; responses always have, their number being bounded by
-    /// that of the requests under way.
-    pub(super) fn push(&self, frame: Frame) -> Result<(), Box<Frame>> {
-        let mut lanes = self.lanes.lock().expect("no panic while the lanes are locked");
-        match frame.body {
-            Body::Request(_) if lanes.data.len() >= MAX_WAITING_REQUESTS => return Err(Box::new(frame)),
-            Body::Request(_) | Body::Response(_) => lanes.data.push_back(frame),
-            _ if lanes.control.len() >= MAX_WAITING_CONTROL => lanes.stuck = true,
-            _ => lanes.control.push_back(frame),
-        }
+    /// Queues a message. Gives back the request for which there is no room: this one, or one of lower priority that
+    /// made way for it. Responses always have room, their number being bounded by that of the requests under way.
+    pub(super) fn push(&self, frame: Frame, now: Instant) -> Result<(), Box<Frame>> {
+        let mut lanes = self.lock();
+        let shed = match frame.body {
+            Body::Request(_) | Body::Response(_) => lanes.push_data(frame, now),
+            _ if lanes.control.len() >= MAX_WAITING_CONTROL => {
+                lanes.stuck = true;
+                None
+            }
+            _ => {
+                lanes.control.push_back(frame);
+                None
+            }
+        };
         drop(lanes);
         self.changed.notify_one();
-        Ok(())
+        shed.map_or(Ok(()), Err)
+    }
+
+    /// Takes a request out that is still waiting. Looks at every message, which is fine: few calls are cancelled.
+    pub(super) fn withdraw(&self, source: &NodeId, message_id: &str) -> bool {
+        let mut lanes = self.lock();
+        let found = lanes.data.iter().find(|(_, waiting)| {
+            let header = &waiting.frame.header;
+            matches!(waiting.frame.body, Body::Request(_))
+                && header.message_id == message_id
+                && header.source.id == *source
+        });
+        let Some(key) = found.map(|(key, _)| *key) else { return false };
+        lanes.data.remove(&key);
+        lanes.requests -= 1;
+        true
     }
 
     /// Has the session end once everything queued is sent.
     pub(super) fn close(&self, reason: &'static str) {
-        self.lanes.lock().expect("no panic while the lanes are locked").closing.get_or_insert(reason);
+        self.lock().closing.get_or_insert(reason);
         self.changed.notify_one();
     }
 
-    pub(super) fn next(&self) -> Next {
-        let mut lanes = self.lanes.lock().expect("no panic while the lanes are locked");
+    /// What is to be done at `now`. The time that a request has waited is taken off its timeout.
+    pub(super) fn next(&self, now: Instant) -> Next {
+        let mut lanes = self.lock();
         if lanes.stuck {
             return Next::Close("the control queue is full");
         }
-        let lanes = &mut *lanes;
-        match lanes.control.pop_front().or_else(|| lanes.data.pop_front()) {
-            Some(frame) => Next::Send(Box::new(frame)),
-            None => lanes.closing.map_or(Next::Idle, Next::Close),
+        if let Some(frame) = lanes.control.pop_front() {
+            return Next::Send(Box::new(frame));
         }
+        let Some((_, Waiting { mut frame, since })) = lanes.data.pop_first() else {
+            return lanes.closing.map_or(Next::Idle, Next::Close);
+        };
+        if let Body::Request(request) = &mut frame.body {
+            lanes.requests -= 1;
+            if let Some(timeout) = request.timeout {
+                let left = timeout.saturating_sub(now - since);
+                if left.is_zero() {
+                    return Next::Late(Box::new(frame));
+                }
+                request.timeout = Some(left);
+            }
+        }
+        Next::Send(Box::new(frame))
+    }
+
+    /// Messages that wait: control, data.
+    pub(super) fn depths(&self) -> (usize, usize) {
+        let lanes = self.lock();
+        (lanes.control.len(), lanes.data.len())
     }
 
     pub(super) async fn wait(&self) {
         self.changed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().expect("no panic while the lanes are locked")
+    }
+}
+
+impl Lanes {
+    fn push_data(&mut self, frame: Frame, now: Instant) -> Option<Box<Frame>> {
+        let priority = Reverse(frame.header.priority.unwrap_or(0));
+        let is_request = matches!(frame.body, Body::Request(_));
+        let mut shed = None;
+        if is_request && self.requests >= MAX_WAITING_REQUESTS {
+            let is_waiting = |waiting: &Waiting| matches!(waiting.frame.body, Body::Request(_));
+            let lowest = self.data.iter().rev().find(|(_, waiting)| is_waiting(waiting)).map(|(key, _)| *key);
+            // The greatest key has the lowest priority and came last.
+            match lowest.filter(|(lowest, _)| *lowest > priority).and_then(|key| self.data.remove(&key)) {
+                Some(waiting) => shed = Some(Box::new(waiting.frame)),
+                None => return Some(Box::new(frame)),
+            }
+            self.requests -= 1;
+        }
+        self.requests += usize::from(is_request);
+        self.arrivals += 1;
+        self.data.insert((priority, self.arrivals), Waiting { frame, since: now });
+        shed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::{Header, Heartbeat, NodeAddress, NodeKind, Request, Response, payload};
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(millis * 1_000_000)
+    }
+
+    fn frame(message_id: &str, priority: Option<i64>, body: Body) -> Frame {
+        let header = Header {
+            message_id: message_id.into(),
+            correlation_id: None,
+            timestamp: String::new(),
+            source: NodeAddress { kind: NodeKind::Home, id: "alice".parse().unwrap(), main_relay: None },
+            destination: None,
+            path: Vec::new(),
+            ttl: 10,
+            priority,
+            trace: None,
+            traceparent: None,
+        };
+        Frame { header, body }
+    }
+
+    fn request(message_id: &str, priority: Option<i64>, timeout: Option<Duration>) -> Frame {
+        let body = Request { service: "s".into(), method: "m".into(), call: None, timeout, dry_run: false };
+        frame(message_id, priority, Body::Request(body))
+    }
+
+    fn sent(outbox: &Outbox, now: Instant) -> Option<Frame> {
+        match outbox.next(now) {
+            Next::Send(frame) => Some(*frame),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn control_goes_first_then_priority_then_arrival() {
+        let outbox = Outbox::default();
+        for (id, priority) in [("a", None), ("b", Some(5)), ("c", Some(-1)), ("d", Some(5))] {
+            outbox.push(request(id, priority, None), at(0)).unwrap();
+        }
+        outbox.push(frame("e", Some(1), Body::Response(Response::new(Ok(payload(&1))))), at(0)).unwrap();
+        outbox.push(frame("beat", None, Body::Heartbeat(Heartbeat::default())), at(0)).unwrap();
+        outbox.close("done");
+        let order: Vec<String> =
+            std::iter::from_fn(|| sent(&outbox, at(0))).map(|frame| frame.header.message_id).collect();
+        assert_eq!(order, ["beat", "b", "d", "e", "a", "c"]);
+        assert!(matches!(outbox.next(at(0)), Next::Close("done")));
+    }
+
+    #[test]
+    fn a_full_queue_sheds_the_lowest_priority_and_never_a_response() {
+        let outbox = Outbox::default();
+        for number in 0..MAX_WAITING_REQUESTS {
+            outbox.push(request(&number.to_string(), Some(0), None), at(0)).unwrap();
+        }
+        assert_eq!(outbox.push(request("same", None, None), at(0)).unwrap_err().header.message_id, "same");
+        let shed = outbox.push(request("higher", Some(1), None), at(0)).unwrap_err();
+        assert_eq!(shed.header.message_id, (MAX_WAITING_REQUESTS - 1).to_string(), "the last of the lowest");
+        let answer = frame("answer", Some(-9), Body::Response(Response::new(Ok(payload(&1)))));
+        outbox.push(answer, at(0)).unwrap();
+        assert_eq!(outbox.push(request("low", Some(-1), None), at(0)).unwrap_err().header.message_id, "low");
+        assert_eq!(outbox.depths(), (0, MAX_WAITING_REQUESTS + 1));
+    }
+
+    #[test]
+    fn waiting_uses_up_the_time_of_a_call() {
+        let outbox = Outbox::default();
+        let second = Some(Duration::from_secs(1));
+        outbox.push(request("a", None, second), at(0)).unwrap();
+        outbox.push(request("b", None, second), at(0)).unwrap();
+        let Body::Request(first) = sent(&outbox, at(400)).unwrap().body else { panic!("a request") };
+        assert_eq!(first.timeout, Some(Duration::from_millis(600)));
+        assert!(matches!(outbox.next(at(1_000)), Next::Late(_)));
+        assert_eq!(outbox.depths(), (0, 0));
+    }
+
+    #[test]
+    fn a_cancelled_request_is_not_sent() {
+        let outbox = Outbox::default();
+        outbox.push(request("a", None, None), at(0)).unwrap();
+        assert!(!outbox.withdraw(&"bob".parse().unwrap(), "a"));
+        assert!(outbox.withdraw(&"alice".parse().unwrap(), "a"));
+        assert!(!outbox.withdraw(&"alice".parse().unwrap(), "a"));
+        assert!(matches!(outbox.next(at(0)), Next::Idle));
     }
 }

@@ -16,6 +16,7 @@ use super::codec::Codec;
 use super::outbox::{Next, Outbox};
 use crate::env::Stream;
 use crate::federation::{Failure, LinkId};
+use crate::wire::Goodbye;
 
 /// A WebSocket over the network seam.
 pub(super) type Socket = WebSocketStream<Stream>;
@@ -34,6 +35,8 @@ const CLOSE_WAIT_MILLIS: u64 = 1_000;
 pub enum End {
     /// The other side closed it.
     ClosedByPeer(String),
+    /// The other side closed it and said when to come back.
+    Goodbye(Goodbye),
     /// This side closed it.
     Closed(&'static str),
     /// The connection broke.
@@ -49,6 +52,7 @@ impl fmt::Display for End {
         match self {
             End::ClosedByPeer(reason) if reason.is_empty() => f.write_str("the other side closed it"),
             End::ClosedByPeer(reason) => write!(f, "the other side closed it: {reason}"),
+            End::Goodbye(goodbye) => write!(f, "the other side closed it: {}", goodbye.reason),
             End::Closed(reason) => write!(f, "closed: {reason}"),
             End::Broken(error) => write!(f, "broken: {error}"),
             End::Silent(time) => write!(f, "nothing came for {} s", time.as_secs()),
@@ -76,7 +80,7 @@ pub(super) async fn run(
     let farewell = match &end {
         End::Closed(reason) => Some((CloseCode::Away, (*reason).to_owned())),
         End::Misbehaved(reason) => Some((CloseCode::Policy, reason.clone())),
-        End::Silent(_) | End::Broken(_) | End::ClosedByPeer(_) => None,
+        End::Silent(_) | End::Broken(_) | End::ClosedByPeer(_) | End::Goodbye(_) => None,
     };
     if let Some((code, reason)) = farewell {
         let close = CloseFrame { code, reason: truncate(&reason).into() };
@@ -111,6 +115,11 @@ async fn read(
     let patience = board.timing.unhealthy_after;
     let mut heard = clock.now();
     let mut malformed = 0;
+    let mut goodbye = None;
+    let closed = |goodbye: Option<Goodbye>, reason: String| match goodbye {
+        Some(goodbye) => End::Goodbye(goodbye),
+        None => End::ClosedByPeer(reason),
+    };
     let mut silence = clock.sleep_until(heard + patience);
     loop {
         let message = tokio::select! {
@@ -128,14 +137,18 @@ async fn read(
         };
         heard = clock.now();
         let complaint = match message {
-            None => return End::ClosedByPeer(String::new()),
+            None => return closed(goodbye, String::new()),
             Some(Err(tungstenite::Error::Capacity(error))) => return End::Misbehaved(error.to_string()),
             Some(Err(error)) => return End::Broken(error),
             Some(Ok(Message::Close(frame))) => {
-                return End::ClosedByPeer(frame.map(|frame| frame.reason.to_string()).unwrap_or_default());
+                let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                return closed(goodbye, reason);
             }
             Some(Ok(Message::Text(text))) => match codec.take_in(board, link, outbox, &text) {
-                Ok(()) => continue,
+                Ok(farewell) => {
+                    goodbye = farewell.or(goodbye);
+                    continue;
+                }
                 Err(malformed) => malformed,
             },
             Some(Ok(Message::Binary(_))) => (None, "binary frames are not spoken here, send text".to_owned()),
@@ -158,21 +171,28 @@ async fn write(
     codec: &Codec,
 ) -> End {
     let clock = &board.env.clock;
-    let mut beat = clock.sleep_until(clock.now() + board.timing.heartbeat);
+    let mut next_beat = clock.now() + board.timing.heartbeat;
+    let mut beat = clock.sleep_until(next_beat);
     loop {
+        let now = clock.now();
+        // Looked at in every round: a link that is never idle must beat as well, for what its heartbeats confirm.
+        if now >= next_beat {
+            board.heartbeat(link);
+            codec.beat(board, outbox);
+            next_beat = now + board.timing.heartbeat;
+            beat = clock.sleep_until(next_beat);
+        }
         let mut batched = 0;
-        loop {
-            match outbox.next() {
+        while batched < WRITE_BATCH_MESSAGES {
+            match outbox.next(now) {
                 Next::Send(frame) => {
                     let Some(text) = codec.put_out(board, link, *frame) else { continue };
                     if let Err(error) = sink.feed(Message::text(text)).await {
                         return End::Broken(error);
                     }
                     batched += 1;
-                    if batched >= WRITE_BATCH_MESSAGES {
-                        break;
-                    }
                 }
+                Next::Late(frame) => board.late(link, &frame.header),
                 Next::Close(reason) => {
                     let _ = sink.flush().await;
                     return End::Closed(reason);
@@ -190,11 +210,7 @@ async fn write(
         tokio::select! {
             biased;
             () = more => {}
-            () = &mut beat => {
-                board.heartbeat(link);
-                codec.beat(board, outbox);
-                beat = clock.sleep_until(clock.now() + board.timing.heartbeat);
-            }
+            () = &mut beat => {}
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::future::{AbortHandle, abortable};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::mesh;
@@ -15,13 +16,15 @@ use super::peers::{PeerBook, PeerStatus};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, Moment, Router, RouterConfig, Ticket,
+    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, LinkRole, Moment, Router,
+    RouterConfig, Ticket,
 };
+use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
 use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration};
 
-/// How long a replaced link stays open for the calls that are under way on it, in seconds.
-const RETIRE_SECONDS: u64 = 2;
+/// The longest that a replaced link stays open for the calls that are under way on it, in seconds.
+const RETIRE_SECONDS_MAX: u64 = 10;
 
 /// The running node's centre.
 pub struct Switchboard {
@@ -31,6 +34,8 @@ pub struct Switchboard {
     pub timing: Timing,
     /// How large things may be.
     pub limits: Limits,
+    /// What is counted.
+    pub metrics: Metrics,
     me: NodeId,
     kind: NodeKind,
     services: Services,
@@ -44,7 +49,10 @@ pub struct Switchboard {
 struct State {
     router: Router,
     outboxes: BTreeMap<LinkId, Arc<Outbox>>,
-    waiting: HashMap<CallId, oneshot::Sender<Answer>>,
+    /// Own clients that wait, and since when.
+    waiting: HashMap<CallId, (oneshot::Sender<Answer>, Instant)>,
+    /// Service calls that take time.
+    running: HashMap<Ticket, AbortHandle>,
     /// When the timer task will wake.
     armed: Option<Instant>,
     draining: bool,
@@ -64,6 +72,7 @@ impl Switchboard {
             env,
             timing,
             limits,
+            metrics: Metrics::default(),
             me: router.me.clone(),
             kind: router.kind,
             services,
@@ -71,6 +80,7 @@ impl Switchboard {
                 router: Router::new(router),
                 outboxes: BTreeMap::new(),
                 waiting: HashMap::new(),
+                running: HashMap::new(),
                 armed: None,
                 draining: false,
                 peers: PeerBook::default(),
@@ -95,19 +105,22 @@ impl Switchboard {
         read(&self.lock().router)
     }
 
-    /// Makes a call and waits for its one answer.
+    /// Makes a call and waits for its one answer. Dropped before that, it cancels the call, wherever it is by then.
     pub async fn call(self: &Arc<Self>, call: Call) -> Answer {
-        let answered = {
+        let (caller, answered) = {
             let mut state = self.lock();
             let (id, actions) = state.router.call(call, self.moment());
             let (done, answered) = oneshot::channel();
-            state.waiting.insert(id, done);
+            state.waiting.insert(id, (done, self.env.clock.now()));
             self.carry_out(&mut state, actions);
-            answered
+            (Caller { board: self, call: Some(id) }, answered)
         };
-        answered.await.unwrap_or_else(|_| {
+        let answer = answered.await;
+        caller.has_its_answer();
+        answer.unwrap_or_else(|_| {
             let failure = Failure::Internal("the call was dropped without an answer".into());
-            Answer { outcome: Err(failure.at(&self.me, &[])), path: vec![self.me.clone()] }
+            let outcome = Err(failure.at(&self.me, &[]));
+            Answer { outcome, path: vec![self.me.clone()], timing: Vec::new() }
         })
     }
 
@@ -130,9 +143,12 @@ impl Switchboard {
         self.lock().draining
     }
 
-    /// Has every link end once its queue is sent.
-    pub fn close_links(&self, reason: &'static str) {
-        for outbox in self.lock().outboxes.values() {
+    /// Says goodbye on every link, and has it end once its queue is sent.
+    pub fn close_links(self: &Arc<Self>, reason: &'static str) {
+        let mut state = self.lock();
+        let farewells = state.router.farewells(reason, self.moment());
+        self.carry_out(&mut state, farewells);
+        for outbox in state.outboxes.values() {
             outbox.close(reason);
         }
     }
@@ -157,6 +173,29 @@ impl Switchboard {
     /// Notes how dialling a peer goes.
     pub(super) fn note_peer<T>(&self, note: impl FnOnce(&mut PeerBook) -> T) -> T {
         note(&mut self.lock().peers)
+    }
+
+    /// What is to be looked up for the metrics.
+    pub fn levels(&self) -> Levels {
+        let state = self.lock();
+        let mut levels = Levels {
+            services: state.router.registry().counts(),
+            in_flight: state.router.in_flight(),
+            failed_here: state.router.failures().collect(),
+            ..Levels::default()
+        };
+        for info in state.router.neighbours() {
+            match info.role {
+                LinkRole::Home => levels.homes += 1,
+                LinkRole::Peer => levels.peers += 1,
+                LinkRole::Uplink => levels.uplinks += 1,
+            }
+        }
+        for outbox in state.outboxes.values() {
+            let (control, data) = outbox.depths();
+            levels.queued = (levels.queued.0 + control, levels.queued.1 + data);
+        }
+        levels
     }
 
     /// Tells when links come up or go down.
@@ -214,7 +253,7 @@ impl Switchboard {
         }
         if let Some(message_id) = answering {
             let reply = state.router.introduction(Some(message_id), at);
-            outbox.push(reply).expect("an introduction is no request");
+            outbox.push(reply, at.now).expect("an introduction is no request");
         }
         state.outboxes.insert(link, Arc::clone(&outbox));
         self.carry_out(&mut state, actions);
@@ -289,8 +328,17 @@ impl Switchboard {
         self.carry_out(&mut state, actions);
     }
 
+    /// A request waited for its link until its time was up.
+    pub(super) fn late(self: &Arc<Self>, link: LinkId, request: &Header) {
+        let mut state = self.lock();
+        let failure = Failure::Overloaded("the call's time was up before the link was free".into());
+        let actions = state.router.not_sent(link, request, failure, self.moment());
+        self.carry_out(&mut state, actions);
+    }
+
     fn finished(self: &Arc<Self>, ticket: Ticket, outcome: crate::service::Outcome) {
         let mut state = self.lock();
+        state.running.remove(&ticket);
         let actions = state.router.finished(ticket, outcome, self.moment());
         self.carry_out(&mut state, actions);
     }
@@ -303,14 +351,29 @@ impl Switchboard {
                 Action::Send(link, frame) => {
                     // A link without an outbox has just ended; its calls have been failed by that.
                     if let Some(outbox) = state.outboxes.get(&link)
-                        && let Err(frame) = outbox.push(frame)
+                        && let Err(frame) = outbox.push(frame, self.env.clock.now())
                     {
                         let failure = Failure::Overloaded("too many calls wait for this link".into());
                         actions.extend(state.router.not_sent(link, &frame.header, failure, self.moment()));
                     }
                 }
+                Action::Cancel(link, frame) => {
+                    let request = frame.header.correlation_id.as_deref().unwrap_or_default();
+                    if let Some(outbox) = state.outboxes.get(&link)
+                        && !outbox.withdraw(&frame.header.source.id, request)
+                    {
+                        outbox.push(frame, self.env.clock.now()).expect("a cancellation is no request");
+                    }
+                }
+                Action::Abort(ticket) => {
+                    if let Some(running) = state.running.remove(&ticket) {
+                        running.abort();
+                    }
+                }
                 Action::Answer(call, answer) => {
-                    if let Some(waiting) = state.waiting.remove(&call) {
+                    if let Some((waiting, since)) = state.waiting.remove(&call) {
+                        let code = answer.outcome.as_ref().err().map(|error| error.code);
+                        self.metrics.call_ended(code, self.env.clock.now() - since);
                         // Nobody listens where the client has hung up.
                         let _ = waiting.send(answer);
                     }
@@ -321,14 +384,25 @@ impl Switchboard {
                     }
                     Started::Running(work) => {
                         let (board, ticket) = (Arc::clone(self), delivery.ticket);
-                        self.env.spawn("service-call", async move { board.finished(ticket, work.await) });
+                        let (work, abort) = abortable(work);
+                        state.running.insert(ticket, abort);
+                        self.env.spawn("service-call", async move {
+                            if let Ok(outcome) = work.await {
+                                board.finished(ticket, outcome);
+                            }
+                        });
                     }
                 },
                 Action::Retire(link) => {
                     if let Some(outbox) = state.outboxes.get(&link).cloned() {
-                        let env = self.env.clone();
+                        let board = Arc::clone(self);
                         self.env.spawn("link-retire", async move {
-                            env.sleep(Duration::from_secs(RETIRE_SECONDS)).await;
+                            for _ in 0..RETIRE_SECONDS_MAX {
+                                board.env.sleep(Duration::from_secs(1)).await;
+                                if !board.look(|router| router.is_busy(link)) {
+                                    break;
+                                }
+                            }
                             outbox.close("another link took its place");
                         });
                     }
@@ -349,5 +423,28 @@ impl Switchboard {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the router does not panic")
+    }
+}
+
+/// A client that waits for its answer. Where it goes away before that, its call is cancelled.
+struct Caller<'a> {
+    board: &'a Arc<Switchboard>,
+    call: Option<CallId>,
+}
+
+impl Caller<'_> {
+    fn has_its_answer(mut self) {
+        self.call = None;
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call {
+            let mut state = self.board.lock();
+            state.waiting.remove(&call);
+            let actions = state.router.cancel(call, self.board.moment());
+            self.board.carry_out(&mut state, actions);
+        }
     }
 }

@@ -1,37 +1,119 @@
 //! A Home's one outbound connection: kept up, for as long as the Home runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{RelayUrl, Switchboard, dial};
+use tokio::sync::oneshot;
+
+use super::dial::{self, Connected, DialError};
+use super::session::End;
+use super::{RelayUrl, Switchboard};
+use crate::env::Rng;
 use crate::federation::Backoff;
+use crate::wire::NodeId;
 
-/// Dials the Mains in their order until one takes us, stays with it until the link ends, and begins anew.
+/// How often a Home that hangs on a fallback looks whether a Main that it prefers is back, in seconds. Half of it is
+/// drawn, so that the Homes of a hub that comes back do not all find it in the same moment.
+const RETURN_SECONDS: f64 = 30.0;
+
+/// The link to the Main that counts.
+struct Current {
+    main: NodeId,
+    /// Its place in the order of preference.
+    place: usize,
+    ended: oneshot::Receiver<End>,
+}
+
+/// Dials the Mains in their order until one takes us, stays until the link ends, and begins anew. On a fallback it
+/// looks for the preferred Mains every now and then, and moves back without a gap.
 pub async fn run(board: Arc<Switchboard>, mains: Vec<RelayUrl>) {
     let mut backoff = Backoff::new(board.timing.backoff);
     let mut rng = board.env.rng("uplink-backoff");
     loop {
-        for url in &mains {
-            if board.is_draining() {
-                return;
-            }
-            match dial::dial(&board, url).await {
-                Ok(connected) => {
-                    backoff.reset();
-                    let main = connected.node.clone();
-                    tracing::info!(%main, %url, "connected to the Main");
-                    let end = connected.run(&board).await;
-                    tracing::warn!(%main, "lost the Main: {end}");
-                    // Back to the preferred one, not on to the next.
-                    break;
-                }
-                Err(error) => tracing::warn!(%url, "cannot connect to the Main: {error}"),
-            }
+        let mut return_after = Duration::ZERO;
+        if let Some(current) = connect(&board, &mains).await {
+            backoff.reset();
+            return_after = stay(&board, &mains, current, &mut rng).await;
         }
         if board.is_draining() {
             return;
         }
-        let wait = backoff.next_wait(&mut rng);
+        // A hub that closed in good order has said when to come back, and has spread its Homes out. Another one may
+        // take us at once.
+        let told = !return_after.is_zero();
+        if told && mains.len() > 1 {
+            continue;
+        }
+        let wait = if told { return_after } else { backoff.next_wait(&mut rng) };
         tracing::debug!("next try in {} ms", wait.as_millis());
         board.env.sleep(wait).await;
     }
+}
+
+/// The first of these Mains that takes us.
+async fn connect(board: &Arc<Switchboard>, mains: &[RelayUrl]) -> Option<Current> {
+    for (place, url) in mains.iter().enumerate() {
+        if board.is_draining() {
+            return None;
+        }
+        match dial::dial(board, url).await {
+            Ok(connected) => return Some(carry(board, url, connected, place)),
+            Err(error) => tracing::warn!(%url, "cannot connect to the Main: {error}"),
+        }
+    }
+    None
+}
+
+/// Carries a link on a task of its own: when another takes its place, both live for a moment.
+fn carry(board: &Arc<Switchboard>, url: &RelayUrl, connected: Connected, place: usize) -> Current {
+    let main = connected.node.clone();
+    tracing::info!(%main, %url, "connected to the Main");
+    let (tell, ended) = oneshot::channel();
+    let task_board = Arc::clone(board);
+    board.env.spawn("uplink-session", async move {
+        // Nobody listens where another link has taken this one's place.
+        let _ = tell.send(connected.run(&task_board).await);
+    });
+    Current { main, place, ended }
+}
+
+/// Stays with a Main until the link ends. Returns when to come back, where the Main said so.
+async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current, rng: &mut Rng) -> Duration {
+    loop {
+        let look = async {
+            if current.place == 0 {
+                std::future::pending::<()>().await;
+            }
+            board.env.sleep(half_drawn(rng)).await;
+        };
+        tokio::select! {
+            biased;
+            end = &mut current.ended => {
+                let end = end.unwrap_or(End::Closed("the session was dropped"));
+                tracing::warn!(main = %current.main, "lost the Main: {end}");
+                board.metrics.reconnecting();
+                return match end {
+                    End::Goodbye(goodbye) => goodbye.return_after(),
+                    _ => Duration::ZERO,
+                };
+            }
+            () = look => {}
+        }
+        for (place, url) in mains[..current.place].iter().enumerate() {
+            match dial::dial(board, url).await {
+                Ok(connected) => {
+                    current = carry(board, url, connected, place);
+                    break;
+                }
+                // The same Main by another URL: there is nothing to move to.
+                Err(DialError::Duplicate(_)) => break,
+                Err(error) => tracing::debug!(%url, "the preferred Main is not back yet: {error}"),
+            }
+        }
+    }
+}
+
+fn half_drawn(rng: &mut Rng) -> Duration {
+    use rand::RngExt;
+    Duration::from_secs_f64(RETURN_SECONDS * rng.random_range(0.5..=1.0))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -16,6 +17,9 @@ use crate::env::Env;
 use crate::federation::Failure;
 use crate::http::Client;
 use crate::wire::{JsonRpcCall, payload};
+
+/// How long a connection is kept that nobody uses, in milliseconds: shorter than any server's patience.
+const MAX_IDLE_MILLIS: u64 = 1_000;
 
 /// The largest answer taken from an upstream, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -74,21 +78,31 @@ struct Reply {
 impl Upstream {
     /// An upstream without connections yet.
     pub fn new(url: HttpUrl) -> Self {
-        let client = Client::new(url.host.clone(), url.port, MAX_ANSWER_BYTES);
+        let client =
+            Client::new(url.host.clone(), url.port, MAX_ANSWER_BYTES, Duration::from_millis(MAX_IDLE_MILLIS));
         Upstream { url, client }
     }
 
-    /// Calls a method. Takes as long as the upstream does.
-    pub async fn call(self: Arc<Self>, env: Env, method: String, params: Option<Box<RawValue>>) -> Outcome {
+    /// Calls a method. Takes as long as the upstream does. `traceparent` is the caller's W3C trace context.
+    pub async fn call(
+        self: Arc<Self>,
+        env: Env,
+        method: String,
+        params: Option<Box<RawValue>>,
+        traceparent: Option<String>,
+    ) -> Outcome {
         let call = JsonRpcCall { jsonrpc: "2.0".into(), method, params, id: Some(payload(&1)) };
         let body = Bytes::from(payload(&call).get().to_owned());
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(self.url.uri.path_and_query().map_or("/", |path| path.as_str()))
             .header(HOST, self.url.authority.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .expect("the URL was checked when it was read");
+        if let Some(context) = traceparent.and_then(|text| HeaderValue::try_from(text).ok()) {
+            request.headers_mut().insert("traceparent", context);
+        }
         let (status, body) = self.client.send(&env, request).await.map_err(|error| self.failed(&error))?;
         match serde_json::from_slice::<Reply>(&body) {
             Ok(Reply { error: Some(error), .. }) => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{DEFAULT_TTL, Header, MAX_PATH_ENTRIES, NodeAddress, NodeId, WireError};
+use super::{DEFAULT_TTL, Header, HopTime, MAX_PATH_ENTRIES, NodeAddress, NodeId, WireError};
 
 /// Length that a `message_id` or `correlation_id` may have, in bytes.
 const MAX_ID_BYTES: usize = 128;
@@ -37,6 +37,10 @@ pub(super) struct Envelope {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     priority: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<Vec<HopTime>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) timeout_seconds: Option<u64>,
 }
 
@@ -57,18 +61,23 @@ impl Envelope {
         let Some(source) = self.source_node.take() else {
             return missing("source_node");
         };
-        for (field, id) in
-            [("message_id", Some(&self.message_id)), ("correlation_id", self.correlation_id.as_ref())]
-        {
+        for (field, id) in [
+            ("message_id", Some(&self.message_id)),
+            ("correlation_id", self.correlation_id.as_ref()),
+            ("traceparent", self.traceparent.as_ref()),
+        ] {
             if let Some(id) = id
                 && id.len() > MAX_ID_BYTES
             {
                 return Err(WireError::invalid(field, format!("{} bytes, at most {MAX_ID_BYTES}", id.len())));
             }
         }
-        if self.routing_path.len() > MAX_PATH_ENTRIES {
-            let reason = format!("{} entries, at most {MAX_PATH_ENTRIES}", self.routing_path.len());
-            return Err(WireError::invalid("routing_path", reason));
+        let hops = self.trace.as_ref().map_or(0, Vec::len);
+        for (field, entries) in [("routing_path", self.routing_path.len()), ("trace", hops)] {
+            if entries > MAX_PATH_ENTRIES {
+                let reason = format!("{entries} entries, at most {MAX_PATH_ENTRIES}");
+                return Err(WireError::invalid(field, reason));
+            }
         }
         Ok(Header {
             message_id: std::mem::take(&mut self.message_id),
@@ -79,6 +88,8 @@ impl Envelope {
             path: std::mem::take(&mut self.routing_path),
             ttl: self.ttl,
             priority: self.priority,
+            trace: self.trace.take(),
+            traceparent: self.traceparent.take(),
         })
     }
 
@@ -93,6 +104,8 @@ impl Envelope {
             routing_path: header.path,
             ttl: header.ttl,
             priority: header.priority,
+            trace: header.trace,
+            traceparent: header.traceparent,
             ..Envelope::default()
         }
     }

@@ -7,9 +7,11 @@
 //! serde's tagged and flattened forms.
 
 mod address;
+mod cancel;
 mod discovery;
 mod envelope;
 mod error;
+mod goodbye;
 mod heartbeat;
 pub mod older;
 mod registration;
@@ -20,14 +22,17 @@ mod response;
 mod tests;
 
 pub use address::{AddressError, MAX_NAME_BYTES, NodeAddress, NodeId, NodeKind, Target, check_service_name};
+pub use cancel::Cancel;
 pub use discovery::{Announced, Discovery, PeerAddress, Withdrawn};
 pub use error::ErrorReport;
+pub use goodbye::Goodbye;
 pub use heartbeat::Heartbeat;
 pub use registration::{Registration, ServiceOffer};
 pub use request::{JsonRpcCall, Request, payload};
 pub use response::Response;
 
 use envelope::Envelope;
+use serde::{Deserialize, Serialize};
 
 /// The WebSocket subprotocol that relays of this version speak.
 pub const SUBPROTOCOL: &str = "relay.1";
@@ -67,8 +72,22 @@ pub struct Header {
     pub path: Vec<NodeId>,
     /// Hops that it may still make, 0 to 2³²−1.
     pub ttl: u32,
-    /// A higher one leaves a queue first.
+    /// A higher one leaves a queue first; absent counts as 0.
     pub priority: Option<i64>,
+    /// Present where the caller wants to know the time of each hop. On its way back a response collects them here.
+    pub trace: Option<Vec<HopTime>>,
+    /// W3C trace context, carried unread.
+    pub traceparent: Option<String>,
+}
+
+/// How long one node waited for an answer, from sending a call on to having its answer; the node that served the
+/// call: how long its service took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopTime {
+    /// The node.
+    pub node: NodeId,
+    /// Microseconds on that node's clock.
+    pub micros: u64,
 }
 
 /// What a message is about, by its `type`.
@@ -86,6 +105,10 @@ pub enum Body {
     Discovery(Discovery),
     /// Something that the receiver sent cannot be handled.
     Error(ErrorReport),
+    /// The sender closes the link, and says when to come back. Only between relays of this version.
+    Goodbye(Goodbye),
+    /// Nobody waits for the answer to a request any more. Only between relays of this version.
+    Cancel(Cancel),
 }
 
 impl Body {
@@ -98,6 +121,8 @@ impl Body {
             Body::Response(_) => "response",
             Body::Discovery(_) => "service_discovery",
             Body::Error(_) => "error",
+            Body::Goodbye(_) => "goodbye",
+            Body::Cancel(_) => "cancel",
         }
     }
 }
@@ -126,7 +151,8 @@ pub enum WireError {
     },
     /// The `type` is none that this version knows.
     #[error(
-        "unknown message type `{0}`; known are registration, heartbeat, request, response, service_discovery and error"
+        "unknown message type `{0}`; known are registration, heartbeat, request, response, service_discovery, error, \
+         goodbye and cancel"
     )]
     UnknownType(String),
 }
@@ -154,6 +180,8 @@ pub fn decode(text: &str) -> Result<Frame, WireError> {
         "response" => Body::Response(Response::decode(&mut envelope, &header)?),
         "service_discovery" => Body::Discovery(Discovery::decode(&envelope)?),
         "error" => Body::Error(ErrorReport::decode(&envelope)?),
+        "goodbye" => Body::Goodbye(Goodbye::decode(&envelope)?),
+        "cancel" => Body::Cancel(Cancel::decode(&header)?),
         _ => return Err(WireError::UnknownType(envelope.kind)),
     };
     Ok(Frame { header, body })
@@ -169,6 +197,8 @@ pub fn encode(frame: Frame) -> String {
         Body::Response(body) => body.encode(&mut envelope),
         Body::Discovery(body) => body.encode(&mut envelope),
         Body::Error(body) => body.encode(&mut envelope),
+        Body::Goodbye(body) => body.encode(&mut envelope),
+        Body::Cancel(_) => {}
     }
     serde_json::to_string(&envelope).expect("an envelope has only string keys and finite numbers")
 }

@@ -1,5 +1,7 @@
 //! `request`: call a service.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -18,8 +20,21 @@ pub struct Request {
     pub method: String,
     /// The JSON-RPC call carried (`jsonrpc_request`), unparsed; see [`JsonRpcCall`].
     pub call: Option<Box<RawValue>>,
-    /// How long the caller waits, in whole seconds; 60 where it says nothing.
-    pub timeout_seconds: Option<u64>,
+    /// How long the caller still waits; the node's default where it says nothing. Each hop takes off what it used.
+    /// Older relays know it in whole seconds.
+    pub timeout: Option<Duration>,
+    /// Nothing is to be called: only the way is wanted.
+    pub dry_run: bool,
+}
+
+/// What stands in `data`: what the older wire has no field for.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct Extra {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
 }
 
 impl PartialEq for Request {
@@ -27,7 +42,8 @@ impl PartialEq for Request {
         let text = |request: &Request| request.call.as_ref().map(|call| call.get().to_owned());
         self.service == other.service
             && self.method == other.method
-            && self.timeout_seconds == other.timeout_seconds
+            && self.timeout == other.timeout
+            && self.dry_run == other.dry_run
             && text(self) == text(other)
     }
 }
@@ -62,11 +78,15 @@ impl Request {
             let reason = format!("{} bytes, 1 to {MAX_METHOD_BYTES} are allowed", method.len());
             return Err(WireError::invalid("method", reason));
         }
+        let extra: Extra = envelope.read_data()?;
+        let millis = extra.timeout_ms.map(Duration::from_millis);
+        let timeout = millis.or_else(|| envelope.timeout_seconds.map(Duration::from_secs));
         Ok(Request {
             service,
             method,
             call: envelope.jsonrpc_request.take(),
-            timeout_seconds: envelope.timeout_seconds,
+            timeout,
+            dry_run: extra.dry_run,
         })
     }
 
@@ -74,7 +94,12 @@ impl Request {
         envelope.server_name = Some(self.service);
         envelope.method = Some(self.method);
         envelope.jsonrpc_request = self.call;
-        envelope.timeout_seconds = self.timeout_seconds;
+        let millis = self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        // Rounded up: an older relay must not give up before the caller does.
+        envelope.timeout_seconds = millis.map(|millis| millis.div_ceil(1_000));
+        if millis.is_some() || self.dry_run {
+            envelope.write_data(&Extra { timeout_ms: millis, dry_run: self.dry_run });
+        }
     }
 
     /// The arguments of the call, unparsed; `None` where it carries none.

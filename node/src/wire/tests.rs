@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::federation::Failure;
+use crate::federation::{Failure, Policy};
 
 fn node_id() -> impl Strategy<Value = NodeId> {
     "[a-zA-Z0-9._-]{1,20}".prop_map(|text| text.parse().unwrap())
@@ -18,6 +18,10 @@ fn address() -> impl Strategy<Value = NodeAddress> {
     (any::<bool>(), node_id(), proptest::option::of(node_id())).prop_map(|(main, id, main_relay)| {
         NodeAddress { kind: if main { NodeKind::Main } else { NodeKind::Home }, id, main_relay }
     })
+}
+
+fn hop_time() -> impl Strategy<Value = HopTime> {
+    (node_id(), any::<u64>()).prop_map(|(node, micros)| HopTime { node, micros })
 }
 
 fn json() -> impl Strategy<Value = Box<RawValue>> {
@@ -35,6 +39,8 @@ prop_compose! {
         path in proptest::collection::vec(node_id(), 0..4),
         ttl: u32,
         priority: Option<i64>,
+        trace in proptest::option::of(proptest::collection::vec(hop_time(), 0..4)),
+        traceparent in proptest::option::of("[0-9a-f-]{55}"),
     ) -> Header {
         Header {
             message_id,
@@ -45,13 +51,16 @@ prop_compose! {
             path,
             ttl,
             priority,
+            trace,
+            traceparent,
         }
     }
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    let offer = (name(), proptest::collection::vec("[a-z]{1,8}", 0..3))
-        .prop_map(|(name, methods)| ServiceOffer { name, methods });
+    let policy = proptest::option::of(proptest::sample::select(&Policy::ALL[..]));
+    let offer = (name(), proptest::collection::vec("[a-z]{1,8}", 0..3), policy)
+        .prop_map(|(name, methods, balance)| ServiceOffer { name, methods, balance });
     let peer = || node_id().prop_map(|id| PeerAddress { id, address: "ws://127.0.0.1:8080".into() });
     let announced = (name(), node_id()).prop_map(|(name, node_id)| Announced {
         name,
@@ -75,14 +84,23 @@ fn body() -> impl Strategy<Value = Body> {
                 address: None,
             })),
         any::<Option<u64>>().prop_map(|registry_version| Body::Heartbeat(Heartbeat { registry_version })),
-        (name(), "[a-z_]{1,20}", proptest::option::of(json()), any::<Option<u64>>()).prop_map(
-            |(service, method, call, timeout_seconds)| Body::Request(Request {
+        (
+            name(),
+            "[a-z_]{1,20}",
+            proptest::option::of(json()),
+            proptest::option::of(any::<u32>()),
+            any::<bool>()
+        )
+            .prop_map(|(service, method, call, millis, dry_run)| Body::Request(Request {
                 service,
                 method,
                 call,
-                timeout_seconds
-            })
-        ),
+                timeout: millis.map(|millis| std::time::Duration::from_millis(millis.into())),
+                dry_run,
+            })),
+        (".{0,30}", any::<u64>())
+            .prop_map(|(reason, return_after_ms)| Body::Goodbye(Goodbye { reason, return_after_ms })),
+        Just(Body::Cancel(Cancel)),
         json().prop_map(|result| Body::Response(Response::new(Ok(result)))),
         (
             any::<[bool; 2]>(),
@@ -182,6 +200,24 @@ fn what_is_unknown_is_ignored_and_what_is_absent_has_its_default() {
     assert_eq!(frame.header.ttl, DEFAULT_TTL);
     assert!(frame.header.path.is_empty());
     assert_eq!(frame.body, Body::Heartbeat(Heartbeat::default()));
+}
+
+#[test]
+fn a_balance_that_is_not_known_reads_as_none() {
+    for (text, expected) in [
+        (r#","balance":"round-robin""#, Some(Policy::RoundRobin)),
+        (r#","balance":"by-moon-phase""#, None),
+        (r#","balance":7"#, None),
+        (r#","balance":null"#, None),
+        ("", None),
+    ] {
+        let text =
+            format!(r#"{{"type":"registration",{HEAD},"data":{{"services":[{{"name":"shop"{text}}}]}}}}"#);
+        let frame = decode(&text).unwrap();
+        let Body::Registration(registration) = &frame.body else { panic!("a registration") };
+        assert_eq!(registration.services[0].balance, expected, "{text}");
+        assert_eq!(encode(frame).contains("balance"), expected.is_some());
+    }
 }
 
 #[test]

@@ -17,5 +17,6 @@ mod links;
 mod older;
 mod rpc;
 mod shutdown;
+mod upstream;
 mod websocket;
 mod world;

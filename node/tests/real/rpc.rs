@@ -73,7 +73,12 @@ async fn what_is_wrong_with_a_request_is_said() {
         (
             r#"{"jsonrpc":"2.0","method":"remote_call","id":1,"params":{"service_name":"echo","method":"m","timeout":0}}"#,
             -32602,
-            "timeout is 0, it must be over 0 seconds",
+            "timeout is 0, it must be over 0 and at most 1000000 seconds",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"remote_call","id":1,"params":{"service_name":"echo","method":"m","timeout":1e7}}"#,
+            -32602,
+            "timeout is 10000000, it must be over 0 and at most 1000000 seconds",
         ),
     ] {
         let reply = rpc(&main.at, body).await;

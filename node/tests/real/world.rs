@@ -1,10 +1,15 @@
 //! Child processes, and waiting for what they do.
 
 use std::fs::{self, File};
+use std::iter;
+use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
+use relay_node::env::Rng;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -27,10 +32,15 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Op
     }
 }
 
-/// A loopback port that nobody uses at the moment.
+/// Ports that the system gives neither to outgoing connections nor for port 0: one that is free stays so until it is
+/// asked for by number.
+const QUIET_PORTS: Range<u16> = 10_000..32_000;
+
+/// A loopback port that nobody uses, for a node that must come back on it or be known before it listens.
 pub(crate) fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    socket.local_addr().expect("a bound socket has an address").port()
+    let mut rng = rand::make_rng::<Rng>();
+    let mut drawn = iter::repeat_with(|| rng.random_range(QUIET_PORTS)).take(1_000);
+    drawn.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("one of a thousand is free")
 }
 
 /// A running program that ends with the test.

@@ -14,6 +14,9 @@ use serde_json::value::RawValue;
 
 use crate::invariants::{CallNumber, Outcome};
 
+/// How long a connection is kept that nobody uses, in seconds: half of a relay's own patience.
+const MAX_IDLE_SECONDS: u64 = 30;
+
 /// The largest answer taken, in bytes: the registry of a hundred thousand services.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
@@ -79,7 +82,11 @@ impl Api {
     /// A client of the relay that listens on `port` of this host's loopback.
     pub fn new(env: Env, port: u16) -> Self {
         let host = HeaderValue::try_from(format!("127.0.0.1:{port}")).expect("digits and dots");
-        Api { client: Client::new("127.0.0.1", port, MAX_ANSWER_BYTES), env, host }
+        Api {
+            client: Client::new("127.0.0.1", port, MAX_ANSWER_BYTES, Duration::from_secs(MAX_IDLE_SECONDS)),
+            env,
+            host,
+        }
     }
 
     /// Makes a call and waits for its outcome, which is the relay's to give; bound it from outside.

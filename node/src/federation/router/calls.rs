@@ -8,7 +8,9 @@ use super::{Action, Answer, Delivery, MAX_CALL_SECONDS, MAX_PENDING_CALLS, Momen
 use crate::federation::pending::{Answerer, Asker, PendingCall};
 use crate::federation::registry::Place;
 use crate::federation::{CallError, Failure, LinkId, LinkRole, hops};
-use crate::wire::{Body, Frame, Header, MAX_HOPS, NodeAddress, NodeId, NodeKind, Request, Response};
+use crate::wire::{
+    Body, Cancel, Frame, Header, HopTime, MAX_HOPS, NodeAddress, NodeId, NodeKind, Request, Response, payload,
+};
 
 /// Where a call goes from here.
 enum Next {
@@ -24,15 +26,13 @@ impl Router {
         &mut self,
         (link, role, node): (LinkId, LinkRole, &NodeId),
         header: Header,
-        request: Request,
+        mut request: Request,
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
         let asker = Asker::Link(link);
-        let timeout = match request.timeout_seconds {
-            Some(seconds) => Duration::from_secs(seconds.min(MAX_CALL_SECONDS)),
-            None => self.config.call_timeout,
-        };
+        let timeout = request.timeout.unwrap_or(self.config.call_timeout);
+        let timeout = timeout.min(Duration::from_secs(MAX_CALL_SECONDS));
         let refusal = if self.draining {
             Some(Failure::ShuttingDown { node: self.config.me.clone() })
         } else if role == LinkRole::Home && header.source.id != *node {
@@ -51,7 +51,10 @@ impl Router {
                 let call = self.pending_call(asker, &header, timeout, at);
                 self.fail(call, failure, at, actions);
             }
-            None => self.route(asker, Some(role), header, request, timeout, at, actions),
+            None => {
+                request.timeout = Some(timeout);
+                self.route(asker, Some(role), header, request, at, actions);
+            }
         }
     }
 
@@ -78,13 +81,19 @@ impl Router {
             let failure = format!("the answer's routing_path has {passed} nodes, at most {MAX_HOPS} can be");
             return self.fail(call, Failure::Malformed(failure), at, actions);
         }
+        let waited = HopTime { node: self.config.me.clone(), micros: micros(at.now - call.since) };
+        if let Some(trace) = &mut header.trace {
+            trace.truncate(MAX_HOPS);
+            trace.push(waited);
+        }
         match call.asker {
             Asker::Here(id) => {
                 let outcome = response.outcome().unwrap_or_else(|error| {
                     Err(Failure::Malformed(error.to_string()).at(&self.config.me, &call.path))
                 });
                 let path = call.path.into_iter().chain(header.path.into_iter().rev()).collect();
-                actions.push(Action::Answer(id, Answer { outcome, path }));
+                let timing = header.trace.into_iter().flatten().rev().collect();
+                actions.push(Action::Answer(id, Answer { outcome, path, timing }));
             }
             Asker::Link(back) => {
                 header.path.push(self.config.me.clone());
@@ -95,17 +104,16 @@ impl Router {
     }
 
     /// Finds the next node for a call and sends it there, or delivers it here, or refuses it.
-    #[expect(clippy::too_many_arguments, reason = "one call and where it came from")]
     pub(super) fn route(
         &mut self,
         asker: Asker,
         came_over: Option<LinkRole>,
         mut header: Header,
         request: Request,
-        timeout: Duration,
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        let timeout = request.timeout.unwrap_or(self.config.call_timeout);
         let next = match self.config.kind {
             _ if self.pending.len() >= MAX_PENDING_CALLS => {
                 Err(Failure::Overloaded(format!("{MAX_PENDING_CALLS} calls are under way at this node")))
@@ -114,7 +122,10 @@ impl Router {
             NodeKind::Main => self.next_from_main(came_over, header.destination.as_ref(), &request.service),
         };
         let departed = next.and_then(|next| {
-            if let Next::Over(_, chosen) = &next {
+            if let Next::Over(link, chosen) = &next {
+                if request.dry_run && !self.links.get(*link).is_some_and(|info| info.modern) {
+                    return Err(Failure::NoRoute("an older relay is next, which would really call".into()));
+                }
                 hops::depart(&mut header, &self.config.me)?;
                 if let Some(node) = chosen {
                     header.destination =
@@ -126,10 +137,11 @@ impl Router {
         let mut call = self.pending_call(asker, &header, timeout, at);
         let action = match departed {
             Err(failure) => return self.fail(call, failure, at, actions),
+            Ok(Next::Here) if request.dry_run => return self.answer(call, Ok(payload(&())), at, actions),
             Ok(Next::Here) => {
                 let ticket = Ticket(self.count());
                 call.answerer = Answerer::Service(ticket);
-                Action::Deliver(Delivery { ticket, request, timeout })
+                Action::Deliver(Delivery { ticket, request, timeout, traceparent: header.traceparent })
             }
             Ok(Next::Over(link, _)) => {
                 call.answerer = Answerer::Link(link);
@@ -248,7 +260,9 @@ impl Router {
             message_id: header.message_id.clone(),
             path,
             timeout,
-            deadline: at.now + timeout,
+            since: at.now,
+            traced: header.trace.is_some(),
+            priority: header.priority,
         }
     }
 
@@ -260,6 +274,7 @@ impl Router {
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        *self.failed.entry(failure.code()).or_insert(0) += 1;
         let error = failure.at(&self.config.me, &call.path);
         self.answer(call, Err(error), at, actions);
     }
@@ -272,17 +287,43 @@ impl Router {
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        let took = micros(at.now - call.since);
+        let own_time = call.traced.then(|| HopTime { node: self.config.me.clone(), micros: took });
         match call.asker {
-            Asker::Here(id) => actions.push(Action::Answer(id, Answer { outcome, path: call.path })),
+            Asker::Here(id) => {
+                let answer = Answer { outcome, path: call.path, timing: own_time.into_iter().collect() };
+                actions.push(Action::Answer(id, answer));
+            }
             Asker::Link(back) => {
                 let mut frame = self.frame(Body::Response(Response::new(outcome)), at);
                 frame.header.destination = Some(call.source);
                 frame.header.correlation_id = Some(call.message_id);
                 frame.header.path.push(self.config.me.clone());
+                frame.header.priority = call.priority;
+                frame.header.trace = own_time.map(|time| vec![time]);
                 actions.push(Action::Send(back, frame));
             }
         }
     }
+
+    /// Nobody waits for this call any more: whoever works on it may stop.
+    pub(super) fn stop_work(&mut self, call: &PendingCall, at: Moment, actions: &mut Vec<Action>) {
+        match call.answerer {
+            Answerer::Service(ticket) => actions.push(Action::Abort(ticket)),
+            Answerer::Link(link) if self.links.get(link).is_some_and(|info| info.modern) => {
+                let mut frame = self.frame(Body::Cancel(Cancel), at);
+                frame.header.source = call.source.clone();
+                frame.header.correlation_id = Some(call.message_id.clone());
+                actions.push(Action::Cancel(link, frame));
+            }
+            // The older wire has no word for it.
+            Answerer::Link(_) => {}
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn no_such_node(destination: Option<&NodeAddress>, service: &str) -> Failure {

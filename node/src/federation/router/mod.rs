@@ -12,18 +12,19 @@ mod calls;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use self::announce::Announcements;
 use super::links::Links;
-use super::pending::{Asker, Pending};
+use super::pending::{Answerer, Asker, Pending};
 use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry};
 use crate::env::{Instant, UnixTime};
 use crate::wire::{
-    Body, DEFAULT_TTL, ErrorReport, Frame, Header, Heartbeat, JsonRpcCall, NodeAddress, NodeId, NodeKind,
-    PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
+    Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, JsonRpcCall, NodeAddress,
+    NodeId, NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
 };
 
 /// Calls that may be under way through one node. More are refused as overload.
@@ -31,6 +32,12 @@ const MAX_PENDING_CALLS: usize = 65_536;
 
 /// The longest that a call may wait, in seconds; a longer wish is cut down to it.
 const MAX_CALL_SECONDS: u64 = 3_600;
+
+/// When a neighbour of a closing node may come back at the earliest, in milliseconds: the time of a quick restart.
+const RETURN_AFTER_MILLIS: u64 = 1_000;
+
+/// Homes of a closing Main that come back in one second.
+const RETURNS_PER_SECOND: u64 = 100;
 
 /// A call that a client of this node made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +92,14 @@ pub struct Call {
     pub params: Option<Box<RawValue>>,
     /// How long the caller waits; the node's default where it says nothing.
     pub timeout: Option<Duration>,
+    /// A higher one leaves queues first; 0 where there is none.
+    pub priority: Option<i64>,
+    /// Whether the time of each hop is wanted.
+    pub trace: bool,
+    /// Whether only the way is wanted, and nothing is to be called.
+    pub dry_run: bool,
+    /// The caller's W3C trace context.
+    pub traceparent: Option<String>,
 }
 
 /// How a call ended.
@@ -94,6 +109,8 @@ pub struct Answer {
     pub outcome: Result<Box<RawValue>, CallError>,
     /// The nodes that the call passed, this one first and the one that served it last.
     pub path: Vec<NodeId>,
+    /// Where that was wanted: how long each of them waited for its answer, in the order of the path.
+    pub timing: Vec<HopTime>,
 }
 
 /// A call for a service of this node.
@@ -105,6 +122,8 @@ pub struct Delivery {
     pub request: Request,
     /// How long the caller still waits.
     pub timeout: Duration,
+    /// The caller's W3C trace context.
+    pub traceparent: Option<String>,
 }
 
 /// What the shell is to do.
@@ -114,6 +133,11 @@ pub enum Action {
     Send(LinkId, Frame),
     /// Call a service of this node; report with [`Router::finished`].
     Deliver(Delivery),
+    /// Nobody waits for the answer to a request that went over this link: take it out of the queue where it is still
+    /// there, else send this message.
+    Cancel(LinkId, Frame),
+    /// Nobody waits for what this service call gives: end it.
+    Abort(Ticket),
     /// Tell a client of this node how its call ended.
     Answer(CallId, Answer),
     /// Another link to the same node counts now: close this one once its calls have had time to end.
@@ -132,10 +156,10 @@ pub struct Router {
     known_mains: BTreeSet<NodeId>,
     /// Numbers links, calls, tickets and messages.
     counter: u64,
-    announce_at: Option<Instant>,
-    refresh_older_at: Option<Instant>,
-    peers_changed: bool,
+    announcements: Announcements,
     draining: bool,
+    /// Calls that failed here, by code.
+    failed: BTreeMap<i64, u64>,
 }
 
 impl Router {
@@ -150,10 +174,9 @@ impl Router {
             registry,
             known_mains: BTreeSet::new(),
             counter: 0,
-            announce_at: None,
-            refresh_older_at: None,
-            peers_changed: false,
+            announcements: Announcements::default(),
             draining: false,
+            failed: BTreeMap::new(),
         }
     }
 
@@ -190,7 +213,9 @@ impl Router {
     /// Why a Home cannot hang on this Main under this id, if it cannot: calls for a Main of that id would go astray,
     /// and its link would take the place of that Main's.
     pub fn taken_by_a_main(&self, home: &NodeId) -> Option<Failure> {
-        (*home == self.config.me || self.known_mains.contains(home)).then(|| {
+        // Only a Main that is connected counts: hearsay must not lock anybody out.
+        let is_main = *home == self.config.me || self.links.peers().any(|(_, info)| info.node == *home);
+        is_main.then(|| {
             Failure::Malformed(format!("{home} is the id of a Main; give this Home another with -node-id"))
         })
     }
@@ -198,6 +223,11 @@ impl Router {
     /// Calls under way through this node.
     pub fn in_flight(&self) -> usize {
         self.pending.len()
+    }
+
+    /// Calls that failed at this node since the start, by code.
+    pub fn failures(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.failed.iter().map(|(code, count)| (*code, *count))
     }
 
     /// From now on new calls are refused; those under way go on.
@@ -259,6 +289,7 @@ impl Router {
         at: Moment,
     ) -> (Admission, Vec<Action>) {
         let (node, role, modern) = (info.node.clone(), info.role, info.modern);
+        let former_uplink = self.links.uplink().map(|(link, _)| link);
         let admission = self.links.admit(link, info, &self.config.me);
         let mut actions = Vec::new();
         match admission {
@@ -277,7 +308,12 @@ impl Router {
                 self.known_mains.insert(node);
                 self.greet_peer(link, modern, introduction.peers, at, &mut actions);
             }
-            LinkRole::Uplink => {}
+            LinkRole::Uplink => {
+                // One Main at a time: back at the preferred one, the other is left.
+                let left =
+                    former_uplink.filter(|former| self.links.get(*former).is_some_and(|it| it.node != node));
+                actions.extend(left.map(Action::Retire));
+            }
         }
         (admission, actions)
     }
@@ -293,7 +329,9 @@ impl Router {
             self.announce_soon(at);
         }
         // Whoever asked over this link cannot be answered any more.
-        self.pending.asked_by(link);
+        for call in self.pending.asked_by(link) {
+            self.stop_work(&call, at, &mut actions);
+        }
         for call in self.pending.waiting_for(link) {
             let failure = Failure::ConnectionLost { next: info.node.clone() };
             self.fail(call, failure, at, &mut actions);
@@ -334,6 +372,14 @@ impl Router {
                 let failure = Failure::Malformed(format!("a {role:?} link does not take this message here"));
                 actions.push(Action::Send(link, self.complaint(Some(header.message_id), &failure, at)));
             }
+            Body::Cancel(_) => {
+                let message_id = header.correlation_id.unwrap_or_default();
+                if let Some(call) = self.pending.cancelled_over(link, &header.source.id, message_id) {
+                    self.stop_work(&call, at, &mut actions);
+                }
+            }
+            // The session ends by it; there is nothing to route.
+            Body::Goodbye(_) => {}
             Body::Error(report) => {
                 tracing::warn!(from = %node, code = report.code, "the other side complains: {}", report.message);
             }
@@ -358,9 +404,13 @@ impl Router {
             service: call.service,
             method: call.method,
             call: Some(payload(&json_rpc)),
-            timeout_seconds: Some(timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)),
+            timeout: Some(timeout),
+            dry_run: call.dry_run,
         };
         let mut header = self.header(message_id, at);
+        header.priority = call.priority;
+        header.trace = call.trace.then(Vec::new);
+        header.traceparent = call.traceparent;
         header.destination = call.target.map(|target| NodeAddress {
             kind: NodeKind::Home,
             id: target.id,
@@ -371,9 +421,37 @@ impl Router {
             let call = self.pending_call(Asker::Here(id), &header, timeout, at);
             self.fail(call, failure, at, &mut actions);
         } else {
-            self.route(Asker::Here(id), None, header, request, timeout, at, &mut actions);
+            self.route(Asker::Here(id), None, header, request, at, &mut actions);
         }
         (id, actions)
+    }
+
+    /// The client that made this call has gone away.
+    pub fn cancel(&mut self, call: CallId, at: Moment) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if let Some(call) = self.pending.cancelled_here(call) {
+            self.stop_work(&call, at, &mut actions);
+        }
+        actions
+    }
+
+    /// Tells every neighbour that this node closes, and when to come back: a Main's Homes one after the other.
+    pub fn farewells(&mut self, reason: &str, at: Moment) -> Vec<Action> {
+        let modern = self.links.current().filter(|(_, info)| info.modern);
+        let links: Vec<(LinkId, LinkRole)> = modern.map(|(link, info)| (link, info.role)).collect();
+        let mut homes = 0;
+        let goodbye = |(link, role)| {
+            homes += u64::from(role == LinkRole::Home);
+            let return_after_ms = RETURN_AFTER_MILLIS + homes * 1_000 / RETURNS_PER_SECOND;
+            let body = Body::Goodbye(Goodbye { reason: reason.to_owned(), return_after_ms });
+            Action::Send(link, self.frame(body, at))
+        };
+        links.into_iter().map(goodbye).collect()
+    }
+
+    /// Whether calls are under way over this link.
+    pub fn is_busy(&self, link: LinkId) -> bool {
+        self.pending.uses(link)
     }
 
     /// A request could not be sent over its link. Its call ends here.
@@ -417,7 +495,8 @@ impl Router {
 
     /// When [`Router::handle_timeout`] is due; never where `None`.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.pending.next_deadline(), self.registry.next_expiry(), self.announce_at, self.refresh_older_at]
+        let Announcements { due, refresh_older, .. } = self.announcements;
+        [self.pending.next_deadline(), self.registry.next_expiry(), due, refresh_older]
             .into_iter()
             .flatten()
             .min()
@@ -428,16 +507,19 @@ impl Router {
         let mut actions = Vec::new();
         while let Some(call) = self.pending.expired(at.now) {
             let timeout = call.timeout;
+            if matches!(call.asker, Asker::Here(_)) || matches!(call.answerer, Answerer::Service(_)) {
+                self.stop_work(&call, at, &mut actions);
+            }
             self.fail(call, Failure::TimedOut(timeout), at, &mut actions);
         }
         for main in self.registry.expire(at.now) {
             tracing::info!(%main, "its services were not confirmed in time and are no longer listed");
         }
-        if self.announce_at.is_some_and(|due| due <= at.now) {
-            self.announce_at = None;
+        if self.announcements.due.is_some_and(|due| due <= at.now) {
+            self.announcements.due = None;
             self.announce(at, &mut actions);
         }
-        if self.refresh_older_at.is_some_and(|due| due <= at.now) {
+        if self.announcements.refresh_older.is_some_and(|due| due <= at.now) {
             self.refresh_older(at, &mut actions);
         }
         actions
@@ -470,6 +552,8 @@ impl Router {
             path: Vec::new(),
             ttl: DEFAULT_TTL,
             priority: None,
+            trace: None,
+            traceparent: None,
         }
     }
 

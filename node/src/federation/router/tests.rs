@@ -43,16 +43,33 @@ fn header(message_id: &str, source: &str, path: &[&str]) -> Header {
         path: path.iter().map(|id| id.parse().unwrap()).collect(),
         ttl: DEFAULT_TTL,
         priority: None,
+        trace: None,
+        traceparent: None,
     }
 }
 
 fn request(header: Header, service: &str) -> Frame {
-    let body = Request { service: service.into(), method: "get".into(), call: None, timeout_seconds: None };
+    let body =
+        Request { service: service.into(), method: "get".into(), call: None, timeout: None, dry_run: false };
     Frame { header, body: Body::Request(body) }
 }
 
 fn to(id: &str) -> Option<NodeAddress> {
     Some(NodeAddress { kind: NodeKind::Home, id: id.parse().unwrap(), main_relay: None })
+}
+
+fn plain_call(target: &str, service: &str) -> crate::federation::Call {
+    crate::federation::Call {
+        target: Some(target.parse().unwrap()),
+        service: service.into(),
+        method: "get".into(),
+        params: None,
+        timeout: None,
+        priority: None,
+        trace: false,
+        dry_run: false,
+        traceparent: None,
+    }
 }
 
 #[test]
@@ -270,9 +287,7 @@ fn a_call_without_an_answer_times_out_once_and_in_time() {
     for node in ["alice", "relay-a", "relay-b", "carol"] {
         assert_eq!(world.router(node).in_flight(), 0, "{node} has forgotten it");
     }
-    world.finish_one();
-    world.settle();
-    world.answer("alice", id).expect("the late answer is not a second one");
+    assert!(world.held.is_empty(), "carol's service is told to stop");
 }
 
 #[test]
@@ -407,8 +422,97 @@ fn a_caller_that_is_gone_is_not_waited_for() {
     world.start("alice", Some("bob"), "slow", None);
     world.settle();
     world.cut("alice", "relay-a");
+    world.settle();
     assert_eq!(world.router("relay-a").in_flight(), 0);
+    assert_eq!(world.router("bob").in_flight(), 0, "and bob is told");
+    assert!(world.held.is_empty(), "his service may stop");
+}
+
+#[test]
+fn a_client_that_hangs_up_stops_the_work_all_the_way() {
+    let mut world = two_mains();
+    let id = world.start("alice", Some("carol"), "slow", None);
+    world.settle();
+    assert_eq!(world.held.len(), 1);
+    world.hang_up("alice", id);
+    world.settle();
+    assert!(world.answer("alice", id).is_none(), "nobody is there to be answered");
+    for node in ["alice", "relay-a", "relay-b", "carol"] {
+        assert_eq!(world.router(node).in_flight(), 0, "{node}");
+    }
+    assert!(world.held.is_empty());
+    let asked = world
+        .sent
+        .iter()
+        .find(|(from, _, frame)| *from == "relay-b" && matches!(frame.body, Body::Request(_)));
+    let message_id = asked.unwrap().2.header.message_id.clone();
+    let stray = Header { correlation_id: Some(message_id), ..header("c1", "bob", &[]) };
+    world.start("alice", Some("carol"), "slow", None);
+    world.settle();
+    world.inject("bob", "relay-a", Frame { header: stray, body: Body::Cancel(crate::wire::Cancel) });
+    assert_eq!(world.held.len(), 1, "nobody cancels another's call");
+}
+
+#[test]
+fn a_traced_call_tells_how_long_each_node_waited() {
+    let mut world = two_mains();
+    let call = crate::federation::Call { trace: true, ..plain_call("carol", "slow") };
+    let id = world.start_call("alice", call);
+    world.settle();
+    world.advance(SECOND);
     world.finish_one();
     world.settle();
-    assert_eq!(world.router("bob").in_flight(), 0);
+    let answer = world.answer("alice", id).unwrap();
+    let times: Vec<_> = answer.timing.iter().map(|time| (time.node.as_str(), time.micros)).collect();
+    let second = 1_000_000;
+    assert_eq!(times, [("alice", second), ("relay-a", second), ("relay-b", second), ("carol", second)]);
+    let untraced = world.call("alice", Some("carol"), "shop");
+    assert!(untraced.timing.is_empty());
+}
+
+#[test]
+fn a_dry_run_finds_the_way_and_calls_nobody() {
+    let mut world = two_mains();
+    let call = crate::federation::Call { trace: true, dry_run: true, ..plain_call("carol", "slow") };
+    let id = world.start_call("alice", call.clone());
+    world.settle();
+    assert!(world.held.is_empty(), "the service is not called");
+    let answer = world.answer("alice", id).unwrap();
+    assert_eq!(answer.outcome.unwrap().get(), "null");
+    assert_eq!(
+        answer.path.iter().map(NodeId::as_str).collect::<Vec<_>>(),
+        ["alice", "relay-a", "relay-b", "carol"]
+    );
+    let nowhere = crate::federation::Call { service: "fake".into(), ..call };
+    let id = world.start_call("alice", nowhere);
+    world.settle();
+    assert_eq!(world.answer("alice", id).unwrap().outcome.unwrap_err().code, -32001);
+}
+
+#[test]
+fn a_closing_main_spreads_its_homes_out() {
+    let mut world = World::default();
+    world.main("relay-a", &[]);
+    world.main("relay-b", &[]);
+    world.connect("relay-b", "relay-a");
+    let homes: Vec<&'static str> = (0..300).map(|n| &*format!("home-{n}").leak()).collect();
+    for home in &homes {
+        world.home_at(home, "relay-a", &[]);
+    }
+    world.sent.clear();
+    world.farewells("relay-a");
+    let returns: Vec<u64> = world
+        .sent
+        .iter()
+        .filter(|(_, to, _)| to.starts_with("home"))
+        .filter_map(|(_, _, frame)| match &frame.body {
+            Body::Goodbye(goodbye) => Some(goodbye.return_after_ms),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(returns.len(), 300);
+    for second in 0..10 {
+        let span = second * 1_000..(second + 1) * 1_000_u64;
+        assert!(returns.iter().filter(|at| span.contains(*at)).count() <= 100, "in second {second}");
+    }
 }

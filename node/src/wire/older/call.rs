@@ -1,5 +1,7 @@
 //! `server_call` and `server_response`, and the name by which an answer finds its caller.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -14,7 +16,7 @@ use crate::wire::{
 };
 
 /// How long an older node is told to take where the caller says nothing, in seconds.
-const DEFAULT_TIMEOUT_SECONDS: u64 = 60;
+const DEFAULT_TIMEOUT_SECONDS: f64 = 60.0;
 
 /// The longest timeout that an older node may ask for, in seconds; the router cuts it down further.
 const MAX_TIMEOUT_SECONDS: f64 = 1e9;
@@ -39,7 +41,7 @@ struct CallOut<'a> {
     server_name: &'a str,
     method: &'a str,
     args: Box<RawValue>,
-    timeout: u64,
+    timeout: f64,
 }
 
 /// The `response_id` of a call, so far as it can be read: whoever waits for it is to hear what was wrong.
@@ -70,13 +72,11 @@ pub(super) fn request(message: &Message, message_id: &str) -> Result<Request, Ol
         let reason = format!("{} bytes, 1 to {MAX_METHOD_BYTES} are allowed", method.len());
         return Err(OlderError::invalid("data.call.method", reason));
     }
-    let timeout_seconds = match call.timeout {
+    let timeout = match call.timeout {
         // Zero is how older nodes write that there is none.
         None | Some(0.0) => None,
         Some(seconds) if seconds > 0.0 && seconds <= MAX_TIMEOUT_SECONDS => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
-            let whole = seconds.ceil() as u64;
-            Some(whole)
+            Some(Duration::from_secs_f64(seconds))
         }
         Some(seconds) => {
             let reason = format!("{seconds} is not over 0 seconds and at most {MAX_TIMEOUT_SECONDS}");
@@ -89,7 +89,7 @@ pub(super) fn request(message: &Message, message_id: &str) -> Result<Request, Ol
         params: call.args,
         id: Some(payload(&message_id)),
     };
-    Ok(Request { service, method, call: Some(payload(&json_rpc)), timeout_seconds })
+    Ok(Request { service, method, call: Some(payload(&json_rpc)), timeout, dry_run: false })
 }
 
 /// `data` of the `server_call` that carries a request. Older nodes take a list of arguments: none is an empty one, and
@@ -114,7 +114,7 @@ pub(super) fn call_data(request: &Request, response_id: &str) -> Result<Box<RawV
             server_name: &request.service,
             method: &request.method,
             args,
-            timeout: request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+            timeout: request.timeout.map_or(DEFAULT_TIMEOUT_SECONDS, |timeout| timeout.as_secs_f64()),
         },
         response_id,
     }))
@@ -190,29 +190,34 @@ pub(super) fn outcome(
 }
 
 /// Who waits for an answer. It travels to the older peer and back as the call's `response_id`, so that nothing has to
-/// be remembered here of calls that are never answered: `home:alice.home@relay-a/alice.home,relay-a/17-4`.
+/// be remembered here of calls that are never answered: `home:alice.home@relay-a/alice.home,relay-a/t5/17-4`, where `t`
+/// stands for a call whose times are wanted, and 5 is its priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) source: NodeAddress,
     /// The nodes that the call had passed when it left, this one last.
     pub(super) path: Vec<NodeId>,
+    pub(super) priority: Option<i64>,
+    /// The time of each hop is wanted.
+    pub(super) traced: bool,
     pub(super) message_id: String,
 }
 
 impl Caller {
     pub(super) fn write(&self) -> String {
         let path: Vec<&str> = self.path.iter().map(NodeId::as_str).collect();
-        format!("{}:{}/{}/{}", self.source.kind, self.source, path.join(","), self.message_id)
+        let traced = if self.traced { "t" } else { "" };
+        let priority = self.priority.map(|priority| priority.to_string()).unwrap_or_default();
+        let Caller { source, message_id, .. } = self;
+        format!("{}:{source}/{}/{traced}{priority}/{message_id}", source.kind, path.join(","))
     }
 
     pub(super) fn read(text: &str) -> Result<Self, OlderError> {
         let foreign =
             || OlderError::invalid("data.response_id", "it is none that this node gave with a call");
         check_length("data.response_id", text)?;
-        let mut parts = text.splitn(3, '/');
-        let (Some(source), Some(path), Some(message_id)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(foreign());
-        };
+        let parts: Vec<&str> = text.splitn(4, '/').collect();
+        let [source, path, marks, message_id] = parts[..] else { return Err(foreign()) };
         let (kind, source) = source.split_once(':').ok_or_else(foreign)?;
         let kind = match kind {
             "home" => NodeKind::Home,
@@ -220,10 +225,20 @@ impl Caller {
             _ => return Err(foreign()),
         };
         let Target { id, main_relay } = source.parse().map_err(|_| foreign())?;
+        let (traced, priority) = match marks.strip_prefix('t') {
+            Some(priority) => (true, priority),
+            None => (false, marks),
+        };
+        let priority = match priority {
+            "" => None,
+            number => Some(number.parse().map_err(|_| foreign())?),
+        };
         let path: Result<Vec<NodeId>, _> = path.split(',').take(MAX_PATH_ENTRIES).map(str::parse).collect();
         Ok(Caller {
             source: NodeAddress { kind, id, main_relay },
             path: path.map_err(|_| foreign())?,
+            priority,
+            traced,
             message_id: message_id.to_owned(),
         })
     }

@@ -117,5 +117,7 @@ pub(super) fn offers(message: &Message, peer: &NodeId) -> Result<Option<Vec<Serv
         let reason = format!("{} services, at most {MAX_OFFERS}", offers.len());
         return Err(OlderError::invalid("data.servers", reason));
     }
-    Ok(Some(offers.into_iter().map(|(name, methods)| ServiceOffer { name, methods }).collect()))
+    Ok(Some(
+        offers.into_iter().map(|(name, methods)| ServiceOffer { name, methods, balance: None }).collect(),
+    ))
 }

@@ -113,7 +113,7 @@ fn a_call_becomes_a_request_and_its_response_the_server_response() {
         panic!("a request");
     };
     assert_eq!((request.service.as_str(), request.method.as_str()), ("echo", "say"));
-    assert_eq!(request.timeout_seconds, Some(3), "rounded up");
+    assert_eq!(request.timeout, Some(Duration::from_millis(2_500)));
     assert_eq!(request.params().unwrap().unwrap().get(), "[\"hi\"]");
     assert_eq!(header.destination.clone().unwrap().to_string(), "bob.home@relay-b");
     assert_eq!((header.path.clone(), header.ttl), (vec![id("node1")], 9));
@@ -363,7 +363,9 @@ fn caller(source: &str, path: &[&str]) -> Header {
         destination: Some(NodeAddress { kind: NodeKind::Home, id: id("node1"), main_relay: None }),
         path: path.iter().map(|node| id(node)).collect(),
         ttl: 8,
-        priority: None,
+        priority: Some(-5),
+        trace: Some(Vec::new()),
+        traceparent: None,
     }
 }
 
@@ -373,7 +375,8 @@ fn request(params: &str) -> Request {
         service: "blog".into(),
         method: "get".into(),
         call: Some(serde_json::value::RawValue::from_string(call).unwrap()),
-        timeout_seconds: Some(7),
+        timeout: Some(Duration::from_millis(7_500)),
+        dry_run: false,
     }
 }
 
@@ -393,7 +396,7 @@ fn a_call_of_ours_goes_out_with_a_list_of_arguments() {
         assert_eq!(message["route"], json!(["alice", "relay-a"]));
         assert_eq!(
             message["data"]["call"],
-            json!({ "server_name": "blog", "method": "get", "args": args, "timeout": 7 })
+            json!({ "server_name": "blog", "method": "get", "args": args, "timeout": 7.5 })
         );
     }
 }
@@ -431,6 +434,7 @@ fn an_older_answer_finds_its_caller() {
     assert_eq!(header.correlation_id.as_deref(), Some("17-4"));
     assert_eq!(header.destination.unwrap().to_string(), "alice@relay-b");
     assert_eq!(header.path, [id("node1")]);
+    assert_eq!((header.priority, header.trace), (Some(-5), Some(Vec::new())), "as its request");
     assert_eq!(response.outcome().unwrap().unwrap().get(), "[1]");
 }
 
@@ -489,7 +493,8 @@ proptest! {
     #[test]
     fn every_caller_is_found_again(
         main: bool, source in name(), relay in proptest::option::of(name()),
-        path in proptest::collection::vec(name(), 1..4), message_id in ".{1,40}",
+        path in proptest::collection::vec(name(), 1..4), priority: Option<i64>, traced: bool,
+        message_id in ".{1,40}",
     ) {
         let caller = super::call::Caller {
             source: NodeAddress {
@@ -498,6 +503,8 @@ proptest! {
                 main_relay: relay.map(|relay| id(&relay)),
             },
             path: path.iter().map(|node| id(node)).collect(),
+            priority,
+            traced,
             message_id,
         };
         prop_assert_eq!(super::call::Caller::read(&caller.write()).unwrap(), caller);

@@ -183,6 +183,9 @@ impl Translator {
                 header.correlation_id = Some(caller.message_id);
                 header.destination = Some(caller.source);
                 header.path = vec![self.peer.clone()];
+                header.priority = caller.priority;
+                // The peer's own time is not known; that of the nodes on the way back is.
+                header.trace = caller.traced.then(Vec::new);
                 Body::Response(Response::new(outcome))
             }
             Kind::RegistrySync => {
@@ -255,6 +258,8 @@ impl Translator {
             path: Vec::new(),
             ttl: DEFAULT_TTL,
             priority: None,
+            trace: None,
+            traceparent: None,
         }
     }
 
@@ -269,6 +274,8 @@ impl Translator {
             path: Vec::new(),
             ttl: DEFAULT_TTL,
             priority: None,
+            trace: None,
+            traceparent: None,
         };
         Frame { header, body }
     }
@@ -326,7 +333,15 @@ impl Translator {
             (Body::Error(report), None) => {
                 self.message(Kind::Error, header.message_id, payload(&report), at).encode()
             }
-            (Body::Response(_) | Body::Registration(_) | Body::Discovery(_), _) => return Ok(None),
+            // Nothing on this wire is like a cancellation or a farewell; a closing frame is all that it has.
+            (
+                Body::Response(_)
+                | Body::Registration(_)
+                | Body::Discovery(_)
+                | Body::Goodbye(_)
+                | Body::Cancel(_),
+                _,
+            ) => return Ok(None),
         };
         Ok((text.len() <= limit).then_some(text))
     }
@@ -347,6 +362,8 @@ impl Translator {
         let caller = Caller {
             source: header.source.clone(),
             path: header.path.clone(),
+            priority: header.priority,
+            traced: header.trace.is_some(),
             message_id: header.message_id.clone(),
         };
         let response_id = caller.write();

@@ -93,7 +93,7 @@ fn forged() -> impl Strategy<Value = Frame> {
     };
     let service = || proptest::sample::select(&SERVICES[..]).prop_map(str::to_owned);
     let offers = move || {
-        let offer = service().prop_map(|name| ServiceOffer { name, methods: vec![] });
+        let offer = service().prop_map(|name| ServiceOffer { name, methods: vec![], balance: None });
         proptest::collection::vec(offer, 0..4)
     };
     let announced = (service(), node()).prop_map(|(name, node_id)| Announced {
@@ -106,7 +106,7 @@ fn forged() -> impl Strategy<Value = Frame> {
     let peer = node().prop_map(|id| PeerAddress { id, address: "ws://127.0.0.1:1".into() });
     let body = prop_oneof![
         3 => (service(), proptest::option::of(0u64..60)).prop_map(|(service, timeout_seconds)| {
-            Body::Request(Request { service, method: "get".into(), call: None, timeout_seconds })
+            Body::Request(Request { service, method: "get".into(), call: None, timeout: timeout_seconds.map(Duration::from_secs), dry_run: false })
         }),
         3 => any::<bool>().prop_map(|lawful| Body::Response(match lawful {
             true => Response::new(Ok(payload(&"forged"))),
@@ -146,6 +146,8 @@ fn forged() -> impl Strategy<Value = Frame> {
             path,
             ttl,
             priority: None,
+            trace: None,
+            traceparent: None,
         },
         body,
     })

@@ -59,7 +59,7 @@ impl World {
             listen_port: None,
             services: services
                 .iter()
-                .map(|name| ServiceOffer { name: (*name).into(), methods: vec![] })
+                .map(|name| ServiceOffer { name: (*name).into(), methods: vec![], balance: None })
                 .collect(),
             registry_ttl: TTL,
             call_timeout: CALL_TIMEOUT,
@@ -182,11 +182,34 @@ impl World {
             method: "get".into(),
             params: None,
             timeout,
+            priority: None,
+            trace: false,
+            dry_run: false,
+            traceparent: None,
         };
+        self.start_call(from, call)
+    }
+
+    /// A call of a client at `from`, as it likes.
+    pub(super) fn start_call(&mut self, from: Name, call: Call) -> CallId {
         let at = self.moment();
         let (id, actions) = self.router(from).call(call, at);
         self.carry_out(from, actions);
         id
+    }
+
+    /// The client of a call goes away.
+    pub(super) fn hang_up(&mut self, from: Name, id: CallId) {
+        let at = self.moment();
+        let actions = self.router(from).cancel(id, at);
+        self.carry_out(from, actions);
+    }
+
+    /// A node says goodbye to all of its neighbours.
+    pub(super) fn farewells(&mut self, name: Name) {
+        let at = self.moment();
+        let actions = self.router(name).farewells("closing", at);
+        self.carry_out(name, actions);
     }
 
     /// Makes a call and carries messages until none is left: how it ended, without time passing.
@@ -208,7 +231,7 @@ impl World {
         target: Option<&str>,
         service: &str,
     ) -> (String, Vec<String>) {
-        let Answer { outcome, path } = self.call(from, target, service);
+        let Answer { outcome, path, .. } = self.call(from, target, service);
         let by: String = serde_json::from_str(outcome.expect("the call succeeds").get()).unwrap();
         (by, path.iter().map(ToString::to_string).collect())
     }
@@ -333,7 +356,10 @@ impl World {
     fn carry_out(&mut self, name: Name, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send(link, frame) => {
+                Action::Abort(ticket) => {
+                    self.held.retain(|(node, delivery)| *node != name || delivery.ticket != ticket);
+                }
+                Action::Send(link, frame) | Action::Cancel(link, frame) => {
                     // A link that has just gone takes nothing.
                     if let Some((to, far)) = self.ends.get(&(name, link)).copied() {
                         self.sent.push((name, to, frame.clone()));

@@ -1,0 +1,219 @@
+//! `cargo ci gate`: determinism first, for without it nothing else can be believed; then every scenario of the plan
+//! with its seeds; then what their gates say.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use relay_sim::execute::{Execution, Verdict};
+use relay_sim::gates::show;
+use relay_sim::replay::{Capsule, failures};
+
+use crate::plan::Entry;
+use crate::runs::{Unit, side_by_side};
+use crate::table::{Table, seconds};
+use crate::{Refusal, Session, determinism};
+
+/// Failed runs of one scenario that are told in full; the others are counted.
+const FAILURES_SHOWN_MAX: usize = 5;
+
+/// Runs the plan; prints what came of it, and returns the exit code.
+pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
+    if session.plan.entries.iter().any(|entry| entry.determinism.is_some()) {
+        let code = determinism::run(session)?;
+        if code != 0 {
+            eprintln!("gate: not deterministic: no gate was judged");
+            return Ok(code);
+        }
+    }
+    let started = Instant::now();
+    let entries = &session.plan.entries;
+    let units: Vec<(usize, Unit)> = entries
+        .iter()
+        .enumerate()
+        .flat_map(|(at, Entry { scenario, seeds, .. })| {
+            seeds.clone().map(move |seed| (at, Unit { scenario: scenario.clone(), seed }))
+        })
+        .collect();
+    let mut tallies: Vec<Tally> = entries.iter().map(|_| Tally::default()).collect();
+    let mut outcome = Ok(());
+    let timed = |(_, unit): &(usize, Unit)| {
+        let started = Instant::now();
+        let run = unit.run(false);
+        (run, started.elapsed())
+    };
+    side_by_side(&units, session.jobs, timed, |(at, unit), (run, wall)| {
+        let told = tell(&run, unit, tallies[*at].failed, &session.capsules);
+        if outcome.is_ok() {
+            outcome = told;
+        }
+        tallies[*at].add(&run, wall);
+    });
+    outcome?;
+    println!("\n{}", summary(entries, &tallies));
+    for (file, reason) in &session.plan.skipped {
+        println!("skipped: {file}: {reason}");
+    }
+    let worst = tallies.iter().filter_map(|tally| tally.worst).max().unwrap_or(Verdict::Passed);
+    let (gates, held) =
+        tallies.iter().fold((0, 0), |(gates, held), tally| (gates + tally.gates, held + tally.held));
+    let runs = units.len();
+    println!(
+        "gate: {runs} runs, {held} of {gates} gates hold, {}: {}",
+        seconds(started.elapsed()),
+        worst.as_str()
+    );
+    Ok(worst.exit_code())
+}
+
+/// What is said of one scenario.
+#[derive(Default)]
+struct Tally {
+    runs: u64,
+    failed: usize,
+    /// Gates judged, over all runs, and how many of them hold.
+    gates: usize,
+    held: usize,
+    calls: u64,
+    /// The slowest return to agreement.
+    convergence: Duration,
+    /// The worst p99 of a run.
+    p99: Duration,
+    /// Time of all runs together.
+    wall: Duration,
+    worst: Option<Verdict>,
+}
+
+impl Tally {
+    fn add(&mut self, run: &Execution, wall: Duration) {
+        let verdict = run.verdict();
+        self.runs += 1;
+        self.failed += usize::from(verdict != Verdict::Passed);
+        self.gates += run.gates.len();
+        self.held += run.gates.iter().filter(|gate| gate.holds).count();
+        self.calls += run.record.calls.total();
+        let (convergence, _) = run.record.convergence.worst().unwrap_or_default();
+        self.convergence = self.convergence.max(convergence);
+        self.p99 = self.p99.max(Duration::from_micros(run.record.calls.latency.value_at_quantile(0.99)));
+        self.wall += wall;
+        self.worst = self.worst.max(Some(verdict));
+    }
+}
+
+fn summary(entries: &[Entry], tallies: &[Tally]) -> Table {
+    let titles = [
+        "",
+        "scenario",
+        "runs",
+        "failed",
+        "gates",
+        "calls",
+        "slowest convergence",
+        "worst p99",
+        "wall seconds",
+    ];
+    let mut table = Table::new(titles);
+    for (entry, tally) in entries.iter().zip(tallies) {
+        table.row(
+            tally.failed == 0,
+            [
+                entry.scenario.name.clone(),
+                tally.runs.to_string(),
+                tally.failed.to_string(),
+                format!("{} of {}", tally.held, tally.gates),
+                tally.calls.to_string(),
+                show(tally.convergence),
+                show(tally.p99),
+                format!("{:.1}", tally.wall.as_secs_f64()),
+            ],
+        );
+    }
+    table
+}
+
+/// Says what failed and how to see it again, and keeps a capsule of it.
+fn tell(run: &Execution, unit: &Unit, earlier: usize, folder: &Path) -> Result<(), Refusal> {
+    let verdict = run.verdict();
+    if verdict == Verdict::Passed || earlier >= FAILURES_SHOWN_MAX {
+        return Ok(());
+    }
+    let capsule = Capsule::of(run, verdict);
+    let file = folder.join(capsule.file_name(&unit.scenario.name));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&file, capsule.to_json()))
+        .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))?;
+    eprintln!("{} with seed {}: {}", unit.scenario.name, unit.seed, verdict.as_str());
+    for line in failures(run) {
+        eprintln!("  {}", line.replace('\n', "\n  "));
+    }
+    eprintln!("  again: {}", unit.command());
+    eprintln!("  or:    cargo sim replay {}", file.display());
+    if earlier + 1 == FAILURES_SHOWN_MAX {
+        eprintln!("  further failures of this scenario are only counted");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::plan::Plan;
+
+    /// Homes that call each other; `gates` decides whether that is enough.
+    fn scenario(gates: &str) -> String {
+        format!(
+            r#"
+            duration = "30s"
+            [[service]]
+            name = "echo"
+            kind = "echo"
+            [[main]]
+            name = "main-a"
+            [[home]]
+            name = "home"
+            count = 2
+            main = "main-a"
+            services = ["echo"]
+            [[load]]
+            name = "calls"
+            from = "home-*"
+            to = "home-*"
+            service = "echo"
+            method = "echo"
+            rate = "1/s"
+            start = "5s"
+            [gates]
+            {gates}
+            "#
+        )
+    }
+
+    /// Runs the gates of one scenario; the exit code, and the capsules left behind.
+    fn gate(gates: &str) -> (u8, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        for below in ["ci", "scenarios"] {
+            fs::create_dir_all(root.join(below)).unwrap();
+        }
+        fs::write(root.join("scenarios/small.toml"), scenario(gates)).unwrap();
+        let plan = "[[run]]\npath = \"scenarios\"\nseeds = \"1..2\"\ndeterminism = \"1\"\n";
+        fs::write(root.join("ci/gates.toml"), plan).unwrap();
+        let plan = Plan::read(&root).unwrap();
+        let capsules = root.join("capsules");
+        let session = Session { plan, jobs: NonZeroUsize::MIN, capsules: capsules.clone() };
+        let code = run(&session).unwrap();
+        (code, fs::read_dir(capsules).map_or(0, Iterator::count))
+    }
+
+    #[test]
+    fn gates_that_hold_pass() {
+        assert_eq!(gate("success = \"100%\"\nmax_hops = 3\nmin_calls = 10"), (0, 0));
+    }
+
+    #[test]
+    fn a_gate_that_does_not_hold_fails_and_leaves_a_capsule_for_each_seed() {
+        assert_eq!(gate("p50 = \"1ms\""), (1, 2));
+    }
+}

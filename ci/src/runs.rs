@@ -1,0 +1,82 @@
+//! Runs side by side, on all cores.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use relay_sim::execute::{Execution, Settings, execute};
+use relay_sim::scenario::Scenario;
+
+/// One run: a scenario and a seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Unit {
+    /// The scenario.
+    pub(crate) scenario: Arc<Scenario>,
+    /// The seed.
+    pub(crate) seed: u64,
+}
+
+impl Unit {
+    /// Runs it.
+    pub(crate) fn run(&self, record_trace: bool) -> Execution {
+        execute(&self.scenario, &Settings { seed: Some(self.seed), record_trace, log: None })
+    }
+
+    /// The command that runs it again.
+    pub(crate) fn command(&self) -> String {
+        format!("cargo sim run {} --seed {}", self.scenario.source.name, self.seed)
+    }
+}
+
+/// Runs all units, `jobs` at once, and hands the results over in the units' order as they come in.
+pub(crate) fn side_by_side<U: Sync, R: Send>(
+    units: &[U],
+    jobs: NonZeroUsize,
+    run: impl Fn(&U) -> R + Sync,
+    mut each: impl FnMut(&U, R),
+) {
+    let next = AtomicUsize::new(0);
+    let (done, results) = mpsc::sync_channel(jobs.get());
+    thread::scope(|scope| {
+        for _ in 0..jobs.get().min(units.len()) {
+            let (done, next, run) = (done.clone(), &next, &run);
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(unit) = units.get(at) else { return };
+                    if done.send((at, run(unit))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let (mut early, mut expected) = (BTreeMap::new(), 0);
+        for (at, result) in results {
+            early.insert(at, result);
+            while let Some(result) = early.remove(&expected) {
+                each(&units[expected], result);
+                expected += 1;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_units_order() {
+        let units: Vec<u32> = (0..100).collect();
+        for jobs in [1, 3, 200] {
+            let mut seen = Vec::new();
+            let jobs = NonZeroUsize::new(jobs).unwrap();
+            side_by_side(&units, jobs, |unit| unit * 2, |unit, result| seen.push((*unit, result)));
+            assert_eq!(seen, units.iter().map(|unit| (*unit, unit * 2)).collect::<Vec<_>>());
+        }
+        side_by_side(&[0_u8; 0], NonZeroUsize::MIN, |_| (), |_, ()| panic!("there is nothing to run"));
+    }
+}

@@ -1,0 +1,181 @@
+//! What a node counts and measures, in Prometheus' text format.
+//!
+//! Each node has a registry of its own: many nodes live in one process in a simulation.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The content type of [`Metrics::scrape`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The smallest latency bucket, in seconds; each is twice the one before.
+const FIRST_BUCKET_SECONDS: f64 = 0.000_5;
+const BUCKETS: u16 = 18;
+
+/// Weight of one call in the running average of latency.
+const AVERAGE_WEIGHT: f64 = 0.05;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabel {
+    code: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabel {
+    lane: &'static str,
+}
+
+/// The metrics of one node.
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CodeLabel, Counter>,
+    latency: Histogram,
+    average: Gauge<f64, std::sync::atomic::AtomicU64>,
+    hop_errors: Family<CodeLabel, Counter>,
+    reconnects: Counter,
+    links: Family<KindLabel, Gauge>,
+    services: Family<KindLabel, Gauge>,
+    queued: Family<LaneLabel, Gauge>,
+    in_flight: Gauge,
+}
+
+/// What is looked up when somebody asks, rather than counted as it happens.
+#[derive(Clone, Debug, Default)]
+pub struct Levels {
+    /// Current links by what the other side is.
+    pub homes: usize,
+    /// Current links to other Mains.
+    pub peers: usize,
+    /// Current links to a Main above.
+    pub uplinks: usize,
+    /// Services of this node and of the Homes here; services behind other Mains.
+    pub services: (usize, usize),
+    /// Messages that wait: control, data.
+    pub queued: (usize, usize),
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Calls that failed at this node, by code, since the start.
+    pub failed_here: Vec<(i64, u64)>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("relay"),
+            calls: Family::default(),
+            latency: Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS)),
+            average: Gauge::default(),
+            hop_errors: Family::default(),
+            reconnects: Counter::default(),
+            links: Family::default(),
+            services: Family::default(),
+            queued: Family::default(),
+            in_flight: Gauge::default(),
+        };
+        let m = &mut metrics;
+        let calls = "Calls of this node's own clients that ended, by JSON-RPC error code; 0 is success";
+        m.registry.register("calls", calls, m.calls.clone());
+        let latency = "From the call of this node's own client to its answer";
+        m.registry.register_with_unit("call_latency", latency, Unit::Seconds, m.latency.clone());
+        m.registry.register("hop_errors", "Calls that failed at this node, by code", m.hop_errors.clone());
+        let reconnects = "Links to a Main that this node lost and dials again";
+        m.registry.register("reconnects", reconnects, m.reconnects.clone());
+        m.registry.register("links", "Current links, by what the other side is", m.links.clone());
+        m.registry.register("services", "Services known, by where they are", m.services.clone());
+        m.registry.register(
+            "queued_messages",
+            "Messages that wait for their link, by lane",
+            m.queued.clone(),
+        );
+        m.registry.register("calls_in_flight", "Calls under way through this node", m.in_flight.clone());
+        metrics
+    }
+}
+
+impl Metrics {
+    /// A call of this node's own client ended after `took`; `code` is its error, `None` success.
+    pub fn call_ended(&self, code: Option<i64>, took: Duration) {
+        self.calls.get_or_create(&CodeLabel { code: code.unwrap_or(0) }).inc();
+        let seconds = took.as_secs_f64();
+        self.latency.observe(seconds);
+        let average = self.average.get();
+        let first = average == 0.0;
+        self.average.set(if first { seconds } else { average + AVERAGE_WEIGHT * (seconds - average) });
+    }
+
+    /// A link to a Main was lost and is going to be dialled again.
+    pub fn reconnecting(&self) {
+        self.reconnects.inc();
+    }
+
+    /// The running average of the latency of this node's own clients' calls; zero before the first.
+    pub fn average_latency(&self) -> Duration {
+        Duration::from_secs_f64(self.average.get().max(0.0))
+    }
+
+    /// Everything, as text.
+    pub fn scrape(&self, levels: &Levels) -> String {
+        for (kind, count) in [("home", levels.homes), ("main", levels.peers), ("uplink", levels.uplinks)] {
+            self.links.get_or_create(&KindLabel { kind }).set(gauge(count));
+        }
+        for (kind, count) in [("local", levels.services.0), ("federated", levels.services.1)] {
+            self.services.get_or_create(&KindLabel { kind }).set(gauge(count));
+        }
+        for (lane, count) in [("control", levels.queued.0), ("data", levels.queued.1)] {
+            self.queued.get_or_create(&LaneLabel { lane }).set(gauge(count));
+        }
+        self.in_flight.set(gauge(levels.in_flight));
+        for (code, total) in &levels.failed_here {
+            let counter = self.hop_errors.get_or_create(&CodeLabel { code: *code });
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a string takes what is written");
+        text
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_told() {
+        let metrics = Metrics::default();
+        metrics.call_ended(None, Duration::from_millis(40));
+        metrics.call_ended(Some(-32003), Duration::from_millis(40));
+        metrics.reconnecting();
+        let levels = Levels { homes: 3, queued: (1, 2), failed_here: vec![(-32003, 7)], ..Levels::default() };
+        metrics.scrape(&levels);
+        let text = metrics.scrape(&levels);
+        for line in [
+            "relay_calls_total{code=\"0\"} 1",
+            "relay_calls_total{code=\"-32003\"} 1",
+            "relay_call_latency_seconds_count 2",
+            "relay_hop_errors_total{code=\"-32003\"} 7",
+            "relay_reconnects_total 1",
+            "relay_links{kind=\"home\"} 3",
+            "relay_queued_messages{lane=\"data\"} 2",
+            "# EOF",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        assert_eq!(metrics.average_latency(), Duration::from_millis(40));
+    }
+}
