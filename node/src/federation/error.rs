@@ -122,6 +122,14 @@ pub enum Failure {
         /// The service's own error object, where it gave one.
         detail: Option<serde_json::Value>,
     },
+    /// The operator of this node has removed that peer.
+    #[error(
+        "unauthorized: {node} was removed from the peers here; POST /registry/peers/add here brings it back"
+    )]
+    RemovedPeer {
+        /// The peer.
+        node: NodeId,
+    },
     /// This node is closing.
     #[error("{node} is shutting down")]
     ShuttingDown {
@@ -153,6 +161,7 @@ impl Failure {
             Failure::CircuitOpen { .. } | Failure::AllCircuitsOpen { .. } => -32005,
             Failure::HopLimit | Failure::Loop { .. } => -32006,
             Failure::Overloaded(_) => -32007,
+            Failure::RemovedPeer { .. } => -32008,
             Failure::Malformed(_) | Failure::TooLarge { .. } => -32009,
             Failure::ServiceFailed { .. } => -32010,
             Failure::ShuttingDown { .. } | Failure::Abandoned { .. } => -32011,

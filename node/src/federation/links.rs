@@ -38,6 +38,9 @@ pub struct LinkInfo {
     pub dialled: bool,
     /// Both sides speak [`SUBPROTOCOL`](crate::wire::SUBPROTOCOL).
     pub modern: bool,
+    /// The other end is a peer of the mesh before the hubs, behind the adapter. For display: to the router it is what
+    /// its role says.
+    pub older_mesh: bool,
     /// Where a peer Main can be dialled, where it is known.
     pub address: Option<String>,
     /// When it came up.
@@ -170,6 +173,7 @@ mod tests {
             boot: Some(boot.into()),
             dialled,
             modern: true,
+            older_mesh: false,
             address: None,
             since: Instant::from_nanos(since_seconds * 1_000_000_000),
         }

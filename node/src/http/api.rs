@@ -8,10 +8,10 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, Method, StatusCode, Uri};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 
-use super::rpc;
+use super::{older, rpc};
 use crate::federation::{Listing, Router as Federation, Scope};
 use crate::link::Switchboard;
 use crate::wire::{NodeId, NodeKind, ServiceOffer};
@@ -30,7 +30,7 @@ pub struct NodeFacts {
 /// What every handler may use.
 pub(super) struct Api {
     pub(super) board: Arc<Switchboard>,
-    facts: NodeFacts,
+    pub(super) facts: NodeFacts,
 }
 
 /// The routes of this node's kind.
@@ -45,6 +45,11 @@ pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
         NodeKind::Home => both,
         NodeKind::Main => both
             .route("/registry", get(registry))
+            .route("/registry/servers", get(older::servers))
+            .route("/registry/peers", get(older::peers))
+            .route("/registry/peers/add", post(older::add_peer))
+            .route("/registry/peers/remove", delete(older::remove_peer))
+            .route("/registry/health", get(older::health))
             .route("/federation/registry", get(federation_registry))
             .route("/federation/peers", get(federation_peers))
             .route("/federation/health", get(federation_health)),
@@ -57,7 +62,11 @@ pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {
-    let right = if uri.path() == "/rpc" { Method::POST } else { Method::GET };
+    let right = match uri.path() {
+        "/rpc" | "/registry/peers/add" => Method::POST,
+        "/registry/peers/remove" => Method::DELETE,
+        _ => Method::GET,
+    };
     let error = format!("{} takes {right}, not {method}", uri.path());
     (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": error })))
 }
@@ -67,8 +76,9 @@ async fn unknown(State(api): State<Arc<Api>>, uri: Uri) -> (StatusCode, Json<Val
     let routes = match kind {
         NodeKind::Home => "POST /rpc, GET /health, /ready, /metrics, /services",
         NodeKind::Main => {
-            "POST /rpc, GET /health, /ready, /metrics, /services, /registry, /federation/registry, \
-             /federation/peers, /federation/health, WebSocket /ws/federation, /ws/peers"
+            "POST /rpc, GET /health, /ready, /metrics, /services, /registry, /registry/servers, /registry/peers, \
+             /registry/health, /federation/registry, /federation/peers, /federation/health, \
+             POST /registry/peers/add, DELETE /registry/peers/remove, WebSocket /ws/federation, /ws/peers, /ws/p2p"
         }
     };
     let error = format!("there is no {} on a {kind} relay; there are: {routes}", uri.path());

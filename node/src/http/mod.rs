@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod older;
 mod rpc;
 mod timer;
 
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::env::{Listener, Stream};
-use crate::link::{Switchboard, accept};
+use crate::link::{Switchboard, accept, older as older_mesh};
 use crate::wire::NodeKind;
 
 pub use api::NodeFacts;
@@ -100,10 +101,14 @@ async fn answer(
     request: Request<Incoming>,
     from: SocketAddr,
 ) -> Response<Body> {
-    if board.kind() == NodeKind::Main
-        && let Some(role) = accept::role_at(request.uri().path())
-    {
-        return accept::upgrade(board, request, role, from).map(Body::new);
+    if board.kind() == NodeKind::Main {
+        let path = request.uri().path();
+        if path == older_mesh::PATH {
+            return older_mesh::upgrade(board, request, from).map(Body::new);
+        }
+        if let Some(role) = accept::role_at(path) {
+            return accept::upgrade(board, request, role, from).map(Body::new);
+        }
     }
     match router.call(request).await {
         Ok(response) => response,

@@ -1,4 +1,5 @@
-//! `POST /rpc`: JSON-RPC 2.0, single and batch, with the method `remote_call`.
+//! `POST /rpc`: JSON-RPC 2.0, single and batch, with the method `remote_call`, and `SERVICE.METHOD` for any instance of
+//! a service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,10 +182,8 @@ async fn one(api: &Arc<Api>, text: &[u8], context: Option<&str>) -> Option<Strin
     let (outcome, trace) = if request.jsonrpc != "2.0" {
         let message = "not a JSON-RPC request: `jsonrpc` must be \"2.0\"".to_owned();
         (Err(CallError { code: -32600, message, data: here(Failure::HopLimit).data }), None)
-    } else if request.method != "remote_call" {
-        (Err(here(Failure::NoSuchMethod(format!("{}; there is remote_call", request.method)))), None)
     } else {
-        match remote_call(request.params) {
+        match wanted(&request.method, request.params) {
             Err(failure) => (Err(here(failure)), None),
             Ok(mut call) => {
                 call.traceparent = context.map(str::to_owned);
@@ -202,6 +201,31 @@ async fn one(api: &Arc<Api>, text: &[u8], context: Option<&str>) -> Option<Strin
         }
     };
     request.id.map(|id| reply(Some(id), outcome, trace))
+}
+
+/// The call that a request asks for.
+fn wanted(method: &str, params: Option<&RawValue>) -> Result<Call, Failure> {
+    if method == "remote_call" {
+        return remote_call(params);
+    }
+    // A service's name may have dots, so that the method is what stands behind the last one.
+    let Some((service, method)) = method.rsplit_once('.').filter(|(_, method)| !method.is_empty()) else {
+        return Err(Failure::NoSuchMethod(format!("{method}; there is remote_call, and SERVICE.METHOD")));
+    };
+    check_service_name(service).map_err(|error| {
+        Failure::NoSuchMethod(format!("{error}; there is remote_call, and SERVICE.METHOD"))
+    })?;
+    Ok(Call {
+        target: None,
+        service: service.to_owned(),
+        method: method.to_owned(),
+        params: params.map(ToOwned::to_owned),
+        timeout: None,
+        priority: None,
+        trace: false,
+        dry_run: false,
+        traceparent: None,
+    })
 }
 
 /// The call that the arguments ask for.
@@ -290,6 +314,21 @@ mod tests {
         );
         assert!(refusal(r#"{"service_name":"a","method":"m","timeout":-1}"#).contains("timeout"));
         assert!(refusal(r#"{"node_id":"a b","server_name":"c","method":"m"}"#).contains("node_id"));
+    }
+
+    #[test]
+    fn the_last_dot_is_between_service_and_method() {
+        let args = RawValue::from_string("[1]".into()).unwrap();
+        let call = wanted("blog.v2.get", Some(&args)).unwrap();
+        assert_eq!((call.service.as_str(), call.method.as_str()), ("blog.v2", "get"));
+        assert_eq!((call.params.unwrap().get(), call.target), ("[1]", None));
+        for odd in ["", ".", "get", "echo.", ".say", "a b.say"] {
+            let failure = wanted(odd, None).unwrap_err();
+            assert!(
+                matches!(&failure, Failure::NoSuchMethod(words) if words.contains("SERVICE.METHOD")),
+                "{odd}"
+            );
+        }
     }
 
     #[test]

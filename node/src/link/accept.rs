@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::codec::Codec;
 use super::session::{self, Socket};
 use super::websocket::{HOMES_PATH, NODE_ID_HEADER, PEERS_PATH, settings};
 use super::{RelayUrl, Switchboard};
@@ -33,7 +34,7 @@ pub fn role_at(path: &str) -> Option<LinkRole> {
 /// Answers an upgrade request, and carries the link on a task of its own once the connection is upgraded.
 pub fn upgrade(
     board: &Arc<Switchboard>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
     role: LinkRole,
     from: SocketAddr,
 ) -> Response<Full<Bytes>> {
@@ -44,20 +45,34 @@ pub fn upgrade(
         Ok(modern) => modern,
         Err(response) => return *response,
     };
+    let named = request.headers().get(NODE_ID_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let task_board = Arc::clone(board);
+    switch_protocols(board, request, from, modern.then_some(SUBPROTOCOL), move |socket| async move {
+        serve(&task_board, socket, Arrival { role, from, modern, named }).await;
+    })
+}
+
+/// Answers a WebSocket handshake, agreeing on `subprotocol` where there is one, and has `carry` take the socket on a
+/// task of its own.
+pub(super) fn switch_protocols<F: Future<Output = ()> + Send>(
+    board: &Arc<Switchboard>,
+    mut request: Request<Incoming>,
+    from: SocketAddr,
+    subprotocol: Option<&'static str>,
+    carry: impl FnOnce(Socket) -> F + Send + 'static,
+) -> Response<Full<Bytes>> {
     let mut response = match create_response_with_body(&request, Full::default) {
         Ok(response) => response,
         Err(error) => {
             return refusal(StatusCode::BAD_REQUEST, format!("this is a WebSocket endpoint: {error}"));
         }
     };
-    if modern {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    if let Some(subprotocol) = subprotocol {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
-    let named = request.headers().get(NODE_ID_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let upgraded = hyper::upgrade::on(&mut request);
-    let task_board = Arc::clone(board);
+    let settings = settings(board.limits.max_message_bytes);
     board.env.spawn("link-accept", async move {
-        let board = task_board;
         let stream = match upgraded.await {
             Ok(upgraded) => upgraded.downcast::<TokioIo<Stream>>(),
             Err(error) => {
@@ -66,7 +81,6 @@ pub fn upgrade(
             }
         };
         let parts = stream.expect("every connection that we serve is a stream of the network seam");
-        let settings = settings(board.limits.max_message_bytes);
         let socket = WebSocketStream::from_partially_read(
             parts.io.into_inner(),
             parts.read_buf.to_vec(),
@@ -74,7 +88,7 @@ pub fn upgrade(
             Some(settings),
         )
         .await;
-        serve(&board, socket, Arrival { role, from, modern, named }).await;
+        carry(socket).await;
     });
     response
 }
@@ -110,7 +124,7 @@ fn speaks_ours(request: &Request<Incoming>) -> Result<bool, Box<Response<Full<By
     Err(Box::new(response))
 }
 
-fn refusal(status: StatusCode, message: String) -> Response<Full<Bytes>> {
+pub(super) fn refusal(status: StatusCode, message: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(message + "\n"));
     *response.status_mut() = status;
     response
@@ -146,6 +160,7 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
         boot: registration.boot.clone(),
         dialled: false,
         modern: arrival.modern,
+        older_mesh: false,
         address: dialable(&registration, arrival.from),
         since: board.env.clock.now(),
     };
@@ -157,7 +172,7 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
     };
     let kind = header.source.kind;
     tracing::info!(%node, %kind, from = %arrival.from, services, "connected");
-    let end = session::run(board, socket, link, &outbox).await;
+    let end = session::run(board, socket, link, &outbox, &Codec::Federation).await;
     tracing::info!(%node, %kind, "disconnected: {end}");
 }
 
@@ -195,6 +210,9 @@ fn check(board: &Switchboard, arrival: &Arrival, header: &Header) -> Result<(), 
             "the header {NODE_ID_HEADER} says {named}, the registration {}",
             header.source.id
         ))),
+        _ if arrival.role == LinkRole::Peer && board.note_peer(|book| book.is_removed(&header.source.id)) => {
+            Err(Failure::RemovedPeer { node: header.source.id.clone() })
+        }
         _ if arrival.role == LinkRole::Home => {
             board.look(|router| router.taken_by_a_main(&header.source.id)).map_or(Ok(()), Err)
         }

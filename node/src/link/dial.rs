@@ -7,6 +7,7 @@ use hyper::header::{HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::codec::Codec;
 use super::outbox::Outbox;
 use super::session::{self, End, Socket};
 use super::websocket::{HOMES_PATH, NODE_ID_HEADER, NODE_TYPE_HEADER, PEERS_PATH, settings};
@@ -33,6 +34,9 @@ pub enum DialError {
     /// What was dialled has this node's own id.
     #[error("{0} has this node's own id: it is this node itself, or another with the same -node-id")]
     Myself(String),
+    /// That node is not wanted any more.
+    #[error("{0} was removed from the peers of this node; POST /registry/peers/add brings it back")]
+    Removed(NodeId),
     /// There is a link to that node already.
     #[error("there is a link to {0} already")]
     Duplicate(NodeId),
@@ -50,7 +54,7 @@ pub(super) struct Connected {
 impl Connected {
     /// Carries the link until it ends.
     pub(super) async fn run(self, board: &Arc<Switchboard>) -> End {
-        session::run(board, self.socket, self.link, &self.outbox).await
+        session::run(board, self.socket, self.link, &self.outbox, &Codec::Federation).await
     }
 }
 
@@ -106,12 +110,17 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
     if node == *board.me() {
         return Err(DialError::Myself(url.to_string()));
     }
+    if board.note_peer(|book| book.is_removed(&node)) {
+        let _ = socket.close(None).await;
+        return Err(DialError::Removed(node));
+    }
     let info = LinkInfo {
         node: node.clone(),
         role,
         boot: registration.boot.clone(),
         dialled: true,
         modern,
+        older_mesh: false,
         address: registration.address.clone().or_else(|| Some(format!("ws://{}", url.authority()))),
         since: board.env.clock.now(),
     };

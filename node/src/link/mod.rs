@@ -1,12 +1,15 @@
 //! Sessions between relays: WebSocket connections that carry [`wire`](crate::wire) frames.
 //!
-//! [`accept`] and [`dial`] bring a connection up and exchange introductions; [`session`] carries it until it ends;
+//! [`accept`] and [`dial`] bring a connection up and exchange introductions; [`session`] carries it until it ends, in
+//! the wire form that its codec has; [`older`] does all that for peers of the mesh before the hubs;
 //! [`switchboard`] joins sessions, local callers and services to the pure router; [`uplink`] and [`mesh`] keep a
 //! Home's and a Main's outbound connections alive.
 
 pub mod accept;
+mod codec;
 pub mod dial;
 pub mod mesh;
+pub mod older;
 mod outbox;
 mod peers;
 pub mod session;

@@ -1,10 +1,15 @@
 //! What a Main knows of the Mains that it dials: for its operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio_util::sync::CancellationToken;
 
 use super::RelayUrl;
 use crate::env::Instant;
 use crate::wire::NodeId;
+
+/// Peers that may have been removed and are kept out. The first by name is forgotten for one more.
+const MAX_REMOVED_PEERS: usize = 1_024;
 
 /// A Main that this one is connected to, or tries to be.
 #[derive(Clone, Debug)]
@@ -19,30 +24,90 @@ pub struct PeerStatus {
     pub last_error: Option<String>,
 }
 
-/// The dialled Mains by URL.
+/// The dialled Mains by URL, and those that are kept out.
 #[derive(Default)]
-pub(super) struct PeerBook(BTreeMap<RelayUrl, (Option<NodeId>, Option<String>)>);
+pub(super) struct PeerBook {
+    dialled: BTreeMap<RelayUrl, Entry>,
+    removed: BTreeSet<NodeId>,
+}
+
+#[derive(Default)]
+struct Entry {
+    node: Option<NodeId>,
+    error: Option<String>,
+    /// Ends whoever keeps the link up.
+    stop: CancellationToken,
+}
 
 impl PeerBook {
-    /// A Main is going to be dialled.
-    pub(super) fn dialling(&mut self, url: &RelayUrl, node: Option<NodeId>) {
-        self.0.entry(url.clone()).or_default().0 = node;
+    /// A Main is going to be dialled, until the token says no more. `None` where it was removed meanwhile.
+    pub(super) fn dialling(&mut self, url: &RelayUrl, node: Option<NodeId>) -> Option<CancellationToken> {
+        if node.as_ref().is_some_and(|node| self.removed.contains(node)) {
+            return None;
+        }
+        let entry = self.dialled.entry(url.clone()).or_default();
+        entry.node = node;
+        Some(entry.stop.clone())
     }
 
     /// The last attempt succeeded, or there was a link already.
     pub(super) fn connected(&mut self, url: &RelayUrl, node: NodeId) {
-        self.0.insert(url.clone(), (Some(node), None));
+        if let Some(entry) = self.dialled.get_mut(url) {
+            (entry.node, entry.error) = (Some(node), None);
+        }
     }
 
     /// The last attempt failed.
     pub(super) fn failed(&mut self, url: &RelayUrl, error: String) {
-        self.0.entry(url.clone()).or_default().1 = Some(error);
+        if let Some(entry) = self.dialled.get_mut(url) {
+            entry.error = Some(error);
+        }
+    }
+
+    /// Mains that are dialled.
+    pub(super) fn len(&self) -> usize {
+        self.dialled.len()
+    }
+
+    /// Whether this Main is dialled.
+    pub(super) fn dials_node(&self, node: &NodeId) -> bool {
+        self.dialled.values().any(|entry| entry.node.as_ref() == Some(node))
+    }
+
+    /// Whether this URL is dialled.
+    pub(super) fn dials(&self, url: &RelayUrl) -> bool {
+        self.dialled.contains_key(url)
+    }
+
+    /// Whether a Main was removed and is to be kept out.
+    pub(super) fn is_removed(&self, node: &NodeId) -> bool {
+        self.removed.contains(node)
+    }
+
+    /// A Main that was removed is welcome again.
+    pub(super) fn welcome(&mut self, node: &NodeId) {
+        self.removed.remove(node);
+    }
+
+    /// Nobody dials this Main any more, and it is kept out.
+    pub(super) fn remove(&mut self, node: &NodeId) {
+        self.dialled.retain(|_, entry| {
+            let goes = entry.node.as_ref() == Some(node);
+            if goes {
+                entry.stop.cancel();
+            }
+            !goes
+        });
+        if self.removed.len() >= MAX_REMOVED_PEERS {
+            self.removed.pop_first();
+        }
+        self.removed.insert(node.clone());
     }
 
     /// Every peer once: those that are dialled, then those that only dialled us. `up` are the current links.
     pub(super) fn list(&self, up: &BTreeMap<NodeId, (Option<String>, Instant)>) -> Vec<PeerStatus> {
         let mut listed: Vec<PeerStatus> = Vec::new();
-        for (url, (node, error)) in &self.0 {
+        for (url, Entry { node, error, .. }) in &self.dialled {
             let up_since = node.as_ref().and_then(|node| up.get(node)).map(|(_, since)| *since);
             if node.is_some() && listed.iter().any(|other| other.node == *node) {
                 continue;

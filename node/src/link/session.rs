@@ -12,10 +12,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::Switchboard;
+use super::codec::Codec;
 use super::outbox::{Next, Outbox};
 use crate::env::Stream;
 use crate::federation::{Failure, LinkId};
-use crate::wire::{self, Body, Frame, Goodbye};
+use crate::wire::Goodbye;
 
 /// A WebSocket over the network seam.
 pub(super) type Socket = WebSocketStream<Stream>;
@@ -61,13 +62,19 @@ impl fmt::Display for End {
 }
 
 /// Carries a link until it ends, and then takes it down.
-pub(super) async fn run(board: &Arc<Switchboard>, socket: Socket, link: LinkId, outbox: &Outbox) -> End {
+pub(super) async fn run(
+    board: &Arc<Switchboard>,
+    socket: Socket,
+    link: LinkId,
+    outbox: &Outbox,
+    codec: &Codec,
+) -> End {
     let (mut sink, mut source) = socket.split();
     // Reading goes on while a write waits, or two ends that both write much would wait for each other for ever.
     let end = tokio::select! {
         biased;
-        end = read(board, &mut source, link) => end,
-        end = write(board, &mut sink, link, outbox) => end,
+        end = read(board, &mut source, link, outbox, codec) => end,
+        end = write(board, &mut sink, link, outbox, codec) => end,
     };
     board.detach(link);
     let farewell = match &end {
@@ -101,6 +108,8 @@ async fn read(
     board: &Arc<Switchboard>,
     source: &mut (impl futures_util::Stream<Item = tungstenite::Result<Message>> + Unpin),
     link: LinkId,
+    outbox: &Outbox,
+    codec: &Codec,
 ) -> End {
     let clock = &board.env.clock;
     let patience = board.timing.unhealthy_after;
@@ -135,16 +144,12 @@ async fn read(
                 let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
                 return closed(goodbye, reason);
             }
-            Some(Ok(Message::Text(text))) => match wire::decode(&text) {
-                Ok(Frame { body: Body::Goodbye(farewell), .. }) => {
-                    goodbye = Some(farewell);
+            Some(Ok(Message::Text(text))) => match codec.take_in(board, link, outbox, &text) {
+                Ok(farewell) => {
+                    goodbye = farewell.or(goodbye);
                     continue;
                 }
-                Ok(frame) => {
-                    board.receive(link, frame);
-                    continue;
-                }
-                Err(error) => (wire::salvage_message_id(&text), error.to_string()),
+                Err(malformed) => malformed,
             },
             Some(Ok(Message::Binary(_))) => (None, "binary frames are not spoken here, send text".to_owned()),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
@@ -163,6 +168,7 @@ async fn write(
     sink: &mut (impl futures_util::Sink<Message, Error = tungstenite::Error> + Unpin),
     link: LinkId,
     outbox: &Outbox,
+    codec: &Codec,
 ) -> End {
     let clock = &board.env.clock;
     let mut next_beat = clock.now() + board.timing.heartbeat;
@@ -172,6 +178,7 @@ async fn write(
         // Looked at in every round: a link that is never idle must beat as well, for what its heartbeats confirm.
         if now >= next_beat {
             board.heartbeat(link);
+            codec.beat(board, outbox);
             next_beat = now + board.timing.heartbeat;
             beat = clock.sleep_until(next_beat);
         }
@@ -179,7 +186,7 @@ async fn write(
         while batched < WRITE_BATCH_MESSAGES {
             match outbox.next(now) {
                 Next::Send(frame) => {
-                    let Some(text) = encode(board, link, *frame) else { continue };
+                    let Some(text) = codec.put_out(board, link, *frame) else { continue };
                     if let Err(error) = sink.feed(Message::text(text)).await {
                         return End::Broken(error);
                     }
@@ -206,15 +213,4 @@ async fn write(
             () = &mut beat => {}
         }
     }
-}
-
-/// The text of a message, or of the one that goes in its place where it is too large; `None` where nothing is sent.
-fn encode(board: &Arc<Switchboard>, link: LinkId, frame: Frame) -> Option<String> {
-    let limit = board.limits.max_message_bytes;
-    let text = wire::encode(frame);
-    if text.len() <= limit {
-        return Some(text);
-    }
-    let instead = board.too_large(link, &text).map(wire::encode);
-    instead.filter(|text| text.len() <= limit)
 }

@@ -154,6 +154,16 @@ impl Switchboard {
         }
     }
 
+    /// Has every link to a node end once its queue is sent.
+    pub(super) fn close_links_to(&self, node: &NodeId, reason: &'static str) {
+        let state = self.lock();
+        for (link, outbox) in &state.outboxes {
+            if state.router.neighbour(*link) == Some(node) {
+                outbox.close(reason);
+            }
+        }
+    }
+
     /// The Mains that this one is connected to or dials.
     pub fn peers(&self) -> Vec<PeerStatus> {
         let state = self.lock();
@@ -162,8 +172,8 @@ impl Switchboard {
     }
 
     /// Notes how dialling a peer goes.
-    pub(super) fn note_peer(&self, note: impl FnOnce(&mut PeerBook)) {
-        note(&mut self.lock().peers);
+    pub(super) fn note_peer<T>(&self, note: impl FnOnce(&mut PeerBook) -> T) -> T {
+        note(&mut self.lock().peers)
     }
 
     /// What is to be looked up for the metrics.
@@ -309,6 +319,15 @@ impl Switchboard {
             Body::Response(_) => Some(state.router.instead_of(&header, failure, self.moment())),
             _ => None,
         }
+    }
+
+    /// A request cannot go over its link. Its call fails at once.
+    pub(super) fn not_sent(self: &Arc<Self>, link: LinkId, request: &Header, failure: Failure) {
+        let mut state = self.lock();
+        let to = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
+        tracing::warn!(to, "a request is not sent: {failure}");
+        let actions = state.router.not_sent(link, request, failure, self.moment());
+        self.carry_out(&mut state, actions);
     }
 
     /// A request waited for its link until its time was up.

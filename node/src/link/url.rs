@@ -76,12 +76,16 @@ impl FromStr for RelayUrl {
         }
         let host =
             uri.host().filter(|host| !host.is_empty()).ok_or_else(|| malformed("there is no host".into()))?;
+        let port = match (uri.port_u16(), uri.authority().and_then(|it| it.as_str().rsplit_once(':'))) {
+            (Some(port), _) => port,
+            // Behind the last colon of an IPv6 address its bracket closes.
+            (None, Some((_, port))) if !port.ends_with(']') => {
+                return Err(malformed(format!("the port `{port}` is not 1 to 65535")));
+            }
+            (None, _) => DEFAULT_PORT,
+        };
         let path = uri.path_and_query().map_or("", |path| path.as_str()).trim_end_matches('/');
-        Ok(RelayUrl {
-            host: host.to_owned(),
-            port: uri.port_u16().unwrap_or(DEFAULT_PORT),
-            path: path.to_owned(),
-        })
+        Ok(RelayUrl { host: host.to_owned(), port, path: path.to_owned() })
     }
 }
 
@@ -111,5 +115,7 @@ mod tests {
         assert!(refusal("relay-a.com").contains("write ws://HOST:PORT"));
         assert!(refusal("").contains("write ws://HOST:PORT"));
         assert!(refusal("ws:// a").contains("write ws://HOST:PORT"));
+        assert!(refusal("ws://relay-a.com:99999").contains("the port `99999` is not 1 to 65535"));
+        assert_eq!("ws://[::1]".parse::<RelayUrl>().unwrap().port(), 80);
     }
 }

@@ -13,6 +13,7 @@ mod envelope;
 mod error;
 mod goodbye;
 mod heartbeat;
+pub mod older;
 mod registration;
 mod request;
 mod response;

@@ -9,7 +9,7 @@ use super::envelope::Envelope;
 use super::{WireError, check_service_name};
 
 /// Length that a method name may have, in bytes.
-const MAX_METHOD_BYTES: usize = 256;
+pub(super) const MAX_METHOD_BYTES: usize = 256;
 
 /// A call on its way to a service.
 #[derive(Clone, Debug)]

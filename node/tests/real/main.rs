@@ -14,6 +14,7 @@ mod examples;
 mod federation;
 mod http;
 mod links;
+mod older;
 mod rpc;
 mod shutdown;
 mod upstream;

@@ -210,6 +210,11 @@ impl Router {
         self.links.get(link).map(|info| &info.node)
     }
 
+    /// The current link to a node, where there is one.
+    pub fn linked(&self, node: &NodeId) -> Option<&LinkInfo> {
+        self.links.to(node).and_then(|link| self.links.get(link))
+    }
+
     /// Why a Home cannot hang on this Main under this id, if it cannot: calls for a Main of that id would go astray,
     /// and its link would take the place of that Main's.
     pub fn taken_by_a_main(&self, home: &NodeId) -> Option<Failure> {

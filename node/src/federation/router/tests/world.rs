@@ -113,6 +113,7 @@ impl World {
                 boot: introduction.boot.clone(),
                 dialled: me == 0,
                 modern,
+                older_mesh: false,
                 address: introduction.address.clone(),
                 since: self.now,
             };
