@@ -70,12 +70,15 @@ fn log_to_stderr(launch: &Launch) {
     }
 }
 
-/// Completes on SIGTERM or SIGINT.
-async fn terminated() {
+/// Completes on SIGTERM or SIGINT. Listens from the call on, not from the first poll: one that comes while the node
+/// starts counts, too.
+fn terminated() -> impl Future<Output = ()> + Send {
     let mut terminate = signal(SignalKind::terminate()).expect("the system takes signal handlers");
     let mut interrupt = signal(SignalKind::interrupt()).expect("the system takes signal handlers");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

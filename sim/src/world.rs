@@ -201,7 +201,13 @@ impl World {
                 NodeService::Http(url.parse().expect("a URL made of a port"))
             }
         };
-        ServiceSpec { name: described.name.clone(), kind, methods: described.methods.clone(), timeout: None }
+        ServiceSpec {
+            name: described.name.clone(),
+            kind,
+            methods: described.methods.clone(),
+            timeout: None,
+            balance: None,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<HostState>> {

@@ -2,15 +2,21 @@
 //! time and randomness come in as values, and what is to be done comes out as [`Action`]s.
 
 mod backoff;
+mod balancer;
+mod breaker;
 mod error;
 mod hops;
 mod links;
 mod pending;
+mod rate;
 mod registry;
 mod router;
 
 pub use backoff::{Backoff, BackoffPolicy};
+pub use balancer::{Balancer, CallOutcome, Candidates, Choice, Flight, Policy, UnknownPolicy, WhenAllOut};
+pub use breaker::{Breaker, Breakers, Permit, Refused, State as BreakerState, Verdict, counts};
 pub use error::{CallError, ErrorData, Failure};
 pub use links::{Admission, LinkId, LinkInfo, LinkRole};
+pub use rate::Gcra;
 pub use registry::{Listing, Registry, Scope};
 pub use router::{Action, Answer, Call, CallId, Delivery, Moment, Router, RouterConfig, Ticket};

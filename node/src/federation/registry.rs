@@ -256,17 +256,22 @@ impl Registry {
         !self.changes.is_empty()
     }
 
-    /// What is new since the last announcement, as one that all peers get.
-    pub(super) fn take_changes(&mut self) -> Discovery {
-        self.version += 1;
-        let mut news = Discovery { version: self.version, ..Discovery::default() };
+    /// What is new since the last announcement: what is there now, and what is gone.
+    pub(super) fn take_changes(&mut self) -> (Vec<Announced>, Vec<Withdrawn>) {
+        let (mut there, mut gone) = (Vec::new(), Vec::new());
         for ((node_id, name), change) in std::mem::take(&mut self.changes) {
             match change {
-                Some(entry) => news.services.push(entry),
-                None => news.removed.push(Withdrawn { name, node_id }),
+                Some(entry) => there.push(entry),
+                None => gone.push(Withdrawn { name, node_id }),
             }
         }
-        news
+        (there, gone)
+    }
+
+    /// Counts one more announcement.
+    pub(super) fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
     }
 
     /// Everything that this Main announces: its own services and its Homes'. Never what it heard from others.
@@ -354,7 +359,11 @@ impl Registry {
         let mut all = self.local();
         for (main, view) in &self.views {
             all.extend(view.entries.values().map(|entry| Listing {
-                service: ServiceOffer { name: entry.name.clone(), methods: entry.methods.clone() },
+                service: ServiceOffer {
+                    name: entry.name.clone(),
+                    methods: entry.methods.clone(),
+                    balance: None,
+                },
                 node: entry.node_id.clone(),
                 kind: entry.node_type,
                 scope: Scope::Federated { main: main.clone() },

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{ServiceKind, ServiceSpec};
+use crate::federation::Policy;
 use crate::wire::check_service_name;
 
 /// Why a service file cannot be used. The text names the file, the place and what to do.
@@ -33,6 +34,7 @@ struct Entry {
     #[serde(default)]
     methods: Vec<String>,
     timeout: Option<String>,
+    balance: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +70,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<ServiceSpec>, ServiceFileErro
 }
 
 fn service(entry: Entry) -> Result<ServiceSpec, String> {
-    let Entry { name, kind, answers, upstream, mut methods, timeout } = entry;
+    let Entry { name, kind, answers, upstream, mut methods, timeout, balance } = entry;
     check_service_name(&name).map_err(|error| error.to_string())?;
     let kind = match (kind, answers, upstream) {
         (Kind::Echo, None, None) => ServiceKind::Echo,
@@ -98,7 +100,11 @@ fn service(entry: Entry) -> Result<ServiceSpec, String> {
     };
     let timeout =
         timeout.map(|text| duration(&text)).transpose().map_err(|error| format!("`{name}`: {error}"))?;
-    Ok(ServiceSpec { name, kind, methods, timeout })
+    let balance = balance
+        .map(|text| text.parse::<Policy>())
+        .transpose()
+        .map_err(|error| format!("`{name}`: balance {error}"))?;
+    Ok(ServiceSpec { name, kind, methods, timeout, balance })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -124,6 +130,7 @@ kind = "echo"
 name = "news"
 kind = "static"
 timeout = "5s"
+balance = "least-connections"
 [service.answers]
 get_headlines = ["one", { title = "two" }]
 
@@ -143,6 +150,7 @@ methods = ["get_products"]
         );
         assert_eq!(specs[1].methods, ["get_headlines"]);
         assert_eq!(specs[1].timeout, Some(Duration::from_secs(5)));
+        assert_eq!((specs[0].balance, specs[1].balance), (None, Some(Policy::LeastConnections)));
         let ServiceKind::Static(answers) = &specs[1].kind else { panic!("a static service") };
         assert_eq!(answers["get_headlines"][1]["title"], "two");
     }
@@ -166,6 +174,12 @@ methods = ["get_products"]
         let twice = "[[service]]\nname = \"a\"\nkind = \"echo\"\n".repeat(2);
         assert!(refusal(&twice).contains("line 4: there are two services called `a`"));
         assert!(refusal("[[service]]\nname = \"a\"\nkind = \"echo\"\ntimeout = \"soon\"").contains("\"5s\""));
+        let fastest = refusal("\n[[service]]\nname = \"a\"\nkind = \"echo\"\nbalance = \"fastest\"");
+        assert!(
+            fastest.starts_with("s.toml: line 2: `a`: balance `fastest` is")
+                && fastest.contains("round-robin"),
+            "{fastest}"
+        );
     }
 
     proptest! {

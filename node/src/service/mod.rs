@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::env::{BoxFuture, Env};
-use crate::federation::{Delivery, Failure};
+use crate::federation::{Delivery, Failure, Policy};
 use crate::wire::{ServiceOffer, payload};
 
 pub use file::{ServiceFileError, parse as parse_service_file};
@@ -30,6 +30,8 @@ pub struct ServiceSpec {
     pub methods: Vec<String>,
     /// How long one call may take, whatever its caller allows.
     pub timeout: Option<Duration>,
+    /// How its calls are to be spread over the service's instances; `None` leaves it to the Main.
+    pub balance: Option<Policy>,
 }
 
 /// The kinds of service.
@@ -80,6 +82,7 @@ impl Services {
             .map(|service| ServiceOffer {
                 name: service.spec.name.clone(),
                 methods: service.spec.methods.clone(),
+                balance: service.spec.balance,
             })
             .collect()
     }

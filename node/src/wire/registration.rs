@@ -2,10 +2,11 @@
 //!
 //! The dialler sends it first; the other side answers with its own, whose `correlation_id` is the first one's id.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::envelope::Envelope;
 use super::{PeerAddress, WireError, check_service_name};
+use crate::federation::Policy;
 
 /// Services that one registration or announcement may list.
 pub(super) const MAX_OFFERS: usize = 16_384;
@@ -41,6 +42,16 @@ pub struct ServiceOffer {
     /// Its methods, for people; empty where they are not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
+    /// How its node wants calls to be spread over the service's instances; absent where it has no wish. One that
+    /// this version does not know reads as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_policy")]
+    pub balance: Option<Policy>,
+}
+
+/// A wish that only a later version understands must not cost the registration.
+fn known_policy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
+    let wish = serde_json::Value::deserialize(from)?;
+    Ok(wish.as_str().and_then(|text| text.parse().ok()))
 }
 
 impl Registration {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::federation::Failure;
+use crate::federation::{Failure, Policy};
 
 fn node_id() -> impl Strategy<Value = NodeId> {
     "[a-zA-Z0-9._-]{1,20}".prop_map(|text| text.parse().unwrap())
@@ -58,8 +58,9 @@ prop_compose! {
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    let offer = (name(), proptest::collection::vec("[a-z]{1,8}", 0..3))
-        .prop_map(|(name, methods)| ServiceOffer { name, methods });
+    let policy = proptest::option::of(proptest::sample::select(&Policy::ALL[..]));
+    let offer = (name(), proptest::collection::vec("[a-z]{1,8}", 0..3), policy)
+        .prop_map(|(name, methods, balance)| ServiceOffer { name, methods, balance });
     let peer = || node_id().prop_map(|id| PeerAddress { id, address: "ws://127.0.0.1:8080".into() });
     let announced = (name(), node_id()).prop_map(|(name, node_id)| Announced {
         name,
@@ -199,6 +200,24 @@ fn what_is_unknown_is_ignored_and_what_is_absent_has_its_default() {
     assert_eq!(frame.header.ttl, DEFAULT_TTL);
     assert!(frame.header.path.is_empty());
     assert_eq!(frame.body, Body::Heartbeat(Heartbeat::default()));
+}
+
+#[test]
+fn a_balance_that_is_not_known_reads_as_none() {
+    for (text, expected) in [
+        (r#","balance":"round-robin""#, Some(Policy::RoundRobin)),
+        (r#","balance":"by-moon-phase""#, None),
+        (r#","balance":7"#, None),
+        (r#","balance":null"#, None),
+        ("", None),
+    ] {
+        let text =
+            format!(r#"{{"type":"registration",{HEAD},"data":{{"services":[{{"name":"shop"{text}}}]}}}}"#);
+        let frame = decode(&text).unwrap();
+        let Body::Registration(registration) = &frame.body else { panic!("a registration") };
+        assert_eq!(registration.services[0].balance, expected, "{text}");
+        assert_eq!(encode(frame).contains("balance"), expected.is_some());
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! SIGTERM: no new calls, those under way end, then the node does.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use relay_node::config::{Launch, Parsed, parse_args};
@@ -8,7 +10,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::http::{SlowUpstream, get, post_rpc, remote_call};
-use crate::world::{World, eventually, free_port, lists};
+use crate::world::{Process, World, eventually, free_port, lists};
 
 /// The call that is under way meanwhile.
 fn slow() -> serde_json::Value {
@@ -73,6 +75,25 @@ async fn a_main_carries_the_calls_under_way_to_their_end() {
     }
     assert_eq!(main.process.ended().await.code(), Some(0));
     assert!(main.process.said().trim_end().ends_with("stopped"));
+}
+
+#[tokio::test]
+async fn a_signal_while_a_node_starts_ends_it_well() {
+    let world = World::new();
+    let data = world.path("data");
+    std::fs::create_dir(&data).unwrap();
+    // A disk that is slow: the node waits for its key until somebody writes it into the pipe.
+    let key = data.join("ed25519_private.key");
+    assert!(Command::new("mkfifo").arg(&key).status().unwrap().success());
+    let dir = world.text("data");
+    let args = ["-server", "-host", "127.0.0.1", "-port", "0", "-data-dir", &dir];
+    let mut main = world.relay("main", &args);
+    eventually("it has come to its data", async || data.join("lock").exists().then_some(())).await;
+    main.terminate();
+    let write = format!("printf %s {} > '{}'", "07".repeat(32), key.display());
+    let _writer = Process::start(Path::new("sh"), &["-c".into(), write], world.path("writer.log"));
+    assert_eq!(main.ended().await.code(), Some(0), "{}", main.said());
+    assert!(main.said().trim_end().ends_with("stopped"), "{}", main.said());
 }
 
 /// In this process, because no flag shortens the ten seconds that calls have to end.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Action, Moment, Router};
 use crate::env::Instant;
 use crate::federation::LinkId;
-use crate::wire::{Body, Discovery, NodeId, PeerAddress};
+use crate::wire::{Announced, Body, Discovery, NodeId, PeerAddress, Withdrawn};
 
 /// How long changes gather before they are announced to the peers, in milliseconds: a thousand Homes that register
 /// in one second make some tens of announcements, not a thousand.
@@ -14,6 +14,16 @@ const ANNOUNCE_DELAY_MILLIS: u64 = 20;
 /// Mains of the older wire get a full list again this often, as a share of the time to live: they see no confirming
 /// heartbeats.
 const OLDER_REFRESH_SHARE: u32 = 3;
+
+/// Size of one part of a full list, in bytes, about: well below the smallest message limit that makes sense, so that a
+/// list of any length arrives.
+const PART_BYTES: usize = 128 * 1024;
+
+/// What an entry takes on the wire besides its texts, in bytes, about.
+const ENTRY_BYTES: usize = 64;
+
+/// Withdrawn entries in one message: each takes some hundred bytes.
+const GONE_PER_PART: usize = 1_000;
 
 /// Mains that one node remembers having heard of. More are not dialled.
 const MAX_KNOWN_MAINS: usize = 1_024;
@@ -58,13 +68,29 @@ impl Router {
             return;
         }
         self.announcements.peers_changed = false;
-        let mut news = self.registry.take_changes();
-        news.peers = self.links.peer_addresses();
+        let (there, gone) = self.registry.take_changes();
+        let mut gone = gone.chunks(GONE_PER_PART).map(<[Withdrawn]>::to_vec);
+        let mut there = in_parts(there).into_iter();
+        let mut parts = Vec::new();
+        // At least one, for the peers' sake; what is gone and what is there never name the same entry.
+        while let (services, removed) = (there.next(), gone.next())
+            && (services.is_some() || removed.is_some())
+        {
+            parts.push(Discovery {
+                version: self.registry.next_version(),
+                services: services.unwrap_or_default(),
+                removed: removed.unwrap_or_default(),
+                peers: if parts.is_empty() { self.links.peer_addresses() } else { Vec::new() },
+                ..Discovery::default()
+            });
+        }
         let peers: Vec<(LinkId, bool)> = self.links.peers().map(|(link, info)| (link, info.modern)).collect();
         for (link, modern) in peers {
             if modern {
-                let frame = self.frame(Body::Discovery(news.clone()), at);
-                actions.push(Action::Send(link, frame));
+                for part in &parts {
+                    let frame = self.frame(Body::Discovery(part.clone()), at);
+                    actions.push(Action::Send(link, frame));
+                }
             } else {
                 // The older wire knows no changes, only lists.
                 self.send_full(link, at, actions);
@@ -109,8 +135,20 @@ impl Router {
 
     fn send_full(&mut self, link: LinkId, at: Moment, actions: &mut Vec<Action>) {
         let mut list = self.registry.full();
-        list.peers = self.links.peer_addresses();
-        actions.push(Action::Send(link, self.frame(Body::Discovery(list), at)));
+        let (version, peers) = (list.version, self.links.peer_addresses());
+        let parts = in_parts(std::mem::take(&mut list.services));
+        let last = parts.len().saturating_sub(1);
+        for (number, services) in parts.into_iter().enumerate() {
+            let part = Discovery {
+                full: number == 0,
+                // The last part has the version that the list is of; those before lead up to it.
+                version: version.wrapping_sub((last - number) as u64),
+                services,
+                peers: if number == last { peers.clone() } else { Vec::new() },
+                ..Discovery::default()
+            };
+            actions.push(Action::Send(link, self.frame(Body::Discovery(part), at)));
+        }
     }
 
     /// Has the Mains dialled that we hear of for the first time.
@@ -123,4 +161,20 @@ impl Router {
             }
         }
     }
+}
+
+/// The list in parts of about [`PART_BYTES`]; one empty part where it is empty.
+fn in_parts(services: Vec<Announced>) -> Vec<Vec<Announced>> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = 0;
+    for entry in services {
+        let methods: usize = entry.methods.iter().map(|method| method.len() + 3).sum();
+        bytes += ENTRY_BYTES + entry.name.len() + entry.node_id.as_str().len() + methods;
+        if bytes > PART_BYTES && parts.last().is_some_and(|part| !part.is_empty()) {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        parts.last_mut().expect("there is one from the start").push(entry);
+    }
+    parts
 }

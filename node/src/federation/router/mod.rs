@@ -208,7 +208,9 @@ impl Router {
     /// Why a Home cannot hang on this Main under this id, if it cannot: calls for a Main of that id would go astray,
     /// and its link would take the place of that Main's.
     pub fn taken_by_a_main(&self, home: &NodeId) -> Option<Failure> {
-        (*home == self.config.me || self.known_mains.contains(home)).then(|| {
+        // Only a Main that is connected counts: hearsay must not lock anybody out.
+        let is_main = *home == self.config.me || self.links.peers().any(|(_, info)| info.node == *home);
+        is_main.then(|| {
             Failure::Malformed(format!("{home} is the id of a Main; give this Home another with -node-id"))
         })
     }

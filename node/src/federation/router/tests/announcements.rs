@@ -114,3 +114,26 @@ fn mains_hear_of_their_peers_peers_once() {
     assert!(met.contains(&("relay-c", "relay-a", "ws://relay-a:8080")), "{met:?}");
     assert!(met.contains(&("relay-a", "relay-c", "ws://relay-c:8080")), "{met:?}");
 }
+
+#[test]
+fn a_list_that_no_message_could_hold_arrives_in_parts() {
+    let mut world = World::default();
+    world.main("relay-a", &[]);
+    world.main("relay-b", &[]);
+    let names: Vec<&'static str> =
+        (0..4_000).map(|n| &*format!("service-{n}-{}", "x".repeat(80)).leak()).collect();
+    world.home_at("alice", "relay-a", &names);
+    world.connect("relay-b", "relay-a");
+    world.advance(ANNOUNCED);
+    let parts = world.discoveries("relay-a", "relay-b");
+    assert!(parts.iter().filter(|part| !part.services.is_empty()).count() >= 4);
+    let largest = parts.iter().map(|part| serde_json::to_string(part).unwrap().len()).max().unwrap();
+    assert!(largest < 256 * 1024, "{largest} bytes");
+    for name in names.iter().step_by(499) {
+        assert_eq!(world.federated("relay-b", name), ["alice"]);
+    }
+    assert!(world.discoveries("relay-b", "relay-a").iter().all(|sent| !sent.want_full), "nothing was missed");
+    world.heartbeat("relay-a", "relay-b");
+    world.settle();
+    assert!(world.discoveries("relay-b", "relay-a").iter().all(|sent| !sent.want_full), "the versions agree");
+}

@@ -93,7 +93,7 @@ fn forged() -> impl Strategy<Value = Frame> {
     };
     let service = || proptest::sample::select(&SERVICES[..]).prop_map(str::to_owned);
     let offers = move || {
-        let offer = service().prop_map(|name| ServiceOffer { name, methods: vec![] });
+        let offer = service().prop_map(|name| ServiceOffer { name, methods: vec![], balance: None });
         proptest::collection::vec(offer, 0..4)
     };
     let announced = (service(), node()).prop_map(|(name, node_id)| Announced {

@@ -59,7 +59,7 @@ impl World {
             listen_port: None,
             services: services
                 .iter()
-                .map(|name| ServiceOffer { name: (*name).into(), methods: vec![] })
+                .map(|name| ServiceOffer { name: (*name).into(), methods: vec![], balance: None })
                 .collect(),
             registry_ttl: TTL,
             call_timeout: CALL_TIMEOUT,
