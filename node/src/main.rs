@@ -77,6 +77,7 @@ fn terminated() -> impl Future<Output = ()> + Send {
     let mut interrupt = signal(SignalKind::interrupt()).expect("the system takes signal handlers");
     async move {
         tokio::select! {
+            biased;
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }

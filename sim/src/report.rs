@@ -61,10 +61,14 @@ fn summary(run: &Execution) -> model::Summary {
     let calls = &run.record.calls;
     let headline = match run.verdict() {
         Verdict::Passed => format!(
-            "All {} gates hold: {} calls, {} of them failed while their path was broken, none otherwise.",
+            "All {} gates hold: {} calls, {} of them failed while their path was broken, {} otherwise.",
             run.gates.len(),
             calls.total(),
-            calls.total() - calls.succeeded - calls.failed_unexpected()
+            calls.total() - calls.succeeded - calls.failed_unexpected(),
+            match calls.failed_unexpected() {
+                0 => "none".into(),
+                some => some.to_string(),
+            }
         ),
         Verdict::GateFailed => {
             let failed: Vec<_> = run.gates.iter().filter(|gate| !gate.holds).map(|gate| gate.name).collect();

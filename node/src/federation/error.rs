@@ -82,6 +82,12 @@ pub enum Failure {
         /// The service.
         service: String,
     },
+    /// Another node, with another key, is connected under this id.
+    #[error("{node} is connected already, with another key; give this node an id of its own with -node-id")]
+    IdInUse {
+        /// The id.
+        node: NodeId,
+    },
     /// The call has been through [`MAX_HOPS`] hops, or its `ttl` is used up.
     #[error("hop limit: a call makes at most {MAX_HOPS} hops")]
     HopLimit,
@@ -161,7 +167,7 @@ impl Failure {
             Failure::CircuitOpen { .. } | Failure::AllCircuitsOpen { .. } => -32005,
             Failure::HopLimit | Failure::Loop { .. } => -32006,
             Failure::Overloaded(_) => -32007,
-            Failure::RemovedPeer { .. } => -32008,
+            Failure::RemovedPeer { .. } | Failure::IdInUse { .. } => -32008,
             Failure::Malformed(_) | Failure::TooLarge { .. } => -32009,
             Failure::ServiceFailed { .. } => -32010,
             Failure::ShuttingDown { .. } | Failure::Abandoned { .. } => -32011,

@@ -34,6 +34,8 @@ pub struct LinkInfo {
     pub role: LinkRole,
     /// That node's incarnation, where it names one.
     pub boot: Option<String>,
+    /// The public key that it shows, where it shows one. Not proven.
+    pub key: Option<String>,
     /// This side dialled.
     pub dialled: bool,
     /// Both sides speak [`SUBPROTOCOL`](crate::wire::SUBPROTOCOL).
@@ -171,6 +173,7 @@ mod tests {
             node: node.parse().unwrap(),
             role: LinkRole::Peer,
             boot: Some(boot.into()),
+            key: None,
             dialled,
             modern: true,
             older_mesh: false,

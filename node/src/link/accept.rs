@@ -134,6 +134,10 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
     let introduced = match board.env.deadline(board.timing.handshake, introduction(&mut socket)).await {
         Some(introduced) => introduced.and_then(|(header, registration)| {
             check(board, &arrival, &header)?;
+            let key = registration.public_key.as_deref();
+            if let Some(failure) = board.look(|router| router.in_use(&header.source.id, key)) {
+                return Err(failure);
+            }
             Ok((header, registration))
         }),
         None => Err(Failure::Malformed(format!("no registration within {:?}", board.timing.handshake))),
@@ -158,6 +162,7 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
         node: node.clone(),
         role: arrival.role,
         boot: registration.boot.clone(),
+        key: registration.public_key.clone(),
         dialled: false,
         modern: arrival.modern,
         older_mesh: false,

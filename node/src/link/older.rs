@@ -79,6 +79,7 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, node: NodeId, from:
         node: node.clone(),
         role: LinkRole::Home,
         boot: None,
+        key: None,
         dialled: false,
         modern: false,
         older_mesh: true,

@@ -30,7 +30,9 @@ pub(super) fn heading(run: &Execution, verdict: Verdict) -> String {
     let (name, seed) = (&run.scenario.name, run.seed);
     let duration = relay_chaos::quantity::duration::format(run.scenario.run.duration);
     let homes = hosts.len() - mains;
-    format!("{name} · seed {seed} · {mains} Mains, {homes} Homes, {duration} · {}", verdict.as_str())
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let (mains, homes) = (count(mains, "Main"), count(homes, "Home"));
+    format!("{name} · seed {seed} · {mains}, {homes}, {duration} · {}", verdict.as_str())
 }
 
 /// The gates with what was measured, then the invariants.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -32,6 +33,8 @@ struct Done {
     verdict: Verdict,
     /// Where two runs of the same seed part, where they do.
     divergence: Option<String>,
+    /// It was run twice.
+    compared: bool,
     wall: Duration,
 }
 
@@ -45,6 +48,7 @@ struct Plan {
 /// `relay-sim run`.
 pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let scenarios = files::load(&args.paths)?;
+    refuse_namesakes(&scenarios)?;
     let range = |scenario: &Scenario| match (args.seed, args.seeds) {
         (_, Some(seeds)) => seeds,
         (seed, None) => {
@@ -89,8 +93,9 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
             if !with_seeds {
                 print_run(&done);
             }
+            // The failure first: it must be told even where the report cannot be written.
             let written =
-                write_report(&done, folder.as_deref()).and_then(|()| write_capsule(&done, &args.capsules));
+                write_capsule(&done, &args.capsules).and_then(|()| write_report(&done, folder.as_deref()));
             if let Err(error) = written
                 && outcome.is_ok()
             {
@@ -108,6 +113,21 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
         println!("speed  {speed:.0} virtual seconds per wall second, {} in all", crate::gates::show(wall));
     }
     Ok(worst.exit_code())
+}
+
+/// Reports, capsules and the summary go by the scenario's name.
+fn refuse_namesakes(scenarios: &[Arc<Scenario>]) -> Result<(), Refusal> {
+    let mut files: BTreeMap<&str, &str> = BTreeMap::new();
+    for scenario in scenarios {
+        let file = scenario.source.name.as_str();
+        if let Some(other) = files.insert(&scenario.name, file) {
+            let name = &scenario.name;
+            return Err(Refusal(format!(
+                "{other} and {file} are both called {name}; give one another `name`"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// `relay-sim replay`.
@@ -184,7 +204,7 @@ fn run_one(plan: &Plan, scenario: &Arc<Scenario>, seed: u64) -> Done {
             divergence = Some(where_they_part(scenario, &settings, same_report));
         }
     }
-    Done { run, verdict, divergence, wall }
+    Done { run, verdict, divergence, compared: plan.check_determinism, wall }
 }
 
 /// The report without what the wall clock had a part in.
@@ -207,6 +227,9 @@ fn print_run(done: &Done) {
     println!("{}", output::heading(&done.run, done.verdict));
     println!("{}", output::table(&done.run));
     println!("{}", output::figures(&done.run, done.wall));
+    if done.compared && done.divergence.is_none() {
+        println!("determinism a second run did the same, event by event, and gave the same report");
+    }
 }
 
 fn replay_command(run: &Execution) -> String {
@@ -234,12 +257,12 @@ fn write_capsule(done: &Done, folder: &Path) -> Result<(), Refusal> {
     }
     let capsule = Capsule::of(&done.run, done.verdict);
     let file: PathBuf = folder.join(capsule.file_name(&done.run.scenario.name));
-    write(&file, &capsule.to_json())?;
     eprintln!("{} with seed {}: {}", done.run.scenario.name, done.run.seed, done.verdict.as_str());
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
     eprintln!("  again: {}", replay_command(&done.run));
+    write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())
 }
@@ -255,8 +278,11 @@ fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
     let filter: Targets = level.parse().map_err(|error| {
         Refusal(format!("--log {level}: {error}; write for example info or relay_node=debug"))
     })?;
-    let lines =
-        tracing_subscriber::fmt::layer().with_timer(Stamp).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_timer(Stamp)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     Ok(tracing::Dispatch::new(tracing_subscriber::registry().with(filter).with(lines)))
 }
 

@@ -11,6 +11,7 @@ mod announce;
 mod calls;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -183,61 +184,6 @@ impl Router {
             draining: false,
             failed: BTreeMap::new(),
         }
-    }
-
-    /// Who serves what.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    /// Whether a node's entries can be called: it is this node, a Home here, or behind a Main with a live link.
-    pub fn reaches(&self, main: &NodeId) -> bool {
-        self.links.to(main).is_some()
-    }
-
-    /// The current link to each neighbour.
-    pub fn neighbours(&self) -> impl Iterator<Item = &LinkInfo> {
-        self.links.current().map(|(_, info)| info)
-    }
-
-    /// The current links to other Mains.
-    pub fn peers(&self) -> impl Iterator<Item = &LinkInfo> {
-        self.links.peers().map(|(_, info)| info)
-    }
-
-    /// The node at the other end of a link.
-    pub fn neighbour(&self, link: LinkId) -> Option<&NodeId> {
-        self.links.get(link).map(|info| &info.node)
-    }
-
-    /// The current link to a node, where there is one.
-    pub fn linked(&self, node: &NodeId) -> Option<&LinkInfo> {
-        self.links.to(node).and_then(|link| self.links.get(link))
-    }
-
-    /// Why a Home cannot hang on this Main under this id, if it cannot: calls for a Main of that id would go astray,
-    /// and its link would take the place of that Main's.
-    pub fn taken_by_a_main(&self, home: &NodeId) -> Option<Failure> {
-        // Only a Main that is connected counts: hearsay must not lock anybody out.
-        let is_main = *home == self.config.me || self.links.peers().any(|(_, info)| info.node == *home);
-        is_main.then(|| {
-            Failure::Malformed(format!("{home} is the id of a Main; give this Home another with -node-id"))
-        })
-    }
-
-    /// Calls under way through this node.
-    pub fn in_flight(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Breakers that are open, and half-open.
-    pub fn tripped(&self, now: Instant) -> (usize, usize) {
-        self.health.tripped(now)
-    }
-
-    /// Calls that failed at this node since the start, by code.
-    pub fn failures(&self) -> impl Iterator<Item = (i64, u64)> {
-        self.failed.iter().map(|(code, count)| (*code, *count))
     }
 
     /// From now on new calls are refused; those under way go on.

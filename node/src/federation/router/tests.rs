@@ -1,6 +1,7 @@
 //! Routers in small federations: what becomes of calls.
 
 mod announcements;
+mod breakers;
 mod random;
 mod world;
 
@@ -517,83 +518,5 @@ fn a_closing_main_spreads_its_homes_out() {
     for second in 0..10 {
         let span = second * 1_000..(second + 1) * 1_000_u64;
         assert!(returns.iter().filter(|at| span.contains(*at)).count() <= 100, "in second {second}");
-    }
-}
-
-/// Calls of alice to carol's slow shop, each given up on after a second without an answer from anybody.
-fn unanswered(world: &mut World, calls: usize) {
-    for _ in 0..calls {
-        world.start("alice", Some("carol"), "slow", Some(SECOND));
-        world.settle();
-        world.advance(SECOND);
-    }
-}
-
-#[test]
-fn an_instance_that_fails_again_and_again_is_left_alone_for_a_while() {
-    let mut world = two_mains();
-    unanswered(&mut world, 5);
-    let error = world.refusal("alice", Some("carol"), "slow");
-    assert_eq!((error.code, error.data.retryable), (-32005, true), "{}", error.message);
-    assert!(error.message.contains("carol"), "{}", error.message);
-    assert_eq!(world.served("alice", Some("carol"), "shop").0, "carol", "her other service is well");
-    world.advance(31 * SECOND);
-    let id = world.start("alice", Some("carol"), "slow", None);
-    world.settle();
-    assert_eq!(world.refusal("alice", Some("carol"), "slow").code, -32005, "one probe at a time");
-    world.finish_one();
-    world.settle();
-    assert!(world.answer("alice", id).unwrap().outcome.is_ok());
-    let id = world.start("alice", Some("carol"), "slow", None);
-    world.settle();
-    world.finish_one();
-    world.settle();
-    assert!(world.answer("alice", id).unwrap().outcome.is_ok(), "and it is closed again");
-}
-
-#[test]
-fn a_silent_peer_is_charged_itself_and_not_the_instances_behind_it() {
-    let mut world = two_mains();
-    world.mute("relay-a", "relay-b", true);
-    unanswered(&mut world, 5);
-    let error = world.refusal("alice", Some("carol"), "shop");
-    assert_eq!(error.code, -32005, "{}", error.message);
-    assert!(error.message.contains("relay-b"), "the hop that failed: {}", error.message);
-    world.mute("relay-a", "relay-b", false);
-    world.heartbeat("relay-b", "relay-a");
-    world.settle();
-    assert_eq!(world.served("alice", Some("carol"), "shop").0, "carol", "a sign of life is enough");
-}
-
-#[test]
-fn what_was_known_of_an_instance_is_forgotten_when_it_comes_back() {
-    let mut world = two_mains();
-    unanswered(&mut world, 5);
-    assert_eq!(world.refusal("alice", Some("carol"), "slow").code, -32005);
-    world.cut("carol", "relay-b");
-    world.connect("carol", "relay-b");
-    world.advance(ANNOUNCED);
-    let id = world.start("alice", Some("carol"), "slow", None);
-    world.settle();
-    world.finish_one();
-    world.settle();
-    assert!(world.answer("alice", id).unwrap().outcome.is_ok());
-}
-
-#[test]
-fn calls_by_name_go_around_an_instance_whose_breaker_is_open() {
-    let mut world = two_mains();
-    world.home_at("dave", "relay-a", &["slow"]);
-    for _ in 0..5 {
-        world.start("alice", Some("bob"), "slow", Some(SECOND));
-        world.settle();
-        world.advance(SECOND);
-    }
-    for _ in 0..6 {
-        let id = world.start("alice", None, "slow", None);
-        world.settle();
-        world.finish_one();
-        world.settle();
-        assert_eq!(world.answer("alice", id).unwrap().outcome.unwrap().get(), "\"dave\"");
     }
 }

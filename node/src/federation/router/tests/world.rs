@@ -111,6 +111,7 @@ impl World {
                 node: [from, to][other].parse().unwrap(),
                 role,
                 boot: introduction.boot.clone(),
+                key: introduction.public_key.clone(),
                 dialled: me == 0,
                 modern,
                 older_mesh: false,

@@ -1,0 +1,70 @@
+//! What can be read of a router's state.
+
+use super::Router;
+use crate::env::Instant;
+use crate::federation::{Failure, LinkId, LinkInfo, Registry};
+use crate::wire::NodeId;
+
+impl Router {
+    /// Who serves what.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Whether a node's entries can be called: it is this node, a Home here, or behind a Main with a live link.
+    pub fn reaches(&self, main: &NodeId) -> bool {
+        self.links.to(main).is_some()
+    }
+
+    /// The current link to each neighbour.
+    pub fn neighbours(&self) -> impl Iterator<Item = &LinkInfo> {
+        self.links.current().map(|(_, info)| info)
+    }
+
+    /// The current links to other Mains.
+    pub fn peers(&self) -> impl Iterator<Item = &LinkInfo> {
+        self.links.peers().map(|(_, info)| info)
+    }
+
+    /// The node at the other end of a link.
+    pub fn neighbour(&self, link: LinkId) -> Option<&NodeId> {
+        self.links.get(link).map(|info| &info.node)
+    }
+
+    /// The current link to a node, where there is one.
+    pub fn linked(&self, node: &NodeId) -> Option<&LinkInfo> {
+        self.links.to(node).and_then(|link| self.links.get(link))
+    }
+
+    /// Why a Home cannot hang on this Main under this id, if it cannot: calls for a Main of that id would go astray,
+    /// and its link would take the place of that Main's.
+    pub fn taken_by_a_main(&self, home: &NodeId) -> Option<Failure> {
+        // Only a Main that is connected counts: hearsay must not lock anybody out.
+        let is_main = *home == self.config.me || self.links.peers().any(|(_, info)| info.node == *home);
+        is_main.then(|| {
+            Failure::Malformed(format!("{home} is the id of a Main; give this Home another with -node-id"))
+        })
+    }
+
+    /// Why a node cannot connect under this id, if another one with another key is connected under it. The same node
+    /// that reconnects shows the same key.
+    pub fn in_use(&self, node: &NodeId, key: Option<&str>) -> Option<Failure> {
+        let held = self.linked(node)?.key.as_deref();
+        (held.is_some() && held != key).then(|| Failure::IdInUse { node: node.clone() })
+    }
+
+    /// Calls under way through this node.
+    pub fn in_flight(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Breakers that are open, and half-open.
+    pub fn tripped(&self, now: Instant) -> (usize, usize) {
+        self.health.tripped(now)
+    }
+
+    /// Calls that failed at this node since the start, by code.
+    pub fn failures(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.failed.iter().map(|(code, count)| (*code, *count))
+    }
+}
