@@ -206,7 +206,7 @@ impl World {
             kind,
             methods: described.methods.clone(),
             timeout: None,
-            balance: None,
+            balance: described.balance,
         }
     }
 

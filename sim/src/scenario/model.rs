@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use relay_node::federation::Policy;
+
 use relay_chaos::{ByteSize, Fault, Rate, Share};
 
 use super::hosts::{HostIndex, HostSet, Hosts};
@@ -92,6 +94,8 @@ pub struct Service {
     pub methods: Vec<String>,
     /// What answers.
     pub kind: ServiceKind,
+    /// How calls by its name are spread; the Mains' default where it is `None`.
+    pub balance: Option<Policy>,
 }
 
 /// What answers the calls of a [`Service`].

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use relay_node::federation::Policy;
+
 use super::super::error::Problem;
 use super::super::model::{Service, ServiceKind, Upstream};
 use super::names::check_name;
@@ -45,6 +47,8 @@ fn service(table: &mut Table<'_>) -> Option<Service> {
     }
     let kind = table.word("kind", &kinds);
     let declared = table.get::<Names>("methods");
+    let policies = Policy::ALL.map(|policy| (policy.as_str(), policy));
+    let balance = if table.has("balance") { table.word("balance", &policies) } else { None };
     let kind = match kind {
         // Without a kind nothing can be said of the other keys.
         None => {
@@ -75,7 +79,7 @@ fn service(table: &mut Table<'_>) -> Option<Service> {
         (ServiceKind::Static(answers), None) => answers.keys().cloned().collect(),
         (_, None) => Vec::new(),
     };
-    Some(Service { name: name?.into_inner(), methods, kind })
+    Some(Service { name: name?.into_inner(), methods, kind, balance })
 }
 
 fn answers(table: &mut Table<'_>) -> std::collections::BTreeMap<String, serde_json::Value> {
