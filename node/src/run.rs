@@ -21,7 +21,10 @@ use crate::wire::NodeKind;
 /// How often a closing node looks whether its calls have ended, in milliseconds.
 const DRAIN_POLL_MILLIS: u64 = 20;
 
-/// Time that links and clients have to be told goodbye, in milliseconds.
+/// Time for a goodbye to reach the neighbours, and for what they had sent by then to come in, in milliseconds.
+const GOODBYE_MILLIS: u64 = 500;
+
+/// Time that links have to send what they still hold, in milliseconds.
 const FAREWELL_MILLIS: u64 = 300;
 
 /// Why a node could not start.
@@ -97,6 +100,9 @@ pub async fn run(
     shutdown.await;
     tracing::info!("shutting down: no new calls are taken");
     board.drain();
+    // The neighbours hear of it first, and send no more. What they have sent by then is still refused in words.
+    board.say_goodbye("shutting down");
+    env.sleep(Duration::from_millis(GOODBYE_MILLIS)).await;
     let all_ended = async {
         while board.look(Router::in_flight) > 0 {
             env.sleep(Duration::from_millis(DRAIN_POLL_MILLIS)).await;

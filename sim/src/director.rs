@@ -210,9 +210,8 @@ impl Director {
         self.world.start(host);
         let now = self.world.sim.now();
         let name = &self.world.scenario.topology.hosts.get(host).name;
-        if let Some(node) = self.world.node_id(host) {
-            self.record().node(now, &node, true);
-        }
+        let node = self.world.node_id(host);
+        self.record().node(now, host, node.as_deref(), true);
         // Thousands that start at once would hide all else.
         if kind == "restart" || now > Duration::ZERO {
             self.record().timeline.push(now, Some(host), kind, format!("{name} starts"));
@@ -220,10 +219,9 @@ impl Director {
     }
 
     fn gone(&self, host: HostIndex) {
-        if let Some(node) = self.world.node_id(host) {
-            let now = self.world.sim.now();
-            self.record().node(now, &node, false);
-        }
+        let node = self.world.node_id(host);
+        let now = self.world.sim.now();
+        self.record().node(now, host, node.as_deref(), false);
     }
 
     fn set(&self, wanted: impl Fn(HostIndex) -> bool) -> EngineSet {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use relay_chaos::Share;
+
 use crate::record::{EpisodeEnd, Record};
 use crate::scenario::Scenario;
 
@@ -29,23 +31,12 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
     }
     let calls = &record.calls;
     if let Some(limit) = wanted.success {
-        let rate = calls.whole_succeeded as f64 / calls.whole.max(1) as f64;
-        gates.push(Gate {
-            name: "success",
-            limit: format!("≥ {limit}"),
-            measured: match calls.whole {
-                0 => "no call".into(),
-                _ => format!("{}%", percent(rate)),
-            },
-            // Counted, not divided: nothing is lost to rounding.
-            holds: calls.whole > 0
-                && u128::from(calls.whole_succeeded) * 1_000_000_000
-                    >= u128::from(calls.whole) * u128::from(limit.billionths()),
-            explanation: format!(
-                "{} of {} calls whose path was whole from send to answer",
-                calls.whole_succeeded, calls.whole
-            ),
-        });
+        let what = "calls whose path was whole from send to answer";
+        gates.push(share("success", limit, calls.whole_succeeded, calls.whole, what));
+    }
+    if let Some(limit) = wanted.availability {
+        let what = "calls, whatever happened to their path";
+        gates.push(share("availability", limit, calls.succeeded, calls.total(), what));
     }
     let latency = &wanted.latency;
     for (name, quantile, limit) in [
@@ -90,6 +81,22 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
     gates
 }
 
+/// The gate on a share of calls.
+fn share(name: &'static str, limit: Share, part: u64, whole: u64, what: &str) -> Gate {
+    Gate {
+        name,
+        limit: format!("≥ {limit}"),
+        measured: match whole {
+            0 => "no call".into(),
+            _ => format!("{}%", percent(part as f64 / whole as f64)),
+        },
+        // Counted, not divided: nothing is lost to rounding.
+        holds: whole > 0
+            && u128::from(part) * 1_000_000_000 >= u128::from(whole) * u128::from(limit.billionths()),
+        explanation: format!("{part} of {whole} {what}"),
+    }
+}
+
 fn convergence(limit: Duration, record: &Record) -> Gate {
     let worst = record.convergence.worst();
     let settled = |end: &EpisodeEnd| matches!(end, EpisodeEnd::Settled(_));
@@ -109,10 +116,12 @@ fn convergence(limit: Duration, record: &Record) -> Gate {
         limit: format!("≤ {}", show(limit)),
         measured: match worst {
             None => "nothing to settle".into(),
+            Some(_) if count == 0 => "never settled".into(),
             Some((took, true)) => show(took),
             Some((took, false)) => format!("not after {}", show(took)),
         },
-        holds: worst.is_some_and(|(took, all)| all && took <= limit),
+        // Disturbed returns say nothing by themselves: at least one must have come to its end.
+        holds: count > 0 && worst.is_some_and(|(took, all)| all && took <= limit),
         explanation,
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_chaos::{Fault, FaultKind};
+use relay_chaos::{CrashKind, Fault, FaultKind};
 
 use crate::scenario::{HostIndex, HostSet, Role, Scenario};
 use crate::world::timing;
@@ -19,6 +19,25 @@ pub enum Callee<'a> {
     Host(HostIndex),
     /// Any host that offers this service.
     Service(&'a str),
+}
+
+/// How long a Home takes to dial another Main and to be announced, with room to spare.
+const MOVE_TIME: Duration = Duration::from_secs(5);
+
+/// A Home looks for its preferred Main at least this often, and moves back at once.
+const RETURN_TIME: Duration = Duration::from_secs(60);
+
+/// What a Home has of one of its Mains. Ordered: what is worse wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hold {
+    /// Nothing has happened to it of late.
+    Firm,
+    /// It is back, and the Home may be back on it or not yet.
+    Regained,
+    /// It has been gone for so long that the Home is elsewhere.
+    Lost,
+    /// Nobody can tell.
+    Unclear,
 }
 
 /// Knows the plan of the faults, and is told when the federation agrees.
@@ -51,15 +70,28 @@ impl Oracle {
             return false;
         }
         match callee {
-            Callee::Host(host) => self.whole(&self.path(caller, host), sent, ended),
+            Callee::Host(host) => self.all_ways_whole(caller, host, sent, ended),
             // Whichever instance is chosen must be reachable, save those that are gone for good and known to be.
             Callee::Service(service) => {
-                let mut instances =
-                    self.scenario.offering(service).filter(|host| !self.buried(*host, sent)).peekable();
+                let offering = self.scenario.offering(service);
+                let mut instances = offering.filter(|host| !self.buried(*host, sent)).peekable();
                 instances.peek().is_some()
-                    && instances.all(|host| self.whole(&self.path(caller, host), sent, ended))
+                    && instances.all(|host| self.all_ways_whole(caller, host, sent, ended))
             }
         }
+    }
+
+    /// Whether it is known where both ends hang, and every way between them is whole.
+    fn all_ways_whole(&self, caller: HostIndex, callee: HostIndex, sent: Duration, ended: Duration) -> bool {
+        let mains = |host| self.mains_of(host, sent, ended);
+        let (Some(near), Some(far)) = (mains(caller), mains(callee)) else { return false };
+        near.iter().all(|near| {
+            far.iter().all(|far| {
+                let mut path = vec![caller, *near, *far, callee];
+                path.dedup();
+                self.whole(&path, sent, ended)
+            })
+        })
     }
 
     fn agreed_between(&self, first: Duration, last: Duration) -> bool {
@@ -87,22 +119,62 @@ impl Oracle {
         }
     }
 
-    /// Every host that the call may pass, in an order in which neighbours talk to each other.
-    fn path(&self, caller: HostIndex, callee: HostIndex) -> Vec<HostIndex> {
-        let mut path = vec![caller];
-        path.extend(self.mains_of(caller));
-        path.extend(self.mains_of(callee).into_iter().rev());
-        path.push(callee);
-        path.dedup();
-        path
+    /// The Mains that a host may hang on while the call is under way; a Main is its own. `None` where a Home may be on
+    /// its way from one to another.
+    fn mains_of(&self, host: HostIndex, sent: Duration, ended: Duration) -> Option<Vec<HostIndex>> {
+        let (main, fallback) = match &self.scenario.topology.hosts.get(host).role {
+            Role::Main { .. } => return Some(vec![host]),
+            Role::Home { main, fallback } => (*main, fallback),
+        };
+        if fallback.is_empty() {
+            return Some(vec![main]);
+        }
+        let mut possible = Vec::new();
+        for main in std::iter::once(main).chain(fallback.iter().copied()) {
+            match self.hold(host, main, sent, ended) {
+                Hold::Firm => {
+                    possible.push(main);
+                    return Some(possible);
+                }
+                Hold::Regained => possible.push(main),
+                Hold::Lost => {}
+                Hold::Unclear => return None,
+            }
+        }
+        (!possible.is_empty()).then_some(possible)
     }
 
-    /// The Mains that a Home may hang on; a Main is its own.
-    fn mains_of(&self, host: HostIndex) -> Vec<HostIndex> {
-        match &self.scenario.topology.hosts.get(host).role {
-            Role::Main { .. } => vec![host],
-            Role::Home { main, fallback } => std::iter::once(*main).chain(fallback.iter().copied()).collect(),
+    /// What a Home with fallbacks has of one of its Mains.
+    fn hold(&self, home: HostIndex, main: HostIndex, sent: Duration, ended: Duration) -> Hold {
+        let mut hold = Hold::Firm;
+        for fault in self.scenario.faults.iter().filter(|fault| breaks(fault, &[home, main])) {
+            let active = fault.active();
+            if active.start > ended {
+                continue;
+            }
+            let seen = match active.end {
+                Some(end) if end <= sent => match sent - end {
+                    since if since >= RETURN_TIME && self.agreed_between(end, sent) => continue,
+                    _ if self.agreed_between(end, sent) => Hold::Regained,
+                    _ => Hold::Unclear,
+                },
+                _ if active.start + self.time_to_move(fault) <= sent && active.contains(ended) => Hold::Lost,
+                _ => Hold::Unclear,
+            };
+            hold = hold.max(seen);
         }
+        hold
+    }
+
+    /// How long a Home may take from the beginning of a fault until it hangs on another Main and all others know.
+    fn time_to_move(&self, fault: &Fault<HostSet>) -> Duration {
+        let timing = timing(&self.scenario.node);
+        let noticed = match &fault.what {
+            FaultKind::Crash(it) if it.how == CrashKind::Kill => Duration::ZERO,
+            FaultKind::Stop(_) => timing.drain,
+            _ => timing.unhealthy_after + timing.dial,
+        };
+        noticed + timing.backoff.cap + MOVE_TIME
     }
 
     fn whole(&self, path: &[HostIndex], sent: Duration, ended: Duration) -> bool {
@@ -196,6 +268,25 @@ how = "kill"
         assert!(whole(&oracle, "home-1", two, 200, 201));
         assert!(whole(&oracle, "home-1", three, 120, 121), "the others are not concerned");
         assert!(!whole(&oracle, "home-2", two, 120, 121), "even a Home's way to itself over its Main");
+    }
+
+    #[test]
+    fn a_home_with_a_fallback_is_expected_there_once_it_had_time_to_move() {
+        let text = SCENARIO.replace(
+            "name = \"home-2\"\nmain = \"main-2\"",
+            "name = \"home-2\"\nmain = \"main-2\"\nfallback = \"main-3\"",
+        );
+        let text = text.replace("lasts = \"50s\"", "lasts = \"120s\"");
+        let mut oracle = Oracle::new(Arc::new(Scenario::load("test.toml", &text).unwrap()));
+        [5, 230].iter().for_each(|at| oracle.settled(Duration::from_secs(*at)));
+        let two = host(&oracle, "home-2");
+        assert!(whole(&oracle, "home-1", two, 98, 99));
+        assert!(!whole(&oracle, "home-1", two, 150, 151), "it may not have noticed yet");
+        // 60 s of silence, 5 s for a dial, 15 s of backoff, 5 s to be announced.
+        assert!(whole(&oracle, "home-1", two, 186, 187), "it hangs on main-3 by now");
+        assert!(!whole(&oracle, "home-1", two, 222, 223), "healed, and nobody knows where it is");
+        assert!(whole(&oracle, "home-1", two, 231, 232), "here or there, both ways are whole");
+        assert!(whole(&oracle, "home-1", two, 290, 291));
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn a_stopped_relay_says_goodbye_and_its_services_are_gone_at_once() {
         world.start(HOME);
         sim.sleep(Duration::from_secs(5)).await;
         world.stop(HOME);
-        sim.sleep(Duration::from_secs(1)).await;
+        sim.sleep(Duration::from_secs(2)).await;
         assert!(!world.is_up(HOME), "it has ended by itself");
         let (sender, answers) = tokio::sync::oneshot::channel();
         let port = world.api_port(MAIN);
@@ -187,6 +187,17 @@ fn gates_can_fail() {
     assert_eq!(run.verdict(), Verdict::GateFailed);
     let failed: Vec<_> = run.gates.iter().filter(|gate| !gate.holds).map(|gate| gate.name).collect();
     assert_eq!(failed, ["convergence", "p99"]);
+}
+
+#[test]
+fn the_fallback_scenario_fails_where_there_is_none() {
+    let text = include_str!("../../scenarios/federation/fallback-and-return.toml");
+    assert_eq!(run(text, 1).verdict(), Verdict::Passed);
+    let without = text.replace("fallback = \"main-b\"\n", "");
+    assert_ne!(without, text);
+    let failed: Vec<_> =
+        run(&without, 1).gates.into_iter().filter(|gate| !gate.holds).map(|gate| gate.name).collect();
+    assert_eq!(failed, ["availability"]);
 }
 
 /// Two Mains, and a Home that prefers the first.
@@ -230,7 +241,7 @@ fn a_home_moves_to_its_fallback_at_once_and_back_when_the_preferred_main_is_well
         sim.sleep(Duration::from_secs(5)).await;
         assert_eq!(hanging_on(&sim, &world, first).await, 1);
         world.stop(first);
-        sim.sleep(Duration::from_secs(1)).await;
+        sim.sleep(Duration::from_secs(2)).await;
         assert_eq!(hanging_on(&sim, &world, second).await, 1, "without waiting: another Main is there");
         sim.sleep(Duration::from_secs(60)).await;
         world.start(first);
@@ -251,7 +262,7 @@ fn homes_of_a_closing_main_come_back_when_it_said() {
         sim.sleep(Duration::from_secs(30)).await;
         assert_eq!(hanging_on(&sim, &world, MAIN).await, 300);
         world.stop(MAIN);
-        sim.sleep(Duration::from_millis(500)).await;
+        sim.sleep(Duration::from_millis(1_500)).await;
         world.start(MAIN);
         let mut came = vec![0];
         for _ in 0..5 {

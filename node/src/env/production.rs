@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use rand::TryRng;
@@ -27,7 +27,7 @@ impl Env {
             network: Arc::new(TcpNetwork),
             spawner: Arc::new(TokioSpawner),
             entropy: Arc::new(OsEntropy),
-            storage: Arc::new(Directory { path: data_dir.into(), lock: OnceLock::new() }),
+            storage: Arc::new(Directory { path: data_dir.into(), lock: Mutex::default() }),
         }
     }
 }
@@ -162,12 +162,13 @@ impl DatagramSocket for UdpPort {
 struct Directory {
     path: PathBuf,
     /// Held open while this process lives: the kernel drops the lock with it.
-    lock: OnceLock<fs::File>,
+    lock: Mutex<Option<fs::File>>,
 }
 
 impl Directory {
     fn claim(&self) -> io::Result<()> {
-        if self.lock.get().is_some() {
+        let mut lock = self.lock.lock().expect("nothing panics with the lock");
+        if lock.is_some() {
             return Ok(());
         }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
@@ -176,8 +177,7 @@ impl Directory {
             let message = "in use by another relay; give this one its own with -data-dir";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
         }
-        // Two threads may race to here; the second lock file handle is the same lock.
-        let _ = self.lock.set(file);
+        *lock = Some(file);
         Ok(())
     }
 
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     fn directory(path: &Path) -> Directory {
-        Directory { path: path.to_owned(), lock: OnceLock::new() }
+        Directory { path: path.to_owned(), lock: Mutex::default() }
     }
 
     #[test]

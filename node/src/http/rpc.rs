@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::api::Api;
-use crate::federation::{Answer, Call, CallError, Failure};
+use crate::federation::{Answer, Call, CallError, ErrorData, Failure};
 use crate::wire::{NodeId, Target, check_service_name, payload};
 
 /// Calls that one batch may hold.
@@ -121,11 +121,11 @@ pub(super) async fn handle(
     }
     let batch: Vec<&RawValue> = match serde_json::from_slice(&body) {
         Ok(batch) => batch,
-        Err(error) => return json(StatusCode::OK, unreadable(-32700, format!("parse error: {error}"))),
+        Err(error) => return json(StatusCode::OK, unreadable(&api, -32700, format!("parse error: {error}"))),
     };
     if batch.is_empty() || batch.len() > MAX_BATCH_CALLS {
         let reason = format!("a batch has 1 to {MAX_BATCH_CALLS} calls, this one has {}", batch.len());
-        return json(StatusCode::OK, unreadable(-32600, reason));
+        return json(StatusCode::OK, unreadable(&api, -32600, reason));
     }
     let replies = join_all(batch.iter().map(|request| one(&api, request.get().as_bytes(), context))).await;
     let replies: Vec<String> = replies.into_iter().flatten().collect();
@@ -144,7 +144,7 @@ fn unread(api: &Api, rejection: &BytesRejection) -> String {
         }
         _ => format!("the request did not arrive whole: {rejection}"),
     };
-    unreadable(-32600, message)
+    unreadable(api, -32600, message)
 }
 
 fn json(status: StatusCode, body: String) -> Response {
@@ -152,9 +152,9 @@ fn json(status: StatusCode, body: String) -> Response {
 }
 
 /// The reply to a request whose id cannot be told.
-fn unreadable(code: i64, message: String) -> String {
-    let error = CallError { code, message, data: Default::default() };
-    reply(None, Err(error), None)
+fn unreadable(api: &Api, code: i64, message: String) -> String {
+    let data = ErrorData { node: Some(api.board.me().clone()), ..ErrorData::default() };
+    reply(None, Err(CallError { code, message, data }), None)
 }
 
 fn reply(id: Option<&RawValue>, outcome: Result<Box<RawValue>, CallError>, trace: Option<Trace>) -> String {
@@ -174,15 +174,16 @@ async fn one(api: &Arc<Api>, text: &[u8], context: Option<&str>) -> Option<Strin
     let request: Request = match serde_json::from_slice(text) {
         Ok(request) => request,
         Err(error) if error.is_data() => {
-            return Some(unreadable(-32600, format!("not a JSON-RPC request: {error}")));
+            return Some(unreadable(api, -32600, format!("not a JSON-RPC request: {error}")));
         }
-        Err(error) => return Some(unreadable(-32700, format!("parse error: {error}"))),
+        Err(error) => return Some(unreadable(api, -32700, format!("parse error: {error}"))),
     };
     let here = |failure: Failure| failure.at(api.board.me(), &[]);
-    let (outcome, trace) = if request.jsonrpc != "2.0" {
-        let message = "not a JSON-RPC request: `jsonrpc` must be \"2.0\"".to_owned();
-        (Err(CallError { code: -32600, message, data: here(Failure::HopLimit).data }), None)
-    } else {
+    if request.jsonrpc != "2.0" {
+        // Answered even without an id: what is no request is no notification either.
+        return Some(unreadable(api, -32600, "not a JSON-RPC request: `jsonrpc` must be \"2.0\"".into()));
+    }
+    let (outcome, trace) = {
         match wanted(&request.method, request.params) {
             Err(failure) => (Err(here(failure)), None),
             Ok(mut call) => {

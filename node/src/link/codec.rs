@@ -30,7 +30,11 @@ impl Codec {
     ) -> Result<Option<Goodbye>, Malformed> {
         match self {
             Codec::Federation => match wire::decode(text) {
-                Ok(Frame { body: Body::Goodbye(goodbye), .. }) => Ok(Some(goodbye)),
+                Ok(frame @ Frame { body: Body::Goodbye(_), .. }) => {
+                    let Body::Goodbye(goodbye) = frame.body.clone() else { return Ok(None) };
+                    board.receive(link, frame);
+                    Ok(Some(goodbye))
+                }
                 Ok(frame) => {
                     board.receive(link, frame);
                     Ok(None)

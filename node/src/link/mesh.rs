@@ -112,9 +112,9 @@ async fn keep_until(
 ) {
     let mut backoff = Backoff::new(board.timing.backoff);
     let mut rng = board.env.rng("peer-backoff");
-    let mut links = board.watch_links();
     let mut known = expected;
     while !board.is_draining() {
+        let changed = board.links_change();
         if let Some(node) = &known
             && board.look(|router| router.reaches(node))
         {
@@ -123,7 +123,7 @@ async fn keep_until(
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                changed = links.changed() => if changed.is_err() { return },
+                () = changed => {}
             }
             continue;
         }

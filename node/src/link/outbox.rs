@@ -13,6 +13,13 @@ use crate::wire::{Body, Frame, NodeId};
 /// Requests that may wait for a link. Beyond it the one of the lowest priority that came last is shed.
 const MAX_WAITING_REQUESTS: usize = 4_096;
 
+/// Payload that may wait, in bytes. Requests beyond it are refused as overload; a link on which twice as much waits,
+/// all of it responses, belongs to a node that asks and does not read, and is closed.
+const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a message takes besides its payload, in bytes, about.
+const FRAME_BYTES: usize = 512;
+
 /// Control messages that may wait. They are few by design; a link that lets so many wait is dead and is closed.
 const MAX_WAITING_CONTROL: usize = 1_024;
 
@@ -21,6 +28,7 @@ const MAX_WAITING_CONTROL: usize = 1_024;
 pub(super) struct Outbox {
     lanes: Mutex<Lanes>,
     changed: Notify,
+    beyond_help: Notify,
 }
 
 #[derive(Default)]
@@ -30,9 +38,10 @@ struct Lanes {
     data: BTreeMap<(Reverse<i64>, u64), Waiting>,
     arrivals: u64,
     requests: usize,
+    bytes: usize,
     /// No more is taken; the session sends what is here and ends.
     closing: Option<&'static str>,
-    /// Control messages had no room: the link is beyond help.
+    /// Too much waits: the link is beyond help.
     stuck: bool,
 }
 
@@ -69,6 +78,10 @@ impl Outbox {
                 None
             }
         };
+        lanes.stuck |= lanes.bytes > 2 * MAX_WAITING_BYTES;
+        if lanes.stuck {
+            self.beyond_help.notify_one();
+        }
         drop(lanes);
         self.changed.notify_one();
         shed.map_or(Ok(()), Err)
@@ -84,8 +97,7 @@ impl Outbox {
                 && header.source.id == *source
         });
         let Some(key) = found.map(|(key, _)| *key) else { return false };
-        lanes.data.remove(&key);
-        lanes.requests -= 1;
+        lanes.remove(key);
         true
     }
 
@@ -98,17 +110,14 @@ impl Outbox {
     /// What is to be done at `now`. The time that a request has waited is taken off its timeout.
     pub(super) fn next(&self, now: Instant) -> Next {
         let mut lanes = self.lock();
-        if lanes.stuck {
-            return Next::Close("the control queue is full");
-        }
         if let Some(frame) = lanes.control.pop_front() {
             return Next::Send(Box::new(frame));
         }
-        let Some((_, Waiting { mut frame, since })) = lanes.data.pop_first() else {
+        let first = lanes.data.first_key_value().map(|(key, _)| *key);
+        let Some(Waiting { mut frame, since }) = first.and_then(|key| lanes.remove(key)) else {
             return lanes.closing.map_or(Next::Idle, Next::Close);
         };
         if let Body::Request(request) = &mut frame.body {
-            lanes.requests -= 1;
             if let Some(timeout) = request.timeout {
                 let left = timeout.saturating_sub(now - since);
                 if left.is_zero() {
@@ -126,6 +135,11 @@ impl Outbox {
         (lanes.control.len(), lanes.data.len())
     }
 
+    /// Completes when so much waits that the link must be closed, whatever its writer is doing.
+    pub(super) async fn beyond_help(&self) {
+        self.beyond_help.notified().await;
+    }
+
     pub(super) async fn wait(&self) {
         self.changed.notified().await;
     }
@@ -140,21 +154,39 @@ impl Lanes {
         let priority = Reverse(frame.header.priority.unwrap_or(0));
         let is_request = matches!(frame.body, Body::Request(_));
         let mut shed = None;
-        if is_request && self.requests >= MAX_WAITING_REQUESTS {
+        let bytes = size(&frame);
+        if is_request && (self.requests >= MAX_WAITING_REQUESTS || self.bytes + bytes > MAX_WAITING_BYTES) {
             let is_waiting = |waiting: &Waiting| matches!(waiting.frame.body, Body::Request(_));
             let lowest = self.data.iter().rev().find(|(_, waiting)| is_waiting(waiting)).map(|(key, _)| *key);
             // The greatest key has the lowest priority and came last.
-            match lowest.filter(|(lowest, _)| *lowest > priority).and_then(|key| self.data.remove(&key)) {
+            match lowest.filter(|(lowest, _)| *lowest > priority).and_then(|key| self.remove(key)) {
                 Some(waiting) => shed = Some(Box::new(waiting.frame)),
                 None => return Some(Box::new(frame)),
             }
-            self.requests -= 1;
         }
         self.requests += usize::from(is_request);
+        self.bytes += bytes;
         self.arrivals += 1;
         self.data.insert((priority, self.arrivals), Waiting { frame, since: now });
         shed
     }
+
+    fn remove(&mut self, key: (Reverse<i64>, u64)) -> Option<Waiting> {
+        let waiting = self.data.remove(&key)?;
+        self.bytes -= size(&waiting.frame);
+        self.requests -= usize::from(matches!(waiting.frame.body, Body::Request(_)));
+        Some(waiting)
+    }
+}
+
+/// What a message takes while it waits, in bytes, about.
+fn size(frame: &Frame) -> usize {
+    let payload = match &frame.body {
+        Body::Request(request) => request.call.as_ref().map_or(0, |call| call.get().len()),
+        Body::Response(response) => response.data.get().len(),
+        _ => 0,
+    };
+    FRAME_BYTES + payload
 }
 
 #[cfg(test)]
@@ -246,5 +278,29 @@ mod tests {
         assert!(outbox.withdraw(&"alice".parse().unwrap(), "a"));
         assert!(!outbox.withdraw(&"alice".parse().unwrap(), "a"));
         assert!(matches!(outbox.next(at(0)), Next::Idle));
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_a_link_that_is_not_read_is_beyond_help() {
+        let outbox = Outbox::default();
+        let large = payload(&"x".repeat(1024 * 1024));
+        let with_payload = |id: &str| {
+            let mut frame = request(id, None, None);
+            if let Body::Request(request) = &mut frame.body {
+                request.call = Some(large.clone());
+            }
+            frame
+        };
+        let taken = (0..20).filter(|n| outbox.push(with_payload(&n.to_string()), at(0)).is_ok()).count();
+        assert_eq!(taken, 7, "7 of 1 MiB and their envelopes fit into 8 MiB");
+        let answer = || frame("answer", None, Body::Response(Response::new(Ok(large.clone()))));
+        (0..8).for_each(|_| outbox.push(answer(), at(0)).unwrap());
+        let helpless =
+            |outbox: &Outbox| futures_util::FutureExt::now_or_never(outbox.beyond_help()).is_some();
+        assert!(!helpless(&outbox));
+        (0..2).for_each(|_| outbox.push(answer(), at(0)).unwrap());
+        assert!(helpless(&outbox));
+        while sent(&outbox, at(0)).is_some() {}
+        assert_eq!(outbox.lock().bytes, 0, "what is sent weighs nothing");
     }
 }

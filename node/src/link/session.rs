@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -23,6 +24,9 @@ pub(super) type Socket = WebSocketStream<Stream>;
 
 /// Malformed messages after which a link is closed: the other side is broken or hostile.
 const MAX_MALFORMED_MESSAGES: u32 = 10;
+
+/// Messages that are read before others may run.
+const READ_BATCH_MESSAGES: u32 = 32;
 
 /// Messages that one write takes before it lets others run.
 const WRITE_BATCH_MESSAGES: usize = 64;
@@ -71,10 +75,12 @@ pub(super) async fn run(
 ) -> End {
     let (mut sink, mut source) = socket.split();
     // Reading goes on while a write waits, or two ends that both write much would wait for each other for ever.
+    // Writing comes first, and reading pauses every now and then: a flood from outside must not keep our heartbeats in.
     let end = tokio::select! {
         biased;
-        end = read(board, &mut source, link, outbox, codec) => end,
+        () = outbox.beyond_help() => End::Misbehaved("it does not read what it asked for".into()),
         end = write(board, &mut sink, link, outbox, codec) => end,
+        end = read(board, &mut source, link, outbox, codec) => end,
     };
     board.detach(link);
     let farewell = match &end {
@@ -93,6 +99,19 @@ pub(super) async fn run(
         board.env.deadline(Duration::from_millis(CLOSE_WAIT_MILLIS), goodbye).await;
     }
     end
+}
+
+/// Lets every other task that can go on do so first.
+async fn pause() {
+    let mut paused = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A close frame holds at most 123 bytes of reason.
@@ -115,6 +134,7 @@ async fn read(
     let patience = board.timing.unhealthy_after;
     let mut heard = clock.now();
     let mut malformed = 0;
+    let mut batched = 0;
     let mut goodbye = None;
     let closed = |goodbye: Option<Goodbye>, reason: String| match goodbye {
         Some(goodbye) => End::Goodbye(goodbye),
@@ -122,6 +142,11 @@ async fn read(
     };
     let mut silence = clock.sleep_until(heard + patience);
     loop {
+        batched += 1;
+        if batched >= READ_BATCH_MESSAGES {
+            batched = 0;
+            pause().await;
+        }
         let message = tokio::select! {
             biased;
             message = source.next() => message,
@@ -138,7 +163,9 @@ async fn read(
         heard = clock.now();
         let complaint = match message {
             None => return closed(goodbye, String::new()),
-            Some(Err(tungstenite::Error::Capacity(error))) => return End::Misbehaved(error.to_string()),
+            Some(Err(tungstenite::Error::Capacity(error))) => {
+                return End::Misbehaved(format!("{error}; -max-message-bytes sets the limit"));
+            }
             Some(Err(error)) => return End::Broken(error),
             Some(Ok(Message::Close(frame))) => {
                 let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, abortable};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot};
 
 use super::mesh;
 use super::outbox::Outbox;
@@ -42,8 +43,9 @@ pub struct Switchboard {
     state: Mutex<State>,
     /// Wakes the timer task when something is due earlier than it thinks.
     timer: Notify,
-    /// Counts links that came up or went down.
-    links_changed: watch::Sender<u64>,
+    /// Tells that a link came up or went down. Not a `watch`: that wakes in an order drawn from a generator which no
+    /// engine can seed.
+    links_changed: Notify,
 }
 
 struct State {
@@ -87,7 +89,7 @@ impl Switchboard {
                 peers: PeerBook::default(),
             }),
             timer: Notify::new(),
-            links_changed: watch::Sender::new(0),
+            links_changed: Notify::new(),
         })
     }
 
@@ -144,12 +146,16 @@ impl Switchboard {
         self.lock().draining
     }
 
-    /// Says goodbye on every link, and has it end once its queue is sent.
-    pub fn close_links(self: &Arc<Self>, reason: &'static str) {
+    /// Tells every neighbour that this node closes, and when to come back.
+    pub fn say_goodbye(self: &Arc<Self>, reason: &str) {
         let mut state = self.lock();
         let farewells = state.router.farewells(reason, self.moment());
         self.carry_out(&mut state, farewells);
-        for outbox in state.outboxes.values() {
+    }
+
+    /// Has every link end once its queue is sent.
+    pub fn close_links(&self, reason: &'static str) {
+        for outbox in self.lock().outboxes.values() {
             outbox.close(reason);
         }
     }
@@ -200,9 +206,9 @@ impl Switchboard {
         levels
     }
 
-    /// Tells when links come up or go down.
-    pub fn watch_links(&self) -> watch::Receiver<u64> {
-        self.links_changed.subscribe()
+    /// Completes at the next change of links after this call.
+    pub(super) fn links_change(&self) -> Notified<'_> {
+        self.links_changed.notified()
     }
 
     /// Does what the router has put off until a certain time, for ever.
@@ -260,7 +266,7 @@ impl Switchboard {
         state.outboxes.insert(link, Arc::clone(&outbox));
         self.carry_out(&mut state, actions);
         drop(state);
-        self.links_changed.send_modify(|count| *count += 1);
+        self.links_changed.notify_waiters();
         Some((link, outbox))
     }
 
@@ -271,7 +277,7 @@ impl Switchboard {
         let actions = state.router.link_down(link, self.moment());
         self.carry_out(&mut state, actions);
         drop(state);
-        self.links_changed.send_modify(|count| *count += 1);
+        self.links_changed.notify_waiters();
     }
 
     /// A message came in.

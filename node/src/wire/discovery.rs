@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, null_as_default};
 use super::registration::MAX_OFFERS;
 use super::{NodeId, NodeKind, WireError, check_service_name};
 
@@ -25,13 +25,13 @@ pub struct Discovery {
     /// One more than that of the sender's message before on this link.
     pub version: u64,
     /// Services that are there now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub services: Vec<Announced>,
     /// Services that are gone.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub removed: Vec<Withdrawn>,
     /// The Mains that the sender is connected to.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub peers: Vec<PeerAddress>,
 }
 
@@ -46,7 +46,7 @@ pub struct Announced {
     #[serde(default = "home")]
     pub node_type: NodeKind,
     /// Its methods, for people.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub methods: Vec<String>,
 }
 

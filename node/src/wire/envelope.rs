@@ -17,12 +17,12 @@ pub(super) struct Envelope {
     message_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     correlation_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     timestamp: String,
     source_node: Option<NodeAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     destination_node: Option<NodeAddress>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     routing_path: Vec<NodeId>,
     #[serde(default = "default_ttl")]
     ttl: u32,
@@ -42,6 +42,15 @@ pub(super) struct Envelope {
     traceparent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) timeout_seconds: Option<u64>,
+}
+
+/// Some writers of JSON send `null` for an empty list or text.
+pub(super) fn null_as_default<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: serde::Deserializer<'de>,
+{
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 fn default_ttl() -> u32 {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, null_as_default};
 use super::{PeerAddress, WireError, check_service_name};
 use crate::federation::Policy;
 
@@ -16,6 +16,7 @@ pub(super) const MAX_OFFERS: usize = 16_384;
 #[serde(default)]
 pub struct Registration {
     /// The services that the node offers by itself.
+    #[serde(deserialize_with = "null_as_default")]
     pub services: Vec<ServiceOffer>,
     /// The node's Ed25519 public key, 64 hex digits.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,7 +31,7 @@ pub struct Registration {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen_port: Option<u16>,
     /// The Mains that this Main is connected to.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub peers: Vec<PeerAddress>,
 }
 
@@ -40,7 +41,7 @@ pub struct ServiceOffer {
     /// Its name.
     pub name: String,
     /// Its methods, for people; empty where they are not known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub methods: Vec<String>,
     /// How its node wants calls to be spread over the service's instances; absent where it has no wish. One that
     /// this version does not know reads as absent.

@@ -221,6 +221,16 @@ fn a_balance_that_is_not_known_reads_as_none() {
 }
 
 #[test]
+fn null_reads_as_empty() {
+    let text = format!(
+        r#"{{"type":"registration",{HEAD},"routing_path":null,"timestamp":null,"data":{{"services":null,"peers":null}}}}"#
+    );
+    assert_eq!(decode(&text).unwrap().body, Body::Registration(Registration::default()));
+    let text = format!(r#"{{"type":"service_discovery",{HEAD},"data":{{"services":null,"removed":null}}}}"#);
+    assert_eq!(decode(&text).unwrap().body, Body::Discovery(Discovery::default()));
+}
+
+#[test]
 fn a_request_of_an_older_json_rpc_is_refused() {
     let text = format!(
         r#"{{"type":"request",{HEAD},"server_name":"s","method":"m","jsonrpc_request":{{"jsonrpc":"1.0","method":"m"}}}}"#

@@ -148,7 +148,8 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     } else {
         let version = env!("CARGO_PKG_VERSION");
         let who = match capsule.version == version {
-            true => "this build is another one".to_owned(),
+            true => "this build is another one, or the run is not deterministic: try --check-determinism"
+                .to_owned(),
             false => format!("it was written by version {}, this is {version}", capsule.version),
         };
         let (then, now) = (&capsule.verdict, done.verdict.as_str());
@@ -201,7 +202,7 @@ fn run_one(plan: &Plan, scenario: &Arc<Scenario>, seed: u64) -> Done {
         let same_report = bytes(&run) == bytes(&again);
         if run.trace.hash() != again.trace.hash() || !same_report {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(scenario, &settings, same_report));
+            divergence = Some(where_they_part(scenario, &settings, [&run, &again]));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }
@@ -212,15 +213,17 @@ fn bytes(run: &Execution) -> String {
     report::report(run, String::new(), None).to_json_pretty()
 }
 
-/// Runs twice more, keeping every event, and tells the first that differs.
-fn where_they_part(scenario: &Arc<Scenario>, settings: &Settings, same_report: bool) -> String {
+/// Runs twice more, keeping every event, and tells the first that differs. `pair` are the two that did differ.
+fn where_they_part(scenario: &Arc<Scenario>, settings: &Settings, pair: [&Execution; 2]) -> String {
+    let [one, other] = pair.map(report::hash);
     let settings = Settings { record_trace: true, ..settings.clone() };
     let (first, second) = (execute(scenario, &settings), execute(scenario, &settings));
-    match first_divergence(&first.trace, &second.trace) {
+    let where_to = match first_divergence(&first.trace, &second.trace) {
         Some(divergence) => divergence.to_string(),
-        None if same_report => "two more runs did not differ: the difference comes and goes".into(),
-        None => "the events are the same, the reports are not".into(),
-    }
+        None if bytes(&first) != bytes(&second) => "the events are the same, the reports are not".into(),
+        None => "two more runs did not differ: the difference comes and goes".into(),
+    };
+    format!("trace hashes {one} and {other}: {where_to}")
 }
 
 fn print_run(done: &Done) {
@@ -255,7 +258,8 @@ fn write_capsule(done: &Done, folder: &Path) -> Result<(), Refusal> {
     if done.verdict == Verdict::Passed {
         return Ok(());
     }
-    let capsule = Capsule::of(&done.run, done.verdict);
+    let mut capsule = Capsule::of(&done.run, done.verdict);
+    capsule.failures.extend(done.divergence.clone());
     let file: PathBuf = folder.join(capsule.file_name(&done.run.scenario.name));
     eprintln!("{} with seed {}: {}", done.run.scenario.name, done.run.seed, done.verdict.as_str());
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {

@@ -36,14 +36,13 @@ impl Invariant for ListingEnds {
 
     fn observe(&mut self, observed: &Observed<'_>, findings: &mut Findings) {
         match *observed {
-            Observed::NodeGone { at, node } => {
+            Observed::NodeGone { at, node: Some(node), .. } => {
                 self.gone.entry(node.to_owned()).or_insert(at);
             }
-            Observed::NodeBack { node } => {
+            Observed::NodeBack { node: Some(node), .. } => {
                 self.gone.remove(node);
             }
             Observed::Viewed { at, main, listed } => {
-                findings.checked += 1;
                 if self.gone.is_empty() {
                     return;
                 }
@@ -75,9 +74,10 @@ mod tests {
     fn violated(last_view: u64, back: bool) -> u64 {
         let listed = [("echo".to_owned(), "home-a".to_owned())];
         let view = |at| Observed::Viewed { at: seconds(at), main: HostIndex(0), listed: &listed };
-        let mut history = vec![view(5), Observed::NodeGone { at: seconds(10), node: "home-a" }];
+        let mut history =
+            vec![view(5), Observed::NodeGone { at: seconds(10), host: HostIndex(1), node: Some("home-a") }];
         if back {
-            history.push(Observed::NodeBack { node: "home-a" });
+            history.push(Observed::NodeBack { at: seconds(11), host: HostIndex(1), node: Some("home-a") });
         }
         history.push(view(last_view));
         judge(ListingEnds::new(&Timing::default(), seconds(10)), &history).violated

@@ -7,6 +7,7 @@ mod answer_reaches_its_caller;
 mod listing_ends;
 mod no_inbound_to_homes;
 mod one_outcome;
+mod reaches_its_callee;
 mod three_hops;
 
 use std::time::Duration;
@@ -53,17 +54,23 @@ pub enum Observed<'a> {
         /// Services and the node ids that serve them, sorted.
         listed: &'a [(String, String)],
     },
-    /// The relay with this node id went down.
+    /// A relay went down.
     NodeGone {
         /// When.
         at: Duration,
-        /// Its id.
-        node: &'a str,
+        /// Its host.
+        host: HostIndex,
+        /// Its node id, where it had one.
+        node: Option<&'a str>,
     },
-    /// The relay with this node id runs.
+    /// A relay runs.
     NodeBack {
-        /// Its id.
-        node: &'a str,
+        /// When.
+        at: Duration,
+        /// Its host.
+        host: HostIndex,
+        /// Its node id, where it has one already.
+        node: Option<&'a str>,
     },
 }
 
@@ -74,6 +81,10 @@ pub struct EndedCall {
     pub call: CallNumber,
     /// Who called.
     pub caller: HostIndex,
+    /// Whom, where it was for one host.
+    pub callee: Option<HostIndex>,
+    /// The service called.
+    pub service: String,
     /// When it was handed to the relay.
     pub sent: Duration,
     /// When the caller had its outcome.
@@ -178,6 +189,7 @@ impl Invariants {
         let all: Vec<Box<dyn Invariant>> = vec![
             Box::new(one_outcome::OneOutcome::default()),
             Box::new(answer_reaches_its_caller::AnswerReachesItsCaller),
+            Box::new(reaches_its_callee::ReachesItsCallee::new(scenario)),
             Box::new(three_hops::ThreeHops),
             Box::new(no_inbound_to_homes::NoInboundToHomes::new(is_home)),
             Box::new(listing_ends::ListingEnds::new(timing, probe_gap)),
@@ -225,7 +237,15 @@ mod testing {
 
     /// A call that was sent at 1 s and ended at 2 s.
     pub(super) fn ended(call: CallNumber, outcome: Outcome) -> EndedCall {
-        EndedCall { call, caller: HostIndex(3), sent: seconds(1), ended: seconds(2), outcome }
+        EndedCall {
+            call,
+            caller: HostIndex(1),
+            callee: Some(HostIndex(2)),
+            service: "echo".into(),
+            sent: seconds(1),
+            ended: seconds(2),
+            outcome,
+        }
     }
 
     pub(super) fn success(answers: CallNumber, path: &[&str]) -> Outcome {

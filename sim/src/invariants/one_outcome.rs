@@ -6,12 +6,25 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{CallNumber, Findings, Invariant, Observed, Outcome};
+use crate::scenario::HostIndex;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct OneOutcome {
     /// Calls under way and their deadlines.
     open: BTreeMap<CallNumber, Duration>,
+    /// By host: since when its relay runs, or since when it is gone.
+    up: BTreeMap<HostIndex, Result<Duration, Duration>>,
+}
+
+impl OneOutcome {
+    /// Whether the relay of this host was down at some moment since then. One that never started is down.
+    fn was_down(&self, host: HostIndex, since: Duration) -> bool {
+        match self.up.get(&host) {
+            Some(Ok(started)) => *started >= since,
+            Some(Err(_)) | None => true,
+        }
+    }
 }
 
 impl Invariant for OneOutcome {
@@ -35,13 +48,24 @@ impl Invariant for OneOutcome {
                         format!("call {call} ended a second time, or was never made: {:?}", ended.outcome)
                     });
                 };
-                let sound = !matches!(ended.outcome, Outcome::NoOutcome | Outcome::Nonsense(_));
+                let sound = match ended.outcome {
+                    Outcome::Success { .. } | Outcome::Refused { .. } => true,
+                    // A relay that runs must not drop a call without a word.
+                    Outcome::RelayGone(_) => self.was_down(ended.caller, ended.sent),
+                    Outcome::NoOutcome | Outcome::Nonsense(_) => false,
+                };
                 findings.check(ended.ended, sound && ended.ended <= deadline, || {
                     format!(
                         "call {call}, sent at {:?} with a deadline at {deadline:?}, ended with {:?}",
                         ended.sent, ended.outcome
                     )
                 });
+            }
+            Observed::NodeBack { at, host, .. } => {
+                self.up.insert(host, Ok(at));
+            }
+            Observed::NodeGone { at, host, .. } => {
+                self.up.insert(host, Err(at));
             }
             _ => {}
         }
@@ -70,6 +94,23 @@ mod tests {
         let history = [sent(7, 11), sent(8, 11), Observed::CallEnded(&good), Observed::CallEnded(&gone)];
         let findings = judge(OneOutcome::default(), &history);
         assert_eq!((findings.checked, findings.violated), (2, 0));
+    }
+
+    #[test]
+    fn a_relay_that_runs_does_not_drop_a_call() {
+        let gone = ended(8, Outcome::RelayGone("reset".into()));
+        let host = gone.caller;
+        let back = |at| Observed::NodeBack { at: seconds(at), host, node: None };
+        let went = |at| Observed::NodeGone { at: seconds(at), host, node: None };
+        let violated = |before: &[Observed<'static>]| {
+            let history: Vec<_> =
+                before.iter().copied().chain([sent(8, 11), Observed::CallEnded(&gone)]).collect();
+            judge(OneOutcome::default(), &history).violated
+        };
+        assert_eq!(violated(&[]), 0, "it has not started yet");
+        assert_eq!(violated(&[back(0)]), 1, "it has been up all the time");
+        assert_eq!(violated(&[back(0), went(1)]), 0);
+        assert_eq!(violated(&[back(0), went(0), back(1)]), 0, "it came back while the call was under way");
     }
 
     #[test]

@@ -185,7 +185,19 @@ mod tests {
             deadline: due + Duration::from_secs(10),
         };
         let ended = due + Duration::from_millis(millis);
-        stats.ended(&call, EndedCall { call: 1, caller: HostIndex(1), sent: due, ended, outcome }, whole);
+        stats.ended(
+            &call,
+            EndedCall {
+                call: 1,
+                caller: HostIndex(1),
+                callee: None,
+                service: String::new(),
+                sent: due,
+                ended,
+                outcome,
+            },
+            whole,
+        );
     }
 
     fn success() -> Outcome {

@@ -105,6 +105,9 @@ impl Convergence {
         if let Some((start, _)) = &self.pending {
             let waited = at.saturating_sub(*start);
             self.end(EpisodeEnd::RunOver(waited));
+        } else if self.disturbed > 0 {
+            let cause = "a disturbance was not over when the run was".into();
+            self.episodes.push(Episode { cause, start: at, end: EpisodeEnd::RunOver(Duration::ZERO) });
         }
     }
 
@@ -185,5 +188,10 @@ mod tests {
         it.calm(s(50), "heal".into());
         it.finish(s(60));
         assert_eq!(it.worst(), Some((s(10), false)));
+
+        let mut it = Convergence::default();
+        it.disturb(s(5));
+        it.finish(s(60));
+        assert_eq!(it.worst(), Some((s(0), false)), "a disturbance that outlasts the run");
     }
 }

@@ -83,7 +83,15 @@ impl Record {
             None => Callee::Service(&call.service),
         };
         let whole = self.oracle.path_was_whole(call.caller, callee, call.sent, ended);
-        let ended = EndedCall { call: number, caller: call.caller, sent: call.sent, ended, outcome };
+        let ended = EndedCall {
+            call: number,
+            caller: call.caller,
+            callee: call.callee,
+            service: call.service.clone(),
+            sent: call.sent,
+            ended,
+            outcome,
+        };
         self.invariants.observe(&Observed::CallEnded(&ended));
         self.calls.ended(&call, ended, whole);
     }
@@ -115,10 +123,10 @@ impl Record {
     }
 
     /// A relay went down or came up.
-    pub fn node(&mut self, at: Duration, node: &str, up: bool) {
+    pub fn node(&mut self, at: Duration, host: HostIndex, node: Option<&str>, up: bool) {
         self.invariants.observe(&match up {
-            true => Observed::NodeBack { node },
-            false => Observed::NodeGone { at, node },
+            true => Observed::NodeBack { at, host, node },
+            false => Observed::NodeGone { at, host, node },
         });
     }
 

@@ -197,6 +197,8 @@ pub struct Gates {
     pub convergence: Option<Duration>,
     /// At least this share succeeds of the calls whose path was whole from send to answer.
     pub success: Option<Share>,
+    /// At least this share succeeds of all calls, whatever happened to their path.
+    pub availability: Option<Share>,
     /// How long successful calls may take.
     pub latency: LatencyGates,
     /// No call takes more hops between relays.

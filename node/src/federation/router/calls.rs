@@ -40,12 +40,17 @@ impl Router {
     pub(super) fn handle_request(
         &mut self,
         (link, role, node): (LinkId, LinkRole, &NodeId),
-        header: Header,
+        mut header: Header,
         mut request: Request,
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
         let asker = Asker::Link(link);
+        let is_older = self.links.get(link).is_some_and(|info| !info.modern);
+        if header.path.is_empty() && is_older && role == LinkRole::Home {
+            // The older wire leaves it to the first hub to begin the path.
+            header.path.push(node.clone());
+        }
         let timeout = request.timeout.unwrap_or(self.config.call_timeout);
         let timeout = timeout.min(Duration::from_secs(MAX_CALL_SECONDS));
         let refusal = if self.draining {

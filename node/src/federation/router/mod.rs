@@ -336,7 +336,11 @@ impl Router {
                     self.stop_work(&call, at, &mut actions);
                 }
             }
-            // The session ends by it; there is nothing to route.
+            // No new calls for a Home that is closing; those under way still end over the link.
+            Body::Goodbye(_) if role == LinkRole::Home => {
+                self.registry.home_down(&node);
+                self.announce_soon(at);
+            }
             Body::Goodbye(_) => {}
             Body::Error(report) => {
                 tracing::warn!(from = %node, code = report.code, "the other side complains: {}", report.message);

@@ -13,7 +13,8 @@ use super::table::Table;
 /// The most hops that any message makes: Home, Main, Main, Home.
 pub(super) const MAX_HOPS: u32 = 3;
 
-const NEED_CALLS: [&str; 8] = ["success", "p50", "p90", "p99", "p999", "max", "max_hops", "min_calls"];
+const NEED_CALLS: [&str; 9] =
+    ["success", "availability", "p50", "p90", "p99", "p999", "max", "max_hops", "min_calls"];
 
 /// What must hold.
 pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &RunPlan) -> Gates {
@@ -24,6 +25,7 @@ pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &Ru
     let gates = Gates {
         convergence: convergence(&mut table, hosts, run),
         success: table.get("success"),
+        availability: table.get("availability"),
         latency: LatencyGates {
             p50: positive(&mut table, "p50"),
             p90: positive(&mut table, "p90"),
