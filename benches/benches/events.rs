@@ -2,7 +2,6 @@
 //! what caches make of it.
 
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures wall time")]
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,7 @@ fn events(criterion: &mut Criterion) {
         let nodes = MAINS * (homes + 1);
         group.throughput(Throughput::Elements(run(homes, seconds).trace.count()));
         group.bench_function(BenchmarkId::from_parameter(nodes), |bencher| {
-            bencher.iter(|| run(homes, seconds))
+            bencher.iter(|| run(homes, seconds));
         });
     }
     group.finish();

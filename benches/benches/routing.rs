@@ -1,17 +1,14 @@
 //! One call through a Main's router: the request is sent on to the Main behind which the service is, and the answer
 //! passed back, so that nothing piles up. With few and with many services in the registry.
 
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
-
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use relay_node::env::{Instant, UnixTime};
+use rand::SeedableRng;
+use relay_node::env::{Instant, Rng, UnixTime};
 use relay_node::federation::{Action, LinkId, LinkInfo, LinkRole, Moment, Router, RouterConfig};
-use relay_node::wire::{
-    Announced, Body, DEFAULT_TTL, Discovery, Frame, Header, NodeAddress, NodeId, NodeKind, Registration,
-    Request, Response, payload,
-};
+use relay_node::wire::{Frame, NodeId, NodeKind, Registration, decode};
+use serde_json::{Value, json};
 
 const SIZES: [usize; 2] = [10, 10_000];
 
@@ -38,28 +35,24 @@ fn id(text: &str) -> NodeId {
     text.parse().expect("the node id is sound")
 }
 
-fn home(text: &str) -> NodeAddress {
-    NodeAddress { kind: NodeKind::Home, id: id(text), main_relay: None }
-}
-
-fn frame(source: NodeAddress, path: &[&str], message_id: String, body: Body) -> Frame {
-    let header = Header {
-        message_id,
-        correlation_id: None,
-        timestamp: "2026-01-02T03:04:05.678Z".into(),
-        source,
-        destination: None,
-        path: path.iter().map(|node| id(node)).collect(),
-        ttl: DEFAULT_TTL,
-        priority: None,
-    };
-    Frame { header, body }
+/// A frame as it comes from the wire: `fields` on top of what every message has.
+fn frame(kind: &str, message_id: &str, from: (&str, &str), path: &[&str], fields: Value) -> Frame {
+    let mut message = json!({
+        "type": kind,
+        "message_id": message_id,
+        "timestamp": "2026-01-02T03:04:05.678Z",
+        "source_node": { "type": from.0, "id": from.1 },
+        "routing_path": path,
+    });
+    let object = message.as_object_mut().expect("a message is an object");
+    object.extend(fields.as_object().expect("fields are an object").clone());
+    decode(&message.to_string()).expect("the frame is sound")
 }
 
 impl Main {
     fn new(services: usize) -> Self {
         let at = Moment { now: Instant::from_nanos(1), unix: UnixTime::default() };
-        let mut router = Router::new(RouterConfig {
+        let config = RouterConfig {
             me: id("relay-a"),
             kind: NodeKind::Main,
             boot: "boot".into(),
@@ -69,15 +62,18 @@ impl Main {
             services: Vec::new(),
             registry_ttl: Duration::from_secs(600),
             call_timeout: Duration::from_secs(60),
-        });
+        };
+        let mut router = Router::new(config, Rng::seed_from_u64(1));
         let mut link = |node: &str, role| {
             let link = router.new_link();
             let info = LinkInfo {
                 node: id(node),
                 role,
                 boot: None,
+                key: None,
                 dialled: false,
                 modern: true,
+                older_mesh: false,
                 address: None,
                 since: at.now,
             };
@@ -85,16 +81,10 @@ impl Main {
             link
         };
         let (home_link, peer) = (link("alice", LinkRole::Home), link("relay-b", LinkRole::Peer));
-        let announced = (0..services).map(|at| Announced {
-            name: format!("service-{at}"),
-            node_id: id(&format!("home-{at}")),
-            node_type: NodeKind::Home,
-            methods: Vec::new(),
-        });
-        let news =
-            Discovery { full: true, version: 1, services: announced.collect(), ..Discovery::default() };
-        let relay_b = NodeAddress { kind: NodeKind::Main, id: id("relay-b"), main_relay: None };
-        router.handle(peer, frame(relay_b, &[], "news".into(), Body::Discovery(news)), at);
+        let entry = |at| json!({ "name": format!("service-{at}"), "node_id": format!("home-{at}") });
+        let announced: Vec<Value> = (0..services).map(entry).collect();
+        let news = json!({ "data": { "full": true, "version": 1, "services": announced } });
+        router.handle(peer, frame("service_discovery", "news", ("main", "relay-b"), &[], news), at);
         Main { router, at, home: home_link, peer, services, calls: 0 }
     }
 
@@ -102,22 +92,23 @@ impl Main {
     fn next_call(&mut self, by: By) -> (Frame, Frame) {
         self.calls += 1;
         let target = self.calls % self.services;
-        let message_id = format!("call-{}", self.calls);
-        let request = Request {
-            service: format!("service-{target}"),
-            method: "list".into(),
-            call: Some(payload(&"carried as it is")),
-            timeout_seconds: Some(60),
-        };
-        let mut call = frame(home("alice"), &["alice"], message_id.clone(), Body::Request(request));
+        let (message_id, home) = (format!("call-{}", self.calls), format!("home-{target}"));
+        let mut request = json!({
+            "server_name": format!("service-{target}"),
+            "method": "list",
+            "jsonrpc_request": { "jsonrpc": "2.0", "method": "list", "params": ["carried as it is"], "id": 1 },
+            "timeout_seconds": 60,
+        });
         if matches!(by, By::Node) {
-            call.header.destination = Some(home(&format!("home-{target}")));
+            request["destination_node"] = json!({ "type": "home", "id": home });
         }
-        let response = Body::Response(Response::new(Ok(payload(&"done"))));
-        let mut answer =
-            frame(home(&format!("home-{target}")), &["home-0", "relay-b"], "answer".into(), response);
-        answer.header.correlation_id = Some(message_id);
-        answer.header.destination = Some(home("alice"));
+        let response = json!({
+            "correlation_id": message_id,
+            "destination_node": { "type": "home", "id": "alice" },
+            "data": { "success": true, "result": "done" },
+        });
+        let call = frame("request", &message_id, ("home", "alice"), &["alice"], request);
+        let answer = frame("response", "answer", ("home", &home), &[&home, "relay-b"], response);
         (call, answer)
     }
 

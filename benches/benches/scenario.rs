@@ -1,7 +1,6 @@
 //! The first scenario as a whole: ten virtual minutes, 3 Mains, 6 Homes, a partition and a crash.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads its input")]
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! Reading and writing one request frame.
 
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
-
 use std::hint::black_box;
 use std::time::Duration;
 

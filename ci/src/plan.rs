@@ -185,12 +185,19 @@ mod tests {
 
     #[test]
     fn a_file_s_own_entry_goes_before_its_folder_s() {
-        let text = format!(
-            "[[run]]\npath = \"scenarios/a\"\nseeds = \"1..30\"\n\
-             [[run]]\npath = \"scenarios/a/two.toml\"\nseeds = \"4..9\"\ndeterminism = \"2\"\n\
-             [[skip]]\npath = \"scenarios/b/three.toml\"\nreason = \"takes an hour\"\n"
-        );
-        let plan = plan(&text).unwrap();
+        let text = r#"
+            [[run]]
+            path = "scenarios/a"
+            seeds = "1..30"
+            [[run]]
+            path = "scenarios/a/two.toml"
+            seeds = "4..9"
+            determinism = "2"
+            [[skip]]
+            path = "scenarios/b/three.toml"
+            reason = "takes an hour"
+        "#;
+        let plan = plan(text).unwrap();
         let entries: Vec<_> = plan
             .entries
             .iter()
