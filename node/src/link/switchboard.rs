@@ -344,6 +344,12 @@ impl Switchboard {
         self.carry_out(&mut state, actions);
     }
 
+    fn moved_away(self: &Arc<Self>, link: LinkId) {
+        let mut state = self.lock();
+        let actions = state.router.moved_away(link, self.moment());
+        self.carry_out(&mut state, actions);
+    }
+
     fn finished(self: &Arc<Self>, ticket: Ticket, outcome: crate::service::Outcome) {
         let mut state = self.lock();
         state.running.remove(&ticket);
@@ -405,6 +411,8 @@ impl Switchboard {
                     if let Some(outbox) = state.outboxes.get(&link).cloned() {
                         let board = Arc::clone(self);
                         self.env.spawn("link-retire", async move {
+                            board.env.sleep(Duration::from_secs(1)).await;
+                            board.moved_away(link);
                             for _ in 0..RETIRE_SECONDS_MAX {
                                 board.env.sleep(Duration::from_secs(1)).await;
                                 if !board.look(|router| router.is_busy(link)) {

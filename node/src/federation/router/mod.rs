@@ -398,6 +398,17 @@ impl Router {
         actions
     }
 
+    /// Tells a Main that this Home has moved to another, if that is why the link is left: it is to send no more calls
+    /// over it. Not before the other one has announced the Home, or nobody would know for a moment where it is.
+    pub fn moved_away(&mut self, link: LinkId, at: Moment) -> Vec<Action> {
+        let info = self.links.get(link).filter(|info| info.role == LinkRole::Uplink && info.modern);
+        let current = self.links.uplink().filter(|(current, _)| *current != link);
+        let (Some(_), Some((_, current))) = (info, current) else { return Vec::new() };
+        let reason = format!("moved to {}", current.node);
+        let goodbye = Body::Goodbye(Goodbye { reason, return_after_ms: 0 });
+        vec![Action::Send(link, self.frame(goodbye, at))]
+    }
+
     /// Tells every neighbour that this node closes, and when to come back: a Main's Homes one after the other.
     pub fn farewells(&mut self, reason: &str, at: Moment) -> Vec<Action> {
         let modern = self.links.current().filter(|(_, info)| info.modern);
