@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use tracing_subscriber::filter::Targets;
+
 use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
 use crate::env::Rng;
 use crate::link::{RelayUrl, UrlError};
@@ -132,12 +134,24 @@ impl Launch {
             Some(other) => return Err(value("-log-format", format!("`{other}` is neither human nor json"))),
         };
         let log_level = args.log_level.clone().unwrap_or_else(|| "info".into());
-        if let Err(error) = log_level.parse::<tracing_subscriber::filter::Targets>() {
-            return Err(value("-log-level", format!("`{log_level}` is no filter: {error}")));
-        }
+        log_filter(&log_level).map_err(|reason| value("-log-level", reason))?;
         let config = config(&args, kind, node_id, services)?;
         Ok(Launch { config, data_dir, log_format, log_level })
     }
+}
+
+/// The filter that a text asks for: a level for all, or `target=level`, separated by commas.
+///
+/// # Errors
+/// Where a part is neither: a level with a typo would otherwise name a target that nobody has, and silence everything.
+pub fn log_filter(text: &str) -> Result<Targets, String> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    for part in text.split(',').filter(|part| !part.contains('=')) {
+        if !levels.contains(&part.trim().to_lowercase().as_str()) {
+            return Err(format!("`{part}` is no level; write {}, or TARGET=LEVEL", levels.join(", ")));
+        }
+    }
+    text.parse().map_err(|error| format!("`{text}` is no filter: {error}"))
 }
 
 /// Flags win over the file, one by one; `-server` and `-connect` together decide the kind, so a flag that decides it
@@ -326,6 +340,8 @@ mod tests {
         assert!(refusal("-connect http://a:1").contains("ws://HOST:PORT"));
         assert!(refusal("-server -node-id a@b").contains("-node-id"));
         assert!(refusal("-server -max-message-bytes 10").contains("at least 1024"));
+        assert!(refusal("-server -log-level loud").contains("`loud` is no level"));
+        assert!(launch("-server -log-level warn,relay_node::link=debug").is_ok());
         assert!(refusal("-server missing.toml").contains("cannot read missing.toml"));
     }
 

@@ -12,7 +12,7 @@ use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
 
 pub use args::{Args, Parsed, parse_args};
-pub use launch::{Launch, LaunchError, LogFormat};
+pub use launch::{Launch, LaunchError, LogFormat, log_filter};
 
 /// A node, ready to be run.
 #[derive(Clone, Debug)]

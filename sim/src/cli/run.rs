@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use relay_node::config::log_filter;
 use relay_reports::html;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::args::{ReplayArgs, RunArgs, Seeds};
@@ -26,6 +26,9 @@ use crate::trace::first_divergence;
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
 const RUNS_MAX: u64 = 1_000_000;
+
+/// Failed runs of one command that are told in full; the others get a line each.
+const FAILURES_IN_FULL_MAX: usize = 10;
 
 /// A run that is over, and what is to be said of it.
 struct Done {
@@ -79,11 +82,13 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let bar = if with_seeds { progress(plan.units.len()) } else { ProgressBar::hidden() };
     let started = Instant::now();
     let mut worst = Verdict::Passed;
+    let mut failed = 0;
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     let mut outcome = Ok(());
     run_all(&plan, jobs.unwrap_or(1).min(plan.units.len()), |done| {
         bar.inc(1);
         worst = worst.max(done.verdict);
+        failed += usize::from(done.verdict != Verdict::Passed);
         tallies.entry(done.run.scenario.name.clone()).or_default().add(&done.run, done.verdict);
         let folder = args.report.as_ref().map(|folder| match several {
             true => folder.join(format!("{}-{}", done.run.scenario.name, done.run.seed)),
@@ -94,8 +99,8 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
                 print_run(&done);
             }
             // The failure first: it must be told even where the report cannot be written.
-            let written =
-                write_capsule(&done, &args.capsules).and_then(|()| write_report(&done, folder.as_deref()));
+            let written = write_capsule(&done, &args.capsules, failed <= FAILURES_IN_FULL_MAX)
+                .and_then(|()| write_report(&done, folder.as_deref()));
             if let Err(error) = written
                 && outcome.is_ok()
             {
@@ -254,7 +259,7 @@ fn write_report(done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
 }
 
 /// Says what failed and how to see it again, and keeps a capsule.
-fn write_capsule(done: &Done, folder: &Path) -> Result<(), Refusal> {
+fn write_capsule(done: &Done, folder: &Path, in_full: bool) -> Result<(), Refusal> {
     if done.verdict == Verdict::Passed {
         return Ok(());
     }
@@ -262,6 +267,9 @@ fn write_capsule(done: &Done, folder: &Path) -> Result<(), Refusal> {
     capsule.failures.extend(done.divergence.clone());
     let file: PathBuf = folder.join(capsule.file_name(&done.run.scenario.name));
     eprintln!("{} with seed {}: {}", done.run.scenario.name, done.run.seed, done.verdict.as_str());
+    if !in_full {
+        return write(&file, &capsule.to_json());
+    }
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
@@ -279,9 +287,7 @@ fn write(file: &Path, text: &str) -> Result<(), Refusal> {
 }
 
 fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
-    let filter: Targets = level.parse().map_err(|error| {
-        Refusal(format!("--log {level}: {error}; write for example info or relay_node=debug"))
-    })?;
+    let filter = log_filter(level).map_err(|reason| Refusal(format!("--log: {reason}")))?;
     let lines = tracing_subscriber::fmt::layer()
         .with_timer(Stamp)
         .with_writer(std::io::stderr)
