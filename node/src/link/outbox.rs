@@ -117,14 +117,14 @@ impl Outbox {
         let Some(Waiting { mut frame, since }) = first.and_then(|key| lanes.remove(key)) else {
             return lanes.closing.map_or(Next::Idle, Next::Close);
         };
-        if let Body::Request(request) = &mut frame.body {
-            if let Some(timeout) = request.timeout {
-                let left = timeout.saturating_sub(now - since);
-                if left.is_zero() {
-                    return Next::Late(Box::new(frame));
-                }
-                request.timeout = Some(left);
+        if let Body::Request(request) = &mut frame.body
+            && let Some(timeout) = request.timeout
+        {
+            let left = timeout.saturating_sub(now - since);
+            if left.is_zero() {
+                return Next::Late(Box::new(frame));
             }
+            request.timeout = Some(left);
         }
         Next::Send(Box::new(frame))
     }
