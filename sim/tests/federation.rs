@@ -274,3 +274,28 @@ fn homes_of_a_closing_main_come_back_when_it_said() {
         assert_eq!(came.last(), Some(&300), "and all of them: {came:?}");
     });
 }
+
+#[test]
+fn only_its_own_machine_may_change_a_mains_peers() {
+    let (outside, inside) = in_world(FALLBACK, async |sim, world| {
+        let (first, second) = (HostIndex(0), HostIndex(1));
+        world.start(first);
+        sim.sleep(Duration::from_secs(1)).await;
+        let ask = |from: HostIndex, whom: &'static str| {
+            let (sender, answer) = tokio::sync::oneshot::channel();
+            sim.start(world.host(from), "operator", event::ProcessKind::Harness, move |env| {
+                Box::pin(async move {
+                    let body = r#"{"node_id":"main-b","address":"main-b:8080"}"#;
+                    let request = hyper::Request::post("/registry/peers/add").header("host", "main-a");
+                    let request = request.body(body.as_bytes().into()).unwrap();
+                    let client = relay_node::http::Client::new(whom, 8080, 65_536, Duration::from_secs(1));
+                    let _ = sender.send(client.send(&env, request).await.unwrap().0.as_u16());
+                })
+            });
+            answer
+        };
+        let outside = ask(second, "main-a").await.unwrap();
+        (outside, ask(first, "127.0.0.1").await.unwrap())
+    });
+    assert_eq!((outside, inside), (403, 200));
+}

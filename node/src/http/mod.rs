@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,6 +26,9 @@ use crate::wire::NodeKind;
 
 pub use api::NodeFacts;
 pub use client::{Client, ClientError};
+
+/// Routes that change this relay. As long as there are no tokens, only its own machine may use them.
+const ADMIN_ROUTES: [&str; 2] = ["/registry/peers/add", "/registry/peers/remove"];
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;
@@ -109,6 +113,12 @@ async fn answer(
         if let Some(role) = accept::role_at(path) {
             return accept::upgrade(board, request, role, from).map(Body::new);
         }
+    }
+    if ADMIN_ROUTES.contains(&request.uri().path()) && !from.ip().is_loopback() {
+        let error =
+            "peers are added and removed by clients on this relay's own machine; ask there, on 127.0.0.1";
+        let body = axum::Json(serde_json::json!({ "error": error }));
+        return (axum::http::StatusCode::FORBIDDEN, body).into_response();
     }
     match router.call(request).await {
         Ok(response) => response,

@@ -31,12 +31,14 @@ async fn a_home_ends_its_calls_before_itself() {
     bob.process.terminate();
     bob.process.says("shutting down: no new calls are taken").await;
     assert_eq!(get(&bob.at, "/health").await["status"], "draining");
-    for at in [&main.at, &bob.at] {
-        let error = remote_call(at, slow()).await["error"].take();
-        assert_eq!(error["code"], -32011, "{error}");
-        assert_eq!(error["message"], "bob.home is shutting down");
-        assert_eq!((&error["data"]["node"], &error["data"]["retryable"]), (&json!("bob.home"), &json!(true)));
-    }
+    let error = remote_call(&bob.at, slow()).await["error"].take();
+    assert_eq!(error["code"], -32011, "{error}");
+    assert_eq!(error["message"], "bob.home is shutting down");
+    assert_eq!((&error["data"]["node"], &error["data"]["retryable"]), (&json!("bob.home"), &json!(true)));
+    // The Main has heard the goodbye, and sends no more calls its way while the one under way goes on.
+    lists(&main, &[]).await;
+    let error = remote_call(&main.at, slow()).await["error"].take();
+    assert_eq!((&error["code"], &error["data"]["node"]), (&json!(-32001), &json!("relay-a")), "{error}");
     upstream.answer();
     let reply = under_way.await.unwrap();
     assert_eq!(reply["result"], "at last", "{reply}");
