@@ -119,3 +119,23 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
         virtual_time: end.virtual_time,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_verdict_decides_the_exit_code() {
+        let all = [
+            (Verdict::Passed, 0),
+            (Verdict::GateFailed, 1),
+            (Verdict::InvariantViolated, 2),
+            (Verdict::Panicked, 2),
+            (Verdict::NotDeterministic, 3),
+        ];
+        for (verdict, code) in all {
+            assert_eq!(verdict.exit_code(), code, "{}", verdict.as_str());
+        }
+        assert!(all.is_sorted_by(|(one, _), (other, _)| one < other), "the worse, the later");
+    }
+}
