@@ -2,19 +2,14 @@
 //! in the same process, and not on what runs beside it.
 
 use std::num::NonZeroUsize;
-use std::thread;
 use std::time::Instant;
 
+use relay_sim::cli::compare::{Print, where_they_part};
+use relay_sim::cli::runs::{Unit, side_by_side};
 use relay_sim::execute::{Execution, Verdict};
-use relay_sim::report::report;
-use relay_sim::trace::first_divergence;
 
-use crate::runs::{Unit, side_by_side};
 use crate::table::{Table, seconds};
 use crate::{Refusal, Session, plan};
-
-/// Events of a run that can be kept twice to find the first that differs: 48 bytes each, so at most 1.5 GiB a run.
-const TRACE_EVENTS_MAX: u64 = 33_000_000;
 
 /// Side by side means at least two, however few cores there are.
 const JOBS_MIN: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
@@ -53,21 +48,6 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
     Ok(if wrong == 0 { 0 } else { Verdict::NotDeterministic.exit_code() })
 }
 
-/// What two runs of the same unit have in common.
-#[derive(Clone, PartialEq, Eq)]
-struct Print {
-    hash: u64,
-    events: u64,
-    report: String,
-}
-
-impl Print {
-    fn of(run: &Execution) -> Self {
-        let report = report(run, String::new(), None).to_json_pretty();
-        Print { hash: run.trace.hash(), events: run.trace.count(), report }
-    }
-}
-
 /// A run that did not come out as the first time.
 struct Difference {
     /// The command that runs it.
@@ -98,51 +78,13 @@ fn compare(units: &[Unit], jobs: NonZeroUsize, run: Run<'_>) -> Outcome {
     for (at, unit) in units.iter().enumerate() {
         for (pass, again) in [("run in reverse order", &reverse[at]), ("run side by side", &beside[at])] {
             if prints[at] != *again {
-                let what = where_they_part(unit, &prints[at], again, run);
+                let what = where_they_part(&prints[at], again, |record| run(unit, record));
                 differences.push(Difference { unit: unit.command(), pass, what });
                 break;
             }
         }
     }
     Outcome { prints, differences }
-}
-
-/// Runs twice more, keeping every event, first one after the other, then at the same time.
-fn where_they_part(unit: &Unit, first: &Print, second: &Print, run: Run<'_>) -> String {
-    if (first.hash, first.events) == (second.hash, second.events) {
-        let (left, right) = (first.report.lines(), second.report.lines());
-        let lines = left.zip(right).enumerate().find(|(_, (left, right))| left != right);
-        return match lines {
-            Some((at, (left, right))) => format!(
-                "the events are the same, the reports part at line {}:\n> first   {left}\n> second  {right}",
-                at + 1
-            ),
-            None => "the events are the same, one report is longer than the other".into(),
-        };
-    }
-    let hashes = format!(
-        "trace hash {:016x} after {} events, then {:016x} after {}",
-        first.hash, first.events, second.hash, second.events
-    );
-    if first.events.max(second.events) > TRACE_EVENTS_MAX {
-        return format!(
-            "{hashes}; that is too many events to keep: shorten the scenario's `duration` to see which"
-        );
-    }
-    let alone = (run(unit, true), run(unit, true));
-    let divergence = first_divergence(&alone.0.trace, &alone.1.trace).or_else(|| {
-        drop(alone);
-        let (left, right) = thread::scope(|scope| {
-            let other = scope.spawn(|| run(unit, true));
-            let one = run(unit, true);
-            (one, other.join().expect("a run's panics are caught"))
-        });
-        first_divergence(&left.trace, &right.trace)
-    });
-    match divergence {
-        Some(divergence) => format!("{hashes}\n{divergence}"),
-        None => format!("{hashes}; four more runs did not differ: the difference comes and goes"),
-    }
 }
 
 #[cfg(test)]
@@ -209,22 +151,5 @@ mod tests {
         let outcome = compare(&units(), JOBS_MIN, &planted);
         assert_eq!(outcome.differences.len(), 2);
         assert_eq!(outcome.differences[0].pass, "run side by side");
-    }
-
-    #[test]
-    fn a_report_that_differs_alone_is_shown_by_line() {
-        let print = |report: &str| Print { hash: 1, events: 2, report: report.into() };
-        let unit = &units()[0];
-        let what = where_they_part(unit, &print("a\nb\nc"), &print("a\nx\nc"), &Unit::run);
-        assert!(what.contains("line 2") && what.contains("> second  x"), "{what}");
-    }
-
-    #[test]
-    fn what_comes_and_goes_is_called_so() {
-        let print = |hash| Print { hash, events: 2, report: String::new() };
-        let what = where_they_part(&units()[0], &print(1), &print(2), &Unit::run);
-        assert!(what.contains("comes and goes"), "{what}");
-        let many = |hash| Print { events: TRACE_EVENTS_MAX + 1, ..print(hash) };
-        assert!(where_they_part(&units()[0], &many(1), &many(2), &Unit::run).contains("too many events"));
     }
 }

@@ -10,9 +10,9 @@ use relay_sim::gates::show;
 use relay_sim::replay::{Capsule, failures};
 
 use crate::plan::Entry;
-use crate::runs::{Unit, side_by_side};
 use crate::table::{Table, seconds};
 use crate::{Refusal, Session, determinism};
+use relay_sim::cli::runs::{Unit, side_by_side};
 
 /// Failed runs of one scenario that are told in full; the others are counted.
 const FAILURES_SHOWN_MAX: usize = 5;

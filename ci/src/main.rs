@@ -17,7 +17,6 @@
 mod determinism;
 mod gate;
 mod plan;
-mod runs;
 mod table;
 mod tidy;
 mod workspace;

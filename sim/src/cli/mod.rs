@@ -4,9 +4,11 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command-line front")]
 
 mod args;
+pub mod compare;
 mod files;
 mod output;
 mod run;
+pub mod runs;
 
 use clap::Parser;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,15 @@ use relay_reports::html;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::args::{ReplayArgs, RunArgs, Seeds};
+use super::compare::{Print, where_they_part};
 use super::output::{self, Tally};
+use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
 use crate::engine::event::Stamp;
 use crate::execute::{Execution, Settings, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
 use crate::scenario::Scenario;
-use crate::trace::first_divergence;
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
 const RUNS_MAX: u64 = 1_000_000;
@@ -43,7 +44,7 @@ struct Done {
 
 /// Everything that the runs of one command share.
 struct Plan {
-    units: Vec<(Arc<Scenario>, u64)>,
+    units: Vec<Unit>,
     check_determinism: bool,
     log: Option<tracing::Dispatch>,
 }
@@ -69,7 +70,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     }
     let units = scenarios.iter().flat_map(|scenario| {
         let Seeds { first, last } = range(scenario);
-        (first..=last).map(|seed| (Arc::clone(scenario), seed))
+        (first..=last).map(|seed| Unit { scenario: Arc::clone(scenario), seed })
     });
     let plan = Plan {
         units: units.collect(),
@@ -78,36 +79,42 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     };
     let several = plan.units.len() > 1;
     let with_seeds = args.seeds.is_some();
-    let jobs = args.jobs.map(usize::from).or_else(|| thread::available_parallelism().ok().map(Into::into));
+    let asked = args.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()));
+    let jobs = asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     let bar = if with_seeds { progress(plan.units.len()) } else { ProgressBar::hidden() };
     let started = Instant::now();
     let mut worst = Verdict::Passed;
     let mut failed = 0;
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     let mut outcome = Ok(());
-    run_all(&plan, jobs.unwrap_or(1).min(plan.units.len()), |done| {
-        bar.inc(1);
-        worst = worst.max(done.verdict);
-        failed += usize::from(done.verdict != Verdict::Passed);
-        tallies.entry(done.run.scenario.name.clone()).or_default().add(&done.run, done.verdict);
-        let folder = args.report.as_ref().map(|folder| match several {
-            true => folder.join(format!("{}-{}", done.run.scenario.name, done.run.seed)),
-            false => folder.clone(),
-        });
-        bar.suspend(|| {
-            if !with_seeds {
-                print_run(&done);
-            }
-            // The failure first: it must be told even where the report cannot be written.
-            let written = write_capsule(&done, &args.capsules, failed <= FAILURES_IN_FULL_MAX)
-                .and_then(|()| write_report(&done, folder.as_deref()));
-            if let Err(error) = written
-                && outcome.is_ok()
-            {
-                outcome = Err(error);
-            }
-        });
-    });
+    side_by_side(
+        &plan.units,
+        jobs,
+        |unit| run_one(&plan, unit),
+        |unit, done| {
+            bar.inc(1);
+            worst = worst.max(done.verdict);
+            failed += usize::from(done.verdict != Verdict::Passed);
+            tallies.entry(done.run.scenario.name.clone()).or_default().add(&done.run, done.verdict);
+            let folder = args.report.as_ref().map(|folder| match several {
+                true => folder.join(format!("{}-{}", done.run.scenario.name, done.run.seed)),
+                false => folder.clone(),
+            });
+            bar.suspend(|| {
+                if !with_seeds {
+                    print_run(&done);
+                }
+                // The failure first: it must be told even where the report cannot be written.
+                let written = write_capsule(unit, &done, &args.capsules, failed <= FAILURES_IN_FULL_MAX)
+                    .and_then(|()| write_report(unit, &done, folder.as_deref()));
+                if let Err(error) = written
+                    && outcome.is_ok()
+                {
+                    outcome = Err(error);
+                }
+            });
+        },
+    );
     bar.finish_and_clear();
     outcome?;
     if with_seeds {
@@ -144,9 +151,10 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
     let plan = Plan { units: Vec::new(), check_determinism: false, log };
-    let done = run_one(&plan, &scenario, capsule.seed);
+    let unit = Unit { scenario, seed: capsule.seed };
+    let done = run_one(&plan, &unit);
     print_run(&done);
-    write_report(&done, args.report.as_deref())?;
+    write_report(&unit, &done, args.report.as_deref())?;
     let hash = report::hash(&done.run);
     if hash == capsule.trace_hash {
         println!("replayed    event by event: the trace hash is the capsule's");
@@ -163,72 +171,21 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     Ok(done.verdict.exit_code())
 }
 
-/// Runs all units, `jobs` side by side, and hands them over in their order.
-fn run_all(plan: &Plan, jobs: usize, mut each: impl FnMut(Done)) {
-    let next = AtomicUsize::new(0);
-    let (done, results) = mpsc::sync_channel(jobs);
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            let (done, next) = (done.clone(), &next);
-            scope.spawn(move || {
-                while let Some((at, (scenario, seed))) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    plan.units.get(at).map(|unit| (at, unit))
-                } {
-                    if done.send((at, run_one(plan, scenario, *seed))).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(done);
-        let mut early = BTreeMap::new();
-        let mut expected = 0;
-        for (at, result) in results {
-            early.insert(at, result);
-            while let Some(result) = early.remove(&expected) {
-                each(result);
-                expected += 1;
-            }
-        }
-    });
-}
-
-fn run_one(plan: &Plan, scenario: &Arc<Scenario>, seed: u64) -> Done {
-    let mut settings = Settings { seed: Some(seed), record_trace: false, log: plan.log.clone() };
+fn run_one(plan: &Plan, unit: &Unit) -> Done {
+    let settings = Settings { seed: Some(unit.seed), record_trace: false, log: plan.log.clone() };
     let started = Instant::now();
-    let run = execute(scenario, &settings);
+    let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        settings.log = None;
-        let again = execute(scenario, &settings);
-        let same_report = bytes(&run) == bytes(&again);
-        if run.trace.hash() != again.trace.hash() || !same_report {
+        let (first, again) = (Print::of(&run), Print::of(&unit.run(false)));
+        if first != again {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(scenario, &settings, [&run, &again]));
+            divergence = Some(where_they_part(&first, &again, |record| unit.run(record)));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }
-}
-
-/// The report without what the wall clock had a part in.
-fn bytes(run: &Execution) -> String {
-    report::report(run, String::new(), None).to_json_pretty()
-}
-
-/// Runs twice more, keeping every event, and tells the first that differs. `pair` are the two that did differ.
-fn where_they_part(scenario: &Arc<Scenario>, settings: &Settings, pair: [&Execution; 2]) -> String {
-    let [one, other] = pair.map(report::hash);
-    let settings = Settings { record_trace: true, ..settings.clone() };
-    let (first, second) = (execute(scenario, &settings), execute(scenario, &settings));
-    let where_to = match first_divergence(&first.trace, &second.trace) {
-        Some(divergence) => divergence.to_string(),
-        None if bytes(&first) != bytes(&second) => "the events are the same, the reports are not".into(),
-        None => "two more runs did not differ: the difference comes and goes".into(),
-    };
-    format!("trace hashes {one} and {other}: {where_to}")
 }
 
 fn print_run(done: &Done) {
@@ -240,13 +197,9 @@ fn print_run(done: &Done) {
     }
 }
 
-fn replay_command(run: &Execution) -> String {
-    format!("cargo sim run {} --seed {}", run.scenario.source.name, run.seed)
-}
-
-fn write_report(done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
+fn write_report(unit: &Unit, done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
     let Some(folder) = folder else { return Ok(()) };
-    let mut report = report::report(&done.run, replay_command(&done.run), Some(done.wall));
+    let mut report = report::report(&done.run, unit.command(), Some(done.wall));
     if let Some(divergence) = &done.divergence {
         report.verdict = relay_reports::model::Verdict::NotDeterministic;
         report.summary.headline = "Two runs with the same seed differ.".into();
@@ -259,7 +212,7 @@ fn write_report(done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
 }
 
 /// Says what failed and how to see it again, and keeps a capsule.
-fn write_capsule(done: &Done, folder: &Path, in_full: bool) -> Result<(), Refusal> {
+fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Result<(), Refusal> {
     if done.verdict == Verdict::Passed {
         return Ok(());
     }
@@ -273,7 +226,7 @@ fn write_capsule(done: &Done, folder: &Path, in_full: bool) -> Result<(), Refusa
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
-    eprintln!("  again: {}", replay_command(&done.run));
+    eprintln!("  again: {}", unit.command());
     write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())

@@ -6,32 +6,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use relay_sim::execute::{Execution, Settings, execute};
-use relay_sim::scenario::Scenario;
+use crate::execute::{Execution, Settings, execute};
+use crate::scenario::Scenario;
 
 /// One run: a scenario and a seed.
 #[derive(Clone, Debug)]
-pub(crate) struct Unit {
+pub struct Unit {
     /// The scenario.
-    pub(crate) scenario: Arc<Scenario>,
+    pub scenario: Arc<Scenario>,
     /// The seed.
-    pub(crate) seed: u64,
+    pub seed: u64,
 }
 
 impl Unit {
     /// Runs it.
-    pub(crate) fn run(&self, record_trace: bool) -> Execution {
+    pub fn run(&self, record_trace: bool) -> Execution {
         execute(&self.scenario, &Settings { seed: Some(self.seed), record_trace, log: None })
     }
 
     /// The command that runs it again.
-    pub(crate) fn command(&self) -> String {
+    pub fn command(&self) -> String {
         format!("cargo sim run {} --seed {}", self.scenario.source.name, self.seed)
     }
 }
 
 /// Runs all units, `jobs` at once, and hands the results over in the units' order as they come in.
-pub(crate) fn side_by_side<U: Sync, R: Send>(
+pub fn side_by_side<U: Sync, R: Send>(
     units: &[U],
     jobs: NonZeroUsize,
     run: impl Fn(&U) -> R + Sync,
