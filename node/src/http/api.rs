@@ -126,11 +126,8 @@ async fn metrics(State(api): State<Arc<Api>>) -> ([(HeaderName, &'static str); 1
 async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value> {
     let board = &api.board;
     let levels = board.levels();
-    let (all, up) = board.look(|router| {
-        let up: BTreeSet<NodeId> = router.neighbours().map(|info| info.node.clone()).collect();
-        (router.registry().all(), up)
-    });
-    let failed = all.iter().filter(|listing| !is_reachable(listing, &up)).count();
+    let all = everything(board);
+    let failed = all.iter().filter(|(_, reachable)| !reachable).count();
     let peers = board.peers();
     let down = peers.iter().filter(|peer| peer.up_since.is_none()).count();
     let peers: Vec<Value> = peers
@@ -156,12 +153,22 @@ async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value> {
     }))
 }
 
-fn is_reachable(listing: &Listing, up: &BTreeSet<NodeId>) -> bool {
-    match &listing.scope {
-        Scope::Own => true,
-        Scope::Local => up.contains(&listing.node),
-        Scope::Federated { main } => up.contains(main),
-    }
+/// Every service that this Main knows of, and whether it can be reached now.
+fn everything(board: &Switchboard) -> Vec<(Listing, bool)> {
+    board.look(|router| {
+        let up: BTreeSet<&NodeId> = router.neighbours().map(|info| &info.node).collect();
+        let reachable = |listing: &Listing| match &listing.scope {
+            Scope::Own => true,
+            Scope::Local => up.contains(&listing.node),
+            Scope::Federated { main } => up.contains(main),
+        };
+        let all = router.registry().all().into_iter();
+        all.map(|listing| {
+            let reachable = reachable(&listing);
+            (listing, reachable)
+        })
+        .collect()
+    })
 }
 
 /// The node's own services.
@@ -187,12 +194,9 @@ async fn registry(State(api): State<Arc<Api>>) -> Json<Value> {
 /// Everything that this Main knows of.
 async fn federation_registry(State(api): State<Arc<Api>>) -> Json<Value> {
     let board = &api.board;
-    let (all, up) = board.look(|router| {
-        let up: BTreeSet<NodeId> = router.neighbours().map(|info| info.node.clone()).collect();
-        (router.registry().all(), up)
-    });
+    let all = everything(board);
     let lines: Vec<Value> =
-        all.iter().map(|listing| line(listing, board.me(), is_reachable(listing, &up))).collect();
+        all.iter().map(|(listing, reachable)| line(listing, board.me(), *reachable)).collect();
     Json(json!({
         "node_id": board.me(),
         "services": lines,

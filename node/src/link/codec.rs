@@ -30,14 +30,13 @@ impl Codec {
     ) -> Result<Option<Goodbye>, Malformed> {
         match self {
             Codec::Federation => match wire::decode(text) {
-                Ok(frame @ Frame { body: Body::Goodbye(_), .. }) => {
-                    let Body::Goodbye(goodbye) = frame.body.clone() else { return Ok(None) };
-                    board.receive(link, frame);
-                    Ok(Some(goodbye))
-                }
                 Ok(frame) => {
+                    let goodbye = match &frame.body {
+                        Body::Goodbye(goodbye) => Some(goodbye.clone()),
+                        _ => None,
+                    };
                     board.receive(link, frame);
-                    Ok(None)
+                    Ok(goodbye)
                 }
                 Err(error) => Err((wire::salvage_message_id(text), error.to_string())),
             },

@@ -57,7 +57,6 @@ struct State {
     running: HashMap<Ticket, AbortHandle>,
     /// When the timer task will wake.
     armed: Option<Instant>,
-    draining: bool,
     peers: PeerBook,
 }
 
@@ -85,7 +84,6 @@ impl Switchboard {
                 waiting: HashMap::new(),
                 running: HashMap::new(),
                 armed: None,
-                draining: false,
                 peers: PeerBook::default(),
             }),
             timer: Notify::new(),
@@ -129,9 +127,7 @@ impl Switchboard {
 
     /// New calls are refused from now on; those under way go on.
     pub fn drain(&self) {
-        let mut state = self.lock();
-        state.draining = true;
-        state.router.drain();
+        self.lock().router.drain();
     }
 
     /// Ends the calls that are still under way; their callers are told.
@@ -143,7 +139,7 @@ impl Switchboard {
 
     /// Whether [`Switchboard::drain`] was called.
     pub fn is_draining(&self) -> bool {
-        self.lock().draining
+        self.lock().router.is_draining()
     }
 
     /// Tells every neighbour that this node closes, and when to come back.

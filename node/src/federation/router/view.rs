@@ -53,6 +53,11 @@ impl Router {
         (held.is_some() && held != key).then(|| Failure::IdInUse { node: node.clone() })
     }
 
+    /// Whether [`Router::drain`] was called.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// Calls under way through this node.
     pub fn in_flight(&self) -> usize {
         self.pending.len()
