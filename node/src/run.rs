@@ -15,7 +15,7 @@ use crate::federation::{Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
 use crate::link::{Keyring, Switchboard, mesh, uplink};
 use crate::service::Services;
-use crate::store::{Identity, IdentityError, admin_token};
+use crate::store::{Identity, IdentityError, Store, StoreError, admin_token};
 use crate::wire::NodeKind;
 
 /// How often a closing node looks whether its calls have ended, in milliseconds.
@@ -33,6 +33,9 @@ pub enum RunError {
     /// It does not know who it is.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// It cannot remember.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Its port is not to be had.
     #[error("cannot listen on {0}: {1}; choose another with -port")]
     Listen(SocketAddr, io::Error),
@@ -97,7 +100,8 @@ pub async fn run(
         },
         allow_legacy: trust.allow_legacy,
     };
-    let keyring = Keyring::new(identity.id, identity.key, trust);
+    let store = Store::open(&env, kind).await?;
+    let keyring = Keyring::load(identity.id, identity.key, trust, store).await?;
     let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring);
     let closing = CancellationToken::new();
     env.spawn("timer", Arc::clone(&board).run_timer());

@@ -7,9 +7,10 @@ use ed25519_dalek::SigningKey;
 
 use crate::env::Env;
 use crate::federation::{
-    Claim, Entry, Failure, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy,
+    Claim, Entry, Failure, LinkRole, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy,
 };
-use crate::wire::{End, Handshake, NodeId, Proof, PublicKey, public};
+use crate::store::{Store, StoreError};
+use crate::wire::{End, Handshake, NodeId, NodeKind, Proof, PublicKey, public};
 
 /// The operator's list in the data directory: one `NODE_ID KEY` a line.
 const LIST_FILE: &str = "trusted_keys";
@@ -23,12 +24,31 @@ pub struct Keyring {
     pinned: Mutex<BTreeMap<NodeId, PublicKey>>,
     /// The operator's list as it was last read without an error.
     listed: Mutex<TrustedKeys>,
+    store: Store,
 }
 
 impl Keyring {
-    /// The keyring of `me`.
-    pub fn new(me: NodeId, key: SigningKey, policy: TrustPolicy) -> Self {
-        Keyring { me, key, policy, pinned: Mutex::default(), listed: Mutex::default() }
+    /// The keyring of `me`, with the keys that the store has pinned.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn load(
+        me: NodeId,
+        key: SigningKey,
+        policy: TrustPolicy,
+        store: Store,
+    ) -> Result<Self, StoreError> {
+        let mut pinned = BTreeMap::new();
+        for pin in store.pins().await? {
+            match pin.public_key.parse() {
+                Ok(key) => {
+                    pinned.insert(pin.node, key);
+                }
+                // It was written by this node: the file has been changed from outside.
+                Err(error) => tracing::error!(node = %pin.node, "its pinned key cannot be used: {error}"),
+            }
+        }
+        Ok(Keyring { me, key, policy, pinned: Mutex::new(pinned), listed: Mutex::default(), store })
     }
 
     /// This node's public key.
@@ -58,12 +78,30 @@ impl Keyring {
         let pinned = self.pinned().get(claim.node).copied();
         match judge(&self.policy, &listed, pinned, claim, &self.me)? {
             Entry::Known => Ok(()),
-            Entry::Pin => {
-                tracing::info!(node = %claim.node, key = %claim.key, "seen for the first time: known by this key from now on");
-                self.pinned().insert(claim.node.clone(), claim.key);
-                Ok(())
-            }
+            Entry::Pin => self.pin(env, claim).await,
         }
+    }
+
+    /// Pins the key of a node that is new. It is on disk before the node is in: after a restart nobody else can take
+    /// its place.
+    async fn pin(&self, env: &Env, claim: &Claim<'_>) -> Result<(), Failure> {
+        let kind = match claim.role {
+            LinkRole::Home => NodeKind::Home,
+            LinkRole::Peer | LinkRole::Uplink => NodeKind::Main,
+        };
+        let kept = self.store.pin(claim.node.clone(), claim.key.to_string(), kind, env.clock.unix()).await;
+        let pin = kept.map_err(|error| {
+            tracing::error!(node = %claim.node, "its key cannot be kept, so it is not let in: {error}");
+            Failure::Internal(format!("the key of {} cannot be kept now; try again later", claim.node))
+        })?;
+        if pin.public_key != claim.key.to_string() {
+            // Two came at once under one id, and the other one was first.
+            let (by, node) = (self.me.clone(), claim.node.clone());
+            return Err(Refusal::OtherKey { by, node, key: claim.key }.into());
+        }
+        tracing::info!(node = %claim.node, key = %claim.key, "new here: known by this key from now on");
+        self.pinned().insert(claim.node.clone(), claim.key);
+        Ok(())
     }
 
     /// Lets a node in that can prove nothing, or says why not.

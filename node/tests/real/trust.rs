@@ -275,3 +275,19 @@ async fn the_command_line_says_what_a_secret_needs() {
         assert!(process.said().contains(words), "{}", process.said());
     }
 }
+
+#[tokio::test]
+async fn a_killed_main_still_knows_whom_it_has_let_in() {
+    let world = World::new();
+    let mut main = world.main("relay-a", &[]).await;
+    let port = main.port();
+    let mut alice = Raw::dial(&main.at, HOMES, "alice.home", OURS).await.unwrap();
+    assert_eq!(alice.prove("home").await["type"], "proof");
+    // It has been let in, so its key is on disk.
+    main.process.kill();
+    let main = world.main("relay-a", &["-port", &port]).await;
+    let mut other = Raw::dial(&main.at, HOMES, "alice.home", OURS).await.unwrap().with_key(stranger());
+    let answer = other.prove("home").await;
+    refusal(&mut other, &answer).await;
+    Raw::home(&main.at, "alice.home", "echo").await;
+}
