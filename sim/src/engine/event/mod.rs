@@ -5,7 +5,7 @@
 //! nothing, nothing walks all hosts or pairs of hosts per event, and the same seed gives the same [`Trace`].
 //!
 //! Read in this order: `run` (the loop), `core` and `executor` (processes and tasks), `state` and `timeline` (events),
-//! `link` (paths), `dial`, `connection`, `datagram` and `nat` (the network), `env` (the seams over all this),
+//! `link` (paths), `dial`, `connection`, `tls`, `datagram` and `nat` (the network), `env` (the seams over all this),
 //! `libc_hooks` (what no seam reaches).
 
 mod connection;
@@ -26,6 +26,7 @@ mod sim;
 mod stamp;
 mod state;
 mod timeline;
+mod tls;
 mod watchdog;
 
 pub use self::core::TaskPanic;
@@ -36,3 +37,4 @@ pub use observe::Observation;
 pub use run::{Halt, Options, RunEnd, TaskPolls, Waiting, run};
 pub use sim::Sim;
 pub use stamp::Stamp;
+pub use tls::Certificate;
