@@ -8,10 +8,11 @@ use tracing_subscriber::filter::Targets;
 use super::access::access;
 use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
 use crate::env::Rng;
+use crate::federation::{Policy, UnknownPolicy};
 use crate::link::{RelayUrl, UrlError};
 use crate::service::{self, ServiceFileError, ServiceSpec};
 use crate::store::Identity;
-use crate::wire::{AddressError, NodeId, NodeKind};
+use crate::wire::{AddressError, NodeId, NodeKind, check_service_name};
 
 /// The port that a Main listens on where no other is given.
 const DEFAULT_PORT: u16 = 8080;
@@ -174,6 +175,7 @@ fn merge(flags: Args, file: Args) -> Args {
         host: flags.host.or(file.host),
         advertise: flags.advertise.or(file.advertise),
         peers: list(flags.peers, file.peers),
+        balance: list(flags.balance, file.balance),
         fallback: list(flags.fallback, file.fallback),
         data_dir: flags.data_dir.or(file.data_dir),
         config: flags.config,
@@ -230,6 +232,11 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
         NodeKind::Home if !args.peers.is_empty() => {
             Err(Contradiction("-peers", "-connect", "only a Main has peers; a Home takes -fallback"))
         }
+        NodeKind::Home if !args.balance.is_empty() => Err(Contradiction(
+            "-balance",
+            "-connect",
+            "only a Main spreads calls; a Home's wish is `balance` in its service file",
+        )),
         NodeKind::Home if args.advertise.is_some() => {
             Err(Contradiction("-advertise", "-connect", "nobody connects to a Home"))
         }
@@ -262,6 +269,7 @@ fn config(
             ),
             address: args.advertise.as_deref().map(|text| url("-advertise", text)).transpose()?,
             peers: args.peers.iter().map(|text| url("-peers", text)).collect::<Result<_, _>>()?,
+            balance: args.balance.iter().map(|text| balance(text)).collect::<Result<_, _>>()?,
         }),
         NodeKind::Home => {
             let host = host.unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -288,6 +296,15 @@ fn config(
     let limits = Limits { max_message_bytes, max_connections_per_address };
     let (trust, tokens) = access(args, kind, read)?;
     Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
+}
+
+fn balance(text: &str) -> Result<(String, Policy), LaunchError> {
+    let (service, policy) = text.split_once('=').ok_or_else(|| {
+        value("-balance", format!("`{text}` is not SERVICE=POLICY, as in blog=round-robin"))
+    })?;
+    check_service_name(service).map_err(|error| value("-balance", error))?;
+    let policy = policy.parse().map_err(|error: UnknownPolicy| value("-balance", error))?;
+    Ok((service.to_owned(), policy))
 }
 
 fn url(flag: &'static str, text: &str) -> Result<RelayUrl, LaunchError> {
@@ -339,6 +356,7 @@ mod tests {
             ("-server -fallback ws://a:1", "-fallback", "-server"),
             ("-connect ws://a:1 -peers ws://b:1", "-peers", "-connect"),
             ("-connect ws://a:1 -advertise ws://b:1", "-advertise", "-connect"),
+            ("-connect ws://a:1 -balance blog=random", "-balance", "-connect"),
         ] {
             let words = refusal(line);
             assert!(
@@ -350,6 +368,8 @@ mod tests {
         assert!(refusal("-node-type home").contains("-connect URL"));
         assert!(refusal("-connect ws://a:1 -host 0.0.0.0").contains("loopback"));
         assert!(refusal("-connect http://a:1").contains("ws://HOST:PORT"));
+        assert!(refusal("-server -balance blog").contains("`blog` is not SERVICE=POLICY"));
+        assert!(refusal("-server -balance blog=fair").contains("`fair` is not known; use power-of-two"));
         assert!(refusal("-server -node-id a@b").contains("-node-id"));
         assert!(refusal("-server -max-message-bytes 10").contains("at least 1024"));
         assert!(refusal("-server -log-level loud").contains("`loud` is no level"));

@@ -115,6 +115,7 @@ impl Router {
             _ => Blame::Nobody,
         };
         self.settle(&mut call, blame, at);
+        self.round_trip = Some(at.now - call.since);
         let waited = HopTime { node: self.config.me.clone(), micros: micros(at.now - call.since) };
         if let Some(trace) = &mut header.trace {
             trace.truncate(MAX_HOPS);
