@@ -9,6 +9,7 @@ mod identity;
 mod peers;
 mod pins;
 mod snapshot;
+mod token;
 
 #[cfg(test)]
 mod tests;
@@ -19,3 +20,4 @@ pub use identity::{Identity, IdentityError};
 pub use peers::{AddedPeer, MAX_ADDED_PEERS, MAX_REMOVED_PEERS, Peers, RemovedPeer};
 pub use pins::{MAX_PINS, Pin};
 pub use snapshot::MainSnapshot;
+pub use token::{ADMIN_TOKEN_FILE, admin_token};
