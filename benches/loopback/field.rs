@@ -1,5 +1,6 @@
 //! Who is measured: relays of one or more versions, and NATS.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -33,7 +34,9 @@ pub(crate) struct Chain {
     pub(crate) servers: Vec<Server>,
     pub(crate) kind: Kind,
     /// Where callers connect.
-    pub(crate) door: std::net::SocketAddr,
+    pub(crate) door: SocketAddr,
+    /// Where the caller's hub tells of its links.
+    pub(crate) hub_monitor: SocketAddr,
     /// Ends NATS's echo service when dropped.
     pub(crate) _responder: Option<nats::Responder>,
     pub(crate) _dir: tempfile::TempDir,
@@ -78,11 +81,11 @@ impl Contender {
             Kind::Nats => nats::start(&self.program)?,
         };
         let begun = Instant::now();
-        while let Err(error) = drive::one_call(chain.door, chain.wire(128, 1)) {
+        while let Err(error) = chain.is_up() {
             if begun.elapsed() > Duration::from_secs(START_SECONDS) {
                 let words: Vec<String> = chain.servers.iter().map(Server::last_words).collect();
                 chain.servers.clear();
-                return Err(format!("{}: no call goes through: {error}\n{}", self.name, words.join("\n")));
+                return Err(format!("{}: {error}\n{}", self.name, words.join("\n")));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -91,6 +94,17 @@ impl Contender {
 }
 
 impl Chain {
+    /// A call gets through, and the chain is whole: a caller that went to the other hub would have an easy life.
+    fn is_up(&self) -> Result<(), String> {
+        drive::one_call(self.door, self.wire(128, 1))
+            .map_err(|error| format!("no call gets through: {error}"))?;
+        let is_whole = match self.kind {
+            Kind::Relay => relay::is_whole(self.hub_monitor)?,
+            Kind::Nats => nats::is_whole(self.hub_monitor)?,
+        };
+        if is_whole { Ok(()) } else { Err("the caller hangs on another hub than its own".into()) }
+    }
+
     /// What a caller says who sends `payload` bytes, `batch` calls at a time.
     pub(crate) fn wire(&self, payload: usize, batch: usize) -> AnyWire {
         match self.kind {

@@ -6,11 +6,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::time::Duration;
 
 use crate::drive::{Taken, Wire};
 use crate::field::{Chain, Kind};
-use crate::process::{Server, free_ports, local};
+use crate::process::{Server, free_ports, get, listening, local};
 use crate::relay::find;
 
 pub(crate) const HELLO: &[u8] =
@@ -20,12 +19,11 @@ pub(crate) const HELLO: &[u8] =
 /// address.
 pub(crate) fn start(program: &Path) -> Result<Chain, String> {
     let dir = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
-    let [leaf_a, hub_a, ws_a, node_a, leaf_b] = free_ports()?;
-    let [hub_b, ws_b, node_b] = free_ports()?;
+    let [leaf_a, leaf_b, hub_a, ws_a, node_a, monitor_a, hub_b, ws_b, node_b] = free_ports()?;
     let hub = |websocket: u16, leaf: u16| {
         format!(
             "websocket {{ host: \"127.0.0.1\", port: {websocket}, no_tls: true }}\n\
-             leafnodes {{ host: \"127.0.0.1\", port: {leaf} "
+             leafnodes {{ host: \"127.0.0.1\", port: {leaf}, "
         )
     };
     let remote = |urls: &[u16]| {
@@ -39,12 +37,23 @@ pub(crate) fn start(program: &Path) -> Result<Chain, String> {
         Server::start(program, &["-c".into(), file.display().to_string()], dir.path(), name)
     };
     let second = start("hub-b", hub_b, hub(ws_b, node_b) + "}")?;
-    let first = start("hub-a", hub_a, hub(ws_a, node_a) + &remote(&[ws_b]) + " }")?;
+    listening(local(ws_b))?;
+    let joined = format!("{}{} }}\nhttp: \"127.0.0.1:{monitor_a}\"", hub(ws_a, node_a), remote(&[ws_b]));
+    let first = start("hub-a", hub_a, joined)?;
+    listening(local(ws_a))?;
     let last = start("leaf-b", leaf_b, format!("leafnodes {{ {} }}", remote(&[ws_b])))?;
     let door = start("leaf-a", leaf_a, format!("leafnodes {{ {} }}", remote(&[ws_a, ws_b])))?;
     let servers = vec![door, first, second, last];
-    let responder = Responder::start(local(leaf_b))?;
-    Ok(Chain { servers, kind: Kind::Nats, door: local(leaf_a), _responder: Some(responder), _dir: dir })
+    listening(local(leaf_b))?;
+    let responder = Some(Responder::start(local(leaf_b))?);
+    listening(local(monitor_a))?;
+    let (door, hub_monitor) = (local(leaf_a), local(monitor_a));
+    Ok(Chain { servers, kind: Kind::Nats, door, hub_monitor, _responder: responder, _dir: dir })
+}
+
+/// Whether the caller's hub carries both links of the chain.
+pub(crate) fn is_whole(hub: SocketAddr) -> Result<bool, String> {
+    Ok(get(hub, "/leafz")?.contains("\"leafnodes\": 2"))
 }
 
 /// Request and reply over one connection, as NATS's own clients do it: one inbox, a token per request.
@@ -133,7 +142,9 @@ pub(crate) struct Responder {
 
 impl Responder {
     fn start(leaf: SocketAddr) -> Result<Responder, String> {
-        let connection = dial(leaf)?;
+        let text = |error: std::io::Error| error.to_string();
+        let connection = TcpStream::connect(leaf).map_err(text)?;
+        connection.set_nodelay(true).map_err(text)?;
         let stream = connection.try_clone().map_err(|error| error.to_string())?;
         let thread = std::thread::spawn(move || {
             if let Err(error) = respond(stream) {
@@ -152,22 +163,6 @@ impl Drop for Responder {
             let _ = thread.join();
         }
     }
-}
-
-/// Connects as soon as the server listens.
-fn dial(to: SocketAddr) -> Result<TcpStream, String> {
-    let mut last = String::new();
-    for _ in 0..200 {
-        match TcpStream::connect(to) {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(|error| error.to_string())?;
-                return Ok(stream);
-            }
-            Err(error) => last = error.to_string(),
-        }
-        std::thread::sleep(Duration::from_millis(25));
-    }
-    Err(format!("{to}: {last}"))
 }
 
 fn respond(mut stream: TcpStream) -> Result<(), String> {

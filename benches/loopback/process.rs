@@ -1,12 +1,19 @@
 //! The servers: child processes that end with their owner, and what the kernel counts of them.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// The kernel's unit of CPU time in `/proc/PID/stat` is a hundredth of a second on every Linux that there is.
 const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Ports that the system does not give to outgoing connections: a client that dials one before anybody listens could
+/// otherwise find itself at the other end.
+const QUIET_PORTS: Range<u16> = 10_000..32_000;
 
 /// A running server; killed when dropped.
 pub(crate) struct Server {
@@ -73,14 +80,41 @@ impl Drop for Server {
 
 /// So many loopback ports that nobody uses now.
 pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N], String> {
-    let refused = |error| format!("no free port on loopback: {error}");
-    let mut held = Vec::new();
-    for _ in 0..N {
-        held.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(refused)?);
+    let mut found = Vec::new();
+    for _ in 0..100 * N {
+        let port = rand::random_range(QUIET_PORTS);
+        if !found.contains(&port) && TcpListener::bind(local(port)).is_ok() {
+            found.push(port);
+        }
+        if let Ok(ports) = found.clone().try_into() {
+            return Ok(ports);
+        }
     }
-    let ports: Result<Vec<u16>, _> =
-        held.iter().map(|listener| listener.local_addr().map(|at| at.port()).map_err(refused)).collect();
-    Ok(ports?.try_into().expect("as many ports as listeners"))
+    Err(format!("no {N} free ports among {QUIET_PORTS:?}"))
+}
+
+/// Waits until a server listens there: whoever connects to it first is then not turned away to another.
+pub(crate) fn listening(at: SocketAddr) -> Result<(), String> {
+    for _ in 0..400 {
+        if TcpStream::connect(at).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    Err(format!("nothing listens on {at}"))
+}
+
+/// The answer to a `GET` on that port, head and body.
+pub(crate) fn get(at: SocketAddr, path: &str) -> Result<String, String> {
+    let exchange = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(at)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {at}\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    exchange().map_err(|error| format!("http://{at}{path}: {error}"))
 }
 
 /// That port on this machine.

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::drive::{Taken, Wire};
 use crate::field::{Chain, Kind};
-use crate::process::{Server, free_ports, local};
+use crate::process::{Server, free_ports, get, listening, local};
 
 const ECHO: &str = "[[service]]\nname = \"echo\"\nkind = \"echo\"\n";
 
@@ -43,10 +44,18 @@ pub(crate) fn start(program: &Path) -> Result<Chain, String> {
     };
     let main_b = start("relay-b", b, &["-server"])?;
     let main_a = start("relay-a", a, &["-server", "-peers", &url(b)])?;
+    listening(local(a))?;
+    listening(local(b))?;
     let home_b = start("bob", bob, &["echo.toml", "-connect", &url(b)])?;
     let home_a = start("alice", alice, &["-connect", &url(a), "-fallback", &url(b)])?;
     let servers = vec![home_a, main_a, main_b, home_b];
-    Ok(Chain { servers, kind: Kind::Relay, door: local(alice), _responder: None, _dir: dir })
+    let (door, hub_monitor) = (local(alice), local(a));
+    Ok(Chain { servers, kind: Kind::Relay, door, hub_monitor, _responder: None, _dir: dir })
+}
+
+/// Whether the caller's Main carries both links of the chain.
+pub(crate) fn is_whole(hub: SocketAddr) -> Result<bool, String> {
+    Ok(get(hub, "/federation/health")?.contains(r#""connected_homes":1,"connected_peers":1"#))
 }
 
 /// `POST /rpc` with `remote_call`, on a connection that is kept.

@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Options, contenders: &[Contender]) -> Result<(), Str
         let mut best: Vec<Option<Figures>> = vec![None; contenders.len()];
         for _ in 0..options.rounds {
             for (contender, best) in contenders.iter().zip(&mut best) {
-                let chain = contender.start()?;
+                let chain = contender.start().map_err(|error| format!("{}: {error}", contender.name))?;
                 let figures = row.measure(&chain, options.length);
                 let figures =
                     figures.map_err(|error| format!("{}, {}: {error}", contender.name, row.name))?;
