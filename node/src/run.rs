@@ -1,5 +1,6 @@
 //! The assembly of a node.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -88,6 +89,10 @@ pub async fn run(
         address: address.clone(),
         listen_port: (kind == NodeKind::Main).then(|| ListenPort { number: local.port(), tls }),
         services: offers.clone(),
+        balance: match &role {
+            Role::Main(main) => main.balance.clone(),
+            Role::Home(_) => BTreeMap::new(),
+        },
         registry_ttl: timing.registry_ttl,
         call_timeout: timing.call_timeout,
     };

@@ -1,6 +1,7 @@
 //! The hosts of a scenario in a run: built, started, crashed, restarted. The only place that calls
 //! [`relay_node::run`].
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -204,6 +205,7 @@ impl World {
                 tls: host.tls,
                 address: None,
                 peers: peers.iter().map(url).collect(),
+                balance: BTreeMap::new(),
             }),
             scenario::Role::Home { main, fallback } => Role::Home(HomeRole {
                 mains: std::iter::once(main).chain(fallback).map(url).collect(),

@@ -3,8 +3,12 @@
 
 #[path = "contract/cases.rs"]
 mod cases;
+#[path = "contract/databases.rs"]
+mod databases;
 #[path = "contract/event_determinism.rs"]
 mod event_determinism;
+#[path = "contract/event_disks.rs"]
+mod event_disks;
 #[path = "contract/event_faults.rs"]
 mod event_faults;
 #[path = "contract/event_links.rs"]
@@ -19,18 +23,18 @@ mod sites;
 mod tls;
 
 macro_rules! contract {
-    ($($module:ident::$case:ident),+ $(,)?) => {
+    ($($file:ident::$case:ident),+ $(,)?) => {
         mod production {
             $(#[test]
             fn $case() {
-                super::sites::on_production(super::$module::$case);
+                super::sites::on_production(super::$file::$case);
             })+
         }
 
         mod event {
             $(#[test]
             fn $case() {
-                super::sites::on_event_engine(super::$module::$case);
+                super::sites::on_event_engine(super::$file::$case);
             })+
         }
     };
@@ -73,4 +77,10 @@ contract![
     tls::plain_text_is_no_tls,
     tls::a_handshake_that_is_cut_short_is_an_error,
     tls::what_is_no_name_cannot_be_asked_for,
+    databases::a_database_keeps_what_was_committed,
+    databases::what_was_not_committed_is_gone,
+    databases::a_database_has_one_connection,
+    databases::databases_are_opened_the_same_way,
+    databases::a_large_transaction_is_whole_after_a_reopen,
+    databases::what_is_no_database_is_refused_and_left_alone,
 ];

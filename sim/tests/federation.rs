@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_node::http::Server;
 use relay_sim::engine::event::{self, Options, Sim};
 use relay_sim::execute::{Settings, Verdict, execute};
 use relay_sim::scenario::{HostIndex, Scenario};
@@ -289,11 +288,7 @@ fn only_its_own_machine_may_change_a_mains_peers() {
                     let body = r#"{"node_id":"main-b","address":"main-b:8080"}"#;
                     let request = hyper::Request::post("/registry/peers/add").header("host", "main-a");
                     let request = request.body(body.as_bytes().into()).unwrap();
-                    let client = relay_node::http::Client::new(
-                        Server { host: whom.into(), port: 8080, tls: false },
-                        65_536,
-                        Duration::from_secs(1),
-                    );
+                    let client = relay_node::http::Client::new(whom, 8080, 65_536, Duration::from_secs(1));
                     let _ = sender.send(client.send(&env, request).await.unwrap().0.as_u16());
                 })
             });

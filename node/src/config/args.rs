@@ -50,6 +50,10 @@ pub struct Args {
     /// Other Mains to connect to, separated by commas
     #[arg(long, value_name = "URL,…", value_delimiter = ',')]
     pub peers: Vec<String>,
+    /// How a Main spreads calls over a service's instances, whatever its Homes wish: power-of-two, round-robin,
+    /// least-connections or random
+    #[arg(long, value_name = "SERVICE=POLICY,…", value_delimiter = ',')]
+    pub balance: Vec<String>,
     /// Run as a Home Relay that hangs on this Main
     #[arg(long, value_name = "URL")]
     pub connect: Option<String>,

@@ -9,10 +9,11 @@ use super::access::access;
 use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
 use crate::env::Rng;
 use crate::env::production::{CertificateFiles, Machine};
+use crate::federation::{Policy, UnknownPolicy};
 use crate::link::{RelayUrl, UrlError};
 use crate::service::{self, ServiceFileError, ServiceSpec};
 use crate::store::Identity;
-use crate::wire::{AddressError, NodeId, NodeKind};
+use crate::wire::{AddressError, NodeId, NodeKind, check_service_name};
 
 /// The port that a Main listens on where no other is given.
 const DEFAULT_PORT: u16 = 8080;
@@ -183,6 +184,7 @@ fn merge(flags: Args, file: Args) -> Args {
         tls_key: flags.tls_key.or(file.tls_key),
         tls_ca: flags.tls_ca.or(file.tls_ca),
         peers: list(flags.peers, file.peers),
+        balance: list(flags.balance, file.balance),
         fallback: list(flags.fallback, file.fallback),
         data_dir: flags.data_dir.or(file.data_dir),
         config: flags.config,
@@ -239,6 +241,11 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
         NodeKind::Home if !args.peers.is_empty() => {
             Err(Contradiction("-peers", "-connect", "only a Main has peers; a Home takes -fallback"))
         }
+        NodeKind::Home if !args.balance.is_empty() => Err(Contradiction(
+            "-balance",
+            "-connect",
+            "only a Main spreads calls; a Home's wish is `balance` in its service file",
+        )),
         NodeKind::Home if args.advertise.is_some() => {
             Err(Contradiction("-advertise", "-connect", "nobody connects to a Home"))
         }
@@ -295,6 +302,7 @@ fn config(
             tls: args.tls_cert.is_some(),
             address: advertised(args)?,
             peers: args.peers.iter().map(|text| url("-peers", text)).collect::<Result<_, _>>()?,
+            balance: args.balance.iter().map(|text| balance(text)).collect::<Result<_, _>>()?,
         }),
         NodeKind::Home => {
             let host = host.unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -331,6 +339,15 @@ fn advertised(args: &Args) -> Result<Option<RelayUrl>, LaunchError> {
         return Err(LaunchError::Contradiction("-advertise ws://", "-tls-cert", reason));
     }
     Ok(Some(url))
+}
+
+fn balance(text: &str) -> Result<(String, Policy), LaunchError> {
+    let (service, policy) = text.split_once('=').ok_or_else(|| {
+        value("-balance", format!("`{text}` is not SERVICE=POLICY, as in blog=round-robin"))
+    })?;
+    check_service_name(service).map_err(|error| value("-balance", error))?;
+    let policy = policy.parse().map_err(|error: UnknownPolicy| value("-balance", error))?;
+    Ok((service.to_owned(), policy))
 }
 
 fn url(flag: &'static str, text: &str) -> Result<RelayUrl, LaunchError> {
@@ -385,6 +402,7 @@ mod tests {
             ("-connect wss://a -tls-cert c -tls-key k", "-tls-cert", "-connect"),
             ("-connect wss://a -tls-key k", "-tls-key", "-connect"),
             ("-server -tls-cert c -tls-key k -advertise ws://b:1", "-advertise ws://", "-tls-cert"),
+            ("-connect ws://a:1 -balance blog=random", "-balance", "-connect"),
         ] {
             let words = refusal(line);
             assert!(
@@ -396,6 +414,8 @@ mod tests {
         assert!(refusal("-node-type home").contains("-connect URL"));
         assert!(refusal("-connect ws://a:1 -host 0.0.0.0").contains("loopback"));
         assert!(refusal("-connect http://a:1").contains("ws://HOST:PORT"));
+        assert!(refusal("-server -balance blog").contains("`blog` is not SERVICE=POLICY"));
+        assert!(refusal("-server -balance blog=fair").contains("`fair` is not known; use power-of-two"));
         assert!(refusal("-server -node-id a@b").contains("-node-id"));
         assert!(refusal("-server -max-message-bytes 10").contains("at least 1024"));
         assert!(refusal("-server -log-level loud").contains("`loud` is no level"));

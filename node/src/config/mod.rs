@@ -4,10 +4,11 @@ mod access;
 mod args;
 mod launch;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::federation::{BackoffPolicy, Secret, TrustPolicy};
+use crate::federation::{BackoffPolicy, Policy, Secret, TrustPolicy};
 use crate::link::RelayUrl;
 use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
@@ -84,6 +85,8 @@ pub struct MainRole {
     pub address: Option<RelayUrl>,
     /// The Mains that it dials.
     pub peers: Vec<RelayUrl>,
+    /// How calls of these services are spread, whatever their Homes wish.
+    pub balance: BTreeMap<String, Policy>,
 }
 
 /// What only a Home has.

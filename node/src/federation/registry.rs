@@ -64,7 +64,9 @@ struct Instances {
     homes: IndexSet<NodeId>,
     behind: IndexMap<NodeId, IndexSet<NodeId>>,
     /// The last wish that one of the Homes here had.
-    policy: Policy,
+    wished: Option<Policy>,
+    /// The last that another Main announced.
+    announced: Option<Policy>,
 }
 
 /// The nodes that offer one service.
@@ -85,6 +87,8 @@ pub struct Registry {
     kind: NodeKind,
     ttl: Duration,
     own: Vec<ServiceOffer>,
+    /// What the operator of this Main says of how calls are spread: it wins over every wish.
+    balance: BTreeMap<String, Policy>,
     homes: BTreeMap<NodeId, Vec<ServiceOffer>>,
     views: BTreeMap<NodeId, View>,
     instances: BTreeMap<String, Instances>,
@@ -108,6 +112,7 @@ impl Registry {
             kind,
             ttl,
             own,
+            balance: BTreeMap::new(),
             homes: BTreeMap::new(),
             views: BTreeMap::new(),
             instances,
@@ -115,6 +120,11 @@ impl Registry {
             changes: BTreeMap::new(),
             version: 0,
         }
+    }
+
+    /// Has calls of these services spread so, whatever their Homes wish.
+    pub(super) fn with_balance(self, balance: BTreeMap<String, Policy>) -> Self {
+        Registry { balance, ..self }
     }
 
     /// This node's own services.
@@ -128,16 +138,22 @@ impl Registry {
         for offer in &offers {
             let instances = self.instances.entry(offer.name.clone()).or_default();
             instances.homes.insert(home.clone());
-            instances.policy = offer.balance.unwrap_or(instances.policy);
-            let announced = Announced {
-                name: offer.name.clone(),
-                node_id: home.clone(),
-                node_type: NodeKind::Home,
-                methods: offer.methods.clone(),
-            };
+            instances.wished = offer.balance.or(instances.wished);
+            let announced = self.announcement(home, NodeKind::Home, offer);
             self.changes.insert((home.clone(), offer.name.clone()), Some(announced));
         }
         self.homes.insert(home.clone(), offers);
+    }
+
+    /// What other Mains are told of a service here.
+    fn announcement(&self, node: &NodeId, kind: NodeKind, offer: &ServiceOffer) -> Announced {
+        Announced {
+            name: offer.name.clone(),
+            node_id: node.clone(),
+            node_type: kind,
+            methods: offer.methods.clone(),
+            balance: self.balance.get(&offer.name).copied().or(offer.balance),
+        }
     }
 
     /// A Home is gone.
@@ -194,6 +210,7 @@ impl Registry {
         let Some(view) = self.views.get_mut(main) else { return };
         let instances = self.instances.entry(entry.name.clone()).or_default();
         instances.behind.entry(main.clone()).or_default().insert(entry.node_id.clone());
+        instances.announced = entry.balance.or(instances.announced);
         let announcers = self.announced_by.entry(entry.node_id.clone()).or_default();
         announcers.retain(|other| other != main);
         announcers.push(main.clone());
@@ -296,15 +313,8 @@ impl Registry {
             .homes
             .iter()
             .flat_map(|(home, offers)| offers.iter().map(move |o| (home, NodeKind::Home, o)));
-        let services = own
-            .chain(homes)
-            .map(|(node, node_type, offer)| Announced {
-                name: offer.name.clone(),
-                node_id: node.clone(),
-                node_type,
-                methods: offer.methods.clone(),
-            })
-            .collect();
+        let services =
+            own.chain(homes).map(|(node, kind, offer)| self.announcement(node, kind, offer)).collect();
         Discovery { full: true, version: self.version, services, ..Discovery::default() }
     }
 
@@ -328,7 +338,13 @@ impl Registry {
             here: instances.here,
             homes: &instances.homes,
             behind: &instances.behind,
-            policy: instances.policy,
+            policy: self
+                .balance
+                .get(service)
+                .copied()
+                .or(instances.wished)
+                .or(instances.announced)
+                .unwrap_or_default(),
         })
     }
 
@@ -357,7 +373,7 @@ impl Registry {
                 service: ServiceOffer {
                     name: entry.name.clone(),
                     methods: entry.methods.clone(),
-                    balance: None,
+                    balance: entry.balance,
                 },
                 node: entry.node_id.clone(),
                 kind: entry.node_type,

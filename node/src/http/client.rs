@@ -71,8 +71,13 @@ struct Idle {
 }
 
 impl Client {
+    /// A client of a server that speaks plain `http://`, without connections yet.
+    pub fn new(host: impl Into<String>, port: u16, max_answer_bytes: usize, max_idle: Duration) -> Self {
+        Client::of(Server { host: host.into(), port, tls: false }, max_answer_bytes, max_idle)
+    }
+
     /// A client without connections yet.
-    pub fn new(server: Server, max_answer_bytes: usize, max_idle: Duration) -> Self {
+    pub fn of(server: Server, max_answer_bytes: usize, max_idle: Duration) -> Self {
         Client { server, max_answer_bytes, max_idle, idle: Mutex::default() }
     }
 

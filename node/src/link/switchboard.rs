@@ -290,6 +290,9 @@ impl Switchboard {
     pub(super) fn receive(self: &Arc<Self>, link: LinkId, frame: Frame) {
         let mut state = self.lock();
         let actions = state.router.handle(link, frame, self.moment());
+        if let Some(took) = state.router.take_round_trip() {
+            self.metrics.answered(took);
+        }
         self.carry_out(&mut state, actions);
     }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Outcome;
@@ -82,8 +83,7 @@ struct Reply {
 impl Upstream {
     /// An upstream without connections yet.
     pub fn new(url: HttpUrl) -> Self {
-        let client =
-            Client::new(url.server.clone(), MAX_ANSWER_BYTES, Duration::from_millis(MAX_IDLE_MILLIS));
+        let client = Client::of(url.server.clone(), MAX_ANSWER_BYTES, Duration::from_millis(MAX_IDLE_MILLIS));
         Upstream { url, client }
     }
 
@@ -114,11 +114,19 @@ impl Upstream {
                 Err(Failure::ServiceFailed { message: message.to_owned(), detail: Some(error) })
             }
             Ok(reply) if status.is_success() => Ok(reply.result.unwrap_or_else(|| payload(&()))),
-            Ok(_) => Err(self.failed(&format!("it answered with HTTP {status}"))),
+            Ok(_) => Err(self.answered(status)),
             Err(error) if status.is_success() => {
                 Err(self.failed(&format!("its answer is no JSON-RPC response: {error}")))
             }
-            Err(_) => Err(self.failed(&format!("it answered with HTTP {status}"))),
+            Err(_) => Err(self.answered(status)),
+        }
+    }
+
+    /// It answered with an HTTP error. Callers see which: one of 400 to 499 is about their call.
+    fn answered(&self, status: StatusCode) -> Failure {
+        Failure::ServiceFailed {
+            message: format!("upstream {}: it answered with HTTP {status}", self.url),
+            detail: Some(json!({ "http_status": status.as_u16() })),
         }
     }
 

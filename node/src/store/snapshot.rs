@@ -48,7 +48,7 @@ impl Database {
         let mut add_service = change.prepare("INSERT INTO announced_services VALUES (?1, ?2, ?3, ?4, ?5)")?;
         for MainSnapshot { main, expires_at, services } in mains {
             add_main.execute(params![main.as_str(), millis(*expires_at)])?;
-            for Announced { name, node_id, node_type, methods } in services {
+            for Announced { name, node_id, node_type, methods, .. } in services {
                 let methods = serde_json::to_string(methods).expect("a list of texts is JSON");
                 let role = node_type.to_string();
                 add_service.execute(params![main.as_str(), node_id.as_str(), name, role, methods])?;
@@ -77,5 +77,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Announced> {
     let methods: String = row.get(3)?;
     let methods = serde_json::from_str(&methods)
         .map_err(|error| not_ours(3, rusqlite::types::FromSqlError::other(error)))?;
-    Ok(Announced { name: row.get(1)?, node_id: text(row, 0)?, node_type: kind(row, 2)?, methods })
+    // How calls are to be spread is heard again before it matters: with the link.
+    Ok(Announced {
+        name: row.get(1)?,
+        node_id: text(row, 0)?,
+        node_type: kind(row, 2)?,
+        methods,
+        balance: None,
+    })
 }

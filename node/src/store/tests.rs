@@ -34,7 +34,7 @@ fn removed(node: &str, seconds: u64) -> RemovedPeer {
 
 fn announced(node: &str, name: &str) -> Announced {
     let (node_type, methods) = (NodeKind::Home, vec!["get".into(), "put \"it\"".into()]);
-    Announced { name: name.into(), node_id: id(node), node_type, methods }
+    Announced { name: name.into(), node_id: id(node), node_type, methods, balance: None }
 }
 
 fn refusal(disk: &dyn Storage) -> StoreError {

@@ -36,6 +36,7 @@ pub use request::{JsonRpcCall, Request, payload};
 pub use response::Response;
 
 use envelope::Envelope;
+pub(crate) use envelope::read;
 use serde::{Deserialize, Serialize};
 
 /// The WebSocket subprotocol that relays of this version speak.
@@ -180,8 +181,7 @@ impl WireError {
 /// # Errors
 /// [`WireError`] says in words what is wrong. Never panics, whatever the text is.
 pub fn decode(text: &str) -> Result<Frame, WireError> {
-    let mut envelope: Envelope =
-        serde_json::from_str(text).map_err(|error| WireError::Json(error.to_string()))?;
+    let mut envelope: Envelope = envelope::read(text).map_err(WireError::Json)?;
     let header = envelope.header()?;
     let body = match envelope.kind.as_str() {
         "registration" => Body::Registration(Registration::decode(&envelope)?),

@@ -53,7 +53,7 @@ pub struct ServiceOffer {
 }
 
 /// A wish that only a later version understands must not cost the registration.
-fn known_policy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
+pub(super) fn known_policy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
     let wish = serde_json::Value::deserialize(from)?;
     Ok(wish.as_str().and_then(|text| text.parse().ok()))
 }

@@ -69,6 +69,13 @@ pub(crate) async fn get(at: &str, path: &str) -> Value {
     serde_json::from_str(response.body()).expect("the API speaks JSON")
 }
 
+/// The text at `path`.
+pub(crate) async fn text(at: &str, path: &str) -> String {
+    let response = send(at, Method::GET, path, String::new()).await.expect("the relay answers");
+    assert_eq!(response.status(), 200, "{}", response.body());
+    response.into_body()
+}
+
 /// Posts this text to `/rpc`: status and body.
 pub(crate) async fn post_rpc(at: &str, body: &str) -> (u16, String) {
     let response = send(at, Method::POST, "/rpc", body.to_owned()).await.expect("the relay answers");

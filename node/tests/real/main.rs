@@ -15,6 +15,7 @@ mod federation;
 mod http;
 mod links;
 mod older;
+mod plan;
 mod rpc;
 mod shutdown;
 mod tls;

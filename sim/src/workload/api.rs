@@ -88,11 +88,7 @@ impl Api {
     pub fn with(env: Env, port: u16, tls: bool) -> Self {
         let server = Server { host: "127.0.0.1".into(), port, tls };
         let host = HeaderValue::try_from(format!("127.0.0.1:{port}")).expect("digits and dots");
-        Api {
-            client: Client::new(server, MAX_ANSWER_BYTES, Duration::from_secs(MAX_IDLE_SECONDS)),
-            env,
-            host,
-        }
+        Api { client: Client::of(server, MAX_ANSWER_BYTES, Duration::from_secs(MAX_IDLE_SECONDS)), env, host }
     }
 
     /// Makes a call and waits for its outcome, which is the relay's to give; bound it from outside.

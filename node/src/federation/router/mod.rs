@@ -22,7 +22,7 @@ use self::announce::Announcements;
 use super::health::{Blame, Health};
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
-use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry};
+use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry};
 use crate::env::{Instant, Rng, UnixTime};
 use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, JsonRpcCall, NodeAddress,
@@ -66,6 +66,8 @@ pub struct RouterConfig {
     pub listen_port: Option<ListenPort>,
     /// The services that this node offers.
     pub services: Vec<ServiceOffer>,
+    /// How calls of these services are spread, whatever their Homes wish.
+    pub balance: BTreeMap<String, Policy>,
     /// How long other Mains' entries live without being confirmed.
     pub registry_ttl: Duration,
     /// How long a call waits whose caller says nothing.
@@ -174,6 +176,8 @@ pub struct Router {
     draining: bool,
     /// Calls that failed here, by code.
     failed: BTreeMap<i64, u64>,
+    /// How long the last answer took that came over a link, until it is asked for.
+    round_trip: Option<Duration>,
 }
 
 impl Router {
@@ -182,7 +186,8 @@ impl Router {
     /// `rng` is the randomness that calls are spread with.
     pub fn new(config: RouterConfig, rng: Rng) -> Self {
         let registry =
-            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl);
+            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl)
+                .with_balance(config.balance.clone());
         Router {
             config,
             links: Links::default(),
@@ -194,6 +199,7 @@ impl Router {
             announcements: Announcements::default(),
             draining: false,
             failed: BTreeMap::new(),
+            round_trip: None,
         }
     }
 
@@ -365,6 +371,11 @@ impl Router {
             }
         }
         actions
+    }
+
+    /// Where the message that was just handled answered a call: how long that took, from sending the call on.
+    pub fn take_round_trip(&mut self) -> Option<Duration> {
+        self.round_trip.take()
     }
 
     /// A client of this node calls. The answer comes as [`Action::Answer`] with this id, exactly once.

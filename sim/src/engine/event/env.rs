@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::core::Core;
+use super::disk;
 use super::host::ProcessKind;
 use super::link::HostId;
 use super::pool::Key;
@@ -49,7 +50,7 @@ impl Clock for Seat {
     }
 
     fn unix(&self) -> UnixTime {
-        UnixTime(self.core.unix_start + Duration::from_nanos(self.core.now.load(Ordering::Relaxed)))
+        UnixTime(self.core.unix())
     }
 
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
@@ -110,7 +111,7 @@ impl Storage for Seat {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let mut state = self.core.lock();
         state.processes.check(self.process)?;
-        let value = state.hosts.get(self.host).disk.get(name).cloned();
+        let value = state.hosts.get(self.host).disk.value(name).map(<[u8]>::to_vec);
         let (now, name) = (state.timeline.now, xxh3_64(name.as_bytes()));
         state.trace.emit_bytes(now, Kind::StorageRead, self.host.0, name, value.as_deref().unwrap_or(&[]));
         Ok(value)
@@ -122,13 +123,13 @@ impl Storage for Seat {
         let now = state.timeline.now;
         let label = xxh3_64(name.as_bytes());
         state.trace.emit_bytes(now, Kind::StorageWrite, self.host.0, label, value);
-        state.hosts.get_mut(self.host).disk.insert(name.to_owned(), value.to_vec());
+        state.hosts.get_mut(self.host).disk.put(name, value);
         Ok(())
     }
 
-    fn open_db(&self, _name: &str) -> io::Result<rusqlite::Connection> {
+    fn open_db(&self, name: &str) -> io::Result<rusqlite::Connection> {
         self.core.lock().processes.check(self.process)?;
-        relay_node::env::open_database(":memory:".as_ref(), None)
+        disk::open(&self.core, self.process, name)
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use async_task::Task;
 use slab::Slab;
 
+use super::disk::Disk;
 use super::executor::Meta;
 use super::link::HostId;
 use super::nat::Nat;
@@ -48,7 +49,7 @@ pub(super) struct Host {
     pub(super) listeners: Vec<(SocketAddr, Key)>,
     pub(super) sockets: Vec<(SocketAddr, Key)>,
     next_port: u16,
-    pub(super) disk: BTreeMap<String, Vec<u8>>,
+    pub(super) disk: Disk,
     /// How often each named seed was drawn.
     pub(super) seeds: BTreeMap<&'static str, u64>,
 }
@@ -78,7 +79,7 @@ impl Hosts {
             listeners: Vec::new(),
             sockets: Vec::new(),
             next_port: FIRST_EPHEMERAL_PORT,
-            disk: BTreeMap::new(),
+            disk: Disk::default(),
             seeds: BTreeMap::new(),
         });
         id

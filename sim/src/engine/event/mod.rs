@@ -5,13 +5,14 @@
 //! nothing, nothing walks all hosts or pairs of hosts per event, and the same seed gives the same [`Trace`].
 //!
 //! Read in this order: `run` (the loop), `core` and `executor` (processes and tasks), `state` and `timeline` (events),
-//! `link` (paths), `dial`, `connection`, `tls`, `datagram` and `nat` (the network), `env` (the seams over all this),
-//! `libc_hooks` (what no seam reaches).
+//! `link` (paths), `dial`, `connection`, `tls`, `datagram` and `nat` (the network), `disk` (files, and SQLite on them),
+//! `env` (the seams over all this), `libc_hooks` (what no seam reaches).
 
 mod connection;
 mod core;
 mod datagram;
 mod dial;
+mod disk;
 mod env;
 mod executor;
 mod host;

@@ -105,8 +105,8 @@ impl Sim {
         self.core.kill(process.0, Farewell::Reset);
     }
 
-    /// Takes the power from a host: nothing gets out or in, and nobody is told. Its node processes are gone; its
-    /// harness processes stay, and see their connections to those reset.
+    /// Takes the power from a host: nothing gets out or in, and nobody is told. Its node processes are gone, and so is
+    /// what they had not synced to their disk; its harness processes stay, and see their connections to those reset.
     pub fn power_cut(&self, host: HostId) {
         self.fault(Fault::PowerCut, host);
         let nodes = {
@@ -117,7 +117,9 @@ impl Sim {
         for node in nodes {
             self.core.kill(node, Farewell::Silence);
         }
-        self.core.lock().forget_kernel(host);
+        let mut state = self.core.lock();
+        state.forget_kernel(host);
+        state.hosts.get_mut(host).disk.power_cut();
     }
 
     /// Gives a host its power back. No process is started; what comes for connections of old is answered with
@@ -143,12 +145,12 @@ impl Sim {
     /// Empties a host's disk.
     pub fn wipe(&self, host: HostId) {
         self.fault(Fault::Wipe, host);
-        self.core.lock().hosts.get_mut(host).disk.clear();
+        self.core.lock().hosts.get_mut(host).disk.wipe();
     }
 
     /// The names on a host's disk, sorted.
     pub fn disk_names(&self, host: HostId) -> Vec<String> {
-        self.core.lock().hosts.get(host).disk.keys().cloned().collect()
+        self.core.lock().hosts.get(host).disk.names().map(str::to_owned).collect()
     }
 
     /// Says what lies between any two hosts from now on, in place of what was said before.
