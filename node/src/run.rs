@@ -10,11 +10,11 @@ use std::time::Duration;
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Role};
+use crate::config::{Config, PeerLists, Role};
 use crate::env::Env;
 use crate::federation::{ListenPort, Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
-use crate::link::{Keyring, RelayUrl, Switchboard, mesh, uplink};
+use crate::link::{Keyring, PeerSource, RelayUrl, Switchboard, mesh, sources, uplink};
 use crate::service::Services;
 use crate::store::{Identity, IdentityError, Store, StoreError, admin_token};
 use crate::wire::NodeKind;
@@ -122,7 +122,16 @@ pub async fn run(
     env.spawn("timer", Arc::clone(&board).run_timer());
     env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));
     match role {
-        Role::Main(main) => main.peers.into_iter().for_each(|url| mesh::configured(&board, url)),
+        Role::Main(main) => {
+            main.peers.iter().for_each(|url| mesh::configured(&board, url, PeerSource::Flag));
+            let PeerLists { file, srv } = main.listed;
+            if let Some(file) = file {
+                env.spawn("peers-file", sources::follow_file(Arc::clone(&board), file));
+            }
+            if let Some(name) = srv {
+                env.spawn("peers-srv", sources::follow_srv(Arc::clone(&board), name));
+            }
+        }
         Role::Home(home) => env.spawn("uplink", uplink::run(Arc::clone(&board), home.mains)),
     }
 

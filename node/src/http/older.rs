@@ -74,7 +74,7 @@ fn listed_peers(api: &Api) -> BTreeMap<String, Value> {
     };
     let mains = board.peers().into_iter().map(|peer| {
         let key = peer.node.as_ref().map(ToString::to_string).or_else(|| peer.address.clone());
-        let value = line(peer.node.as_ref(), peer.address.as_deref(), peer.up_since.is_some());
+        let value = line(peer.node.as_ref(), peer.address.as_deref(), peer.is_up());
         (key.unwrap_or_default(), value)
     });
     let older =
@@ -108,7 +108,8 @@ pub(super) async fn add_peer(State(api): State<Arc<Api>>, body: Result<Bytes, By
     let added = asked(body, &api).and_then(|(node, address)| {
         let address = address.ok_or("the field `address` is missing: HOST:PORT or ws://HOST:PORT")?;
         let url = peer_url(&address)?;
-        let is_new = mesh::add(&api.board, node.clone(), url.clone()).map_err(|error| error.to_string())?;
+        let is_new =
+            mesh::add(&api.board, Some(node.clone()), url.clone()).map_err(|error| error.to_string())?;
         Ok(if is_new { format!("{node} is dialled at {url}") } else { format!("{url} is dialled already") })
     });
     reply(added, StatusCode::BAD_REQUEST)

@@ -14,13 +14,17 @@ pub mod mesh;
 pub mod older;
 mod outbox;
 mod peers;
+mod pulse;
 pub mod session;
+pub mod sources;
 pub mod switchboard;
 pub mod uplink;
 mod url;
 mod websocket;
 
 pub use keyring::Keyring;
-pub use peers::PeerStatus;
+pub use peers::{PeerSource, PeerState, PeerStatus};
+pub use pulse::Vitals;
+pub use sources::{BadLine, BadSrvName, SrvName, parse_list};
 pub use switchboard::Switchboard;
 pub use url::{RelayUrl, UrlError};
