@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role};
 use crate::env::Env;
-use crate::federation::{Router, RouterConfig};
+use crate::federation::{ListenPort, Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
-use crate::link::{Keyring, Switchboard, mesh, uplink};
+use crate::link::{Keyring, RelayUrl, Switchboard, mesh, uplink};
 use crate::service::Services;
 use crate::store::{Identity, IdentityError, Store, StoreError, admin_token};
 use crate::wire::NodeKind;
@@ -76,8 +76,16 @@ pub async fn run(
     | Role::Home(crate::config::HomeRole { listen, .. })) = &role;
     let listener = env.network.listen(*listen).await.map_err(|error| RunError::Listen(*listen, error))?;
     let local = listener.local_addr();
-    tracing::info!("listening on http://{local}");
-
+    let tls = matches!(&role, Role::Main(main) if main.tls);
+    if let Role::Main(main) = &role
+        && main.tls
+        && main.address.is_none()
+    {
+        tracing::warn!(
+            "others hear of this Main by its IP address, which its certificate has to name; with \
+             -advertise wss://NAME:PORT they hear its name"
+        );
+    }
     let services = Services::new(services);
     let offers = services.offers();
     let address = match &role {
@@ -90,7 +98,7 @@ pub async fn run(
         boot: format!("{:016x}", env.rng("boot").next_u64()),
         public_key: identity.public_key(),
         address: address.clone(),
-        listen_port: (kind == NodeKind::Main).then(|| local.port()),
+        listen_port: (kind == NodeKind::Main).then(|| ListenPort { number: local.port(), tls }),
         services: offers.clone(),
         balance: match &role {
             Role::Main(main) => main.balance.clone(),
@@ -102,13 +110,15 @@ pub async fn run(
     let facts = NodeFacts {
         public_key: identity.public_key(),
         address: address.unwrap_or_else(|| match kind {
-            NodeKind::Main => format!("ws://{local}"),
+            NodeKind::Main => RelayUrl::at(local, tls).to_string(),
             NodeKind::Home => format!("http://{local}"),
         }),
+        tls,
         services: offers,
     };
     let keyring = Keyring::load(identity.id, identity.key, trust, store).await?;
     let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring);
+    tracing::info!("listening on {}://{local}", if tls { "https" } else { "http" });
     let closing = CancellationToken::new();
     env.spawn("timer", Arc::clone(&board).run_timer());
     env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));

@@ -26,6 +26,8 @@ pub struct Host {
     pub name: String,
     /// Hub or spoke.
     pub role: Role,
+    /// Whether it speaks TLS: a Main only.
+    pub tls: bool,
     /// The services that it offers, as indices into the topology's services.
     pub services: Vec<usize>,
     /// When it starts.

@@ -5,8 +5,8 @@
 //! nothing, nothing walks all hosts or pairs of hosts per event, and the same seed gives the same [`Trace`].
 //!
 //! Read in this order: `run` (the loop), `core` and `executor` (processes and tasks), `state` and `timeline` (events),
-//! `link` (paths), `dial`, `connection`, `datagram` and `nat` (the network), `disk` (files, and SQLite on them), `env`
-//! (the seams over all this), `libc_hooks` (what no seam reaches).
+//! `link` (paths), `dial`, `connection`, `tls`, `datagram` and `nat` (the network), `disk` (files, and SQLite on them),
+//! `env` (the seams over all this), `libc_hooks` (what no seam reaches).
 
 mod connection;
 mod core;
@@ -27,6 +27,7 @@ mod sim;
 mod stamp;
 mod state;
 mod timeline;
+mod tls;
 mod watchdog;
 
 pub use self::core::TaskPanic;
@@ -37,3 +38,4 @@ pub use observe::Observation;
 pub use run::{Halt, Options, RunEnd, TaskPolls, Waiting, run};
 pub use sim::Sim;
 pub use stamp::Stamp;
+pub use tls::Certificate;

@@ -14,6 +14,7 @@ use super::link::{CutId, HostId, HostSet, Link, LinkModel, nanos};
 use super::observe::Observation;
 use super::stamp;
 use super::state::Farewell;
+use super::tls::Certificate;
 use crate::trace::{Kind, NONE};
 
 /// A run's handle: hosts, processes, faults. Cheap to clone.
@@ -33,6 +34,7 @@ enum Fault {
     PowerOn,
     Wipe,
     Link,
+    Certificate,
 }
 
 impl Sim {
@@ -127,6 +129,12 @@ impl Sim {
         let mut state = self.core.lock();
         state.topology.set_dark(host, false);
         state.look_at_stalled();
+    }
+
+    /// Gives a host a certificate in place of the one that it has: from the next handshake on.
+    pub fn set_certificate(&self, host: HostId, certificate: Option<Certificate>) {
+        self.fault(Fault::Certificate, host);
+        self.core.lock().hosts.get_mut(host).certificate = certificate;
     }
 
     /// Whether the host has power.

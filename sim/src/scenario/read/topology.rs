@@ -55,7 +55,7 @@ fn groups<'a>(
     let most = if key == "main" { MAX_MAINS } else { MAX_HOSTS };
     let mut groups: Vec<Group<'a>> = Vec::new();
     for mut table in file.tables(key) {
-        let members = members(&mut table, services, end);
+        let members = members(&mut table, key, services, end);
         let mut group = Group { hosts: Vec::with_capacity(members.len()), table };
         for host in members {
             let name = host.name.clone();
@@ -90,11 +90,13 @@ fn taken(table: &Table<'_>, name: &str, earlier: &[Group<'_>], hosts: &Hosts) {
 }
 
 /// The hosts that a table stands for, not yet connected to anybody.
-fn members(table: &mut Table<'_>, services: &[Service], end: Duration) -> Vec<Host> {
+fn members(table: &mut Table<'_>, key: &str, services: &[Service], end: Duration) -> Vec<Host> {
     let name = table.require::<String>("name");
     let count = table.read::<u32>("count");
     let start = before_end(table, "start", "this host starts", end).unwrap_or_default();
     let node_id = table.word("node_id", &[("host-name", NodeId::HostName), ("generated", NodeId::Generated)]);
+    // A Home is dialled by nobody.
+    let tls = if key == "main" { table.get("tls").unwrap_or_default() } else { false };
     let offered = offered(table, services);
     let Some(name) = name.filter(|name| check_name(table, name, "host")) else {
         table.problems().lose_name();
@@ -111,6 +113,7 @@ fn members(table: &mut Table<'_>, services: &[Service], end: Duration) -> Vec<Ho
         name,
         // Whom it connects to is known when all hosts are.
         role: Role::Main { peers: Vec::new() },
+        tls,
         services: offered.clone(),
         start,
         node_id: node_id.unwrap_or_default(),

@@ -84,7 +84,7 @@ nmae = "main-b"
 "#,
             "
 12:1 unknown key `nmae` in [[main]]
-  expected one of `name`, `count`, `start`, `node_id`, `services`, `peers`
+  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `peers`
   help: did you mean `name`?
 ",
         ),

@@ -207,6 +207,16 @@ fn a_fault_that_was_written_reads_the_same() {
 }
 
 #[test]
+fn a_main_may_speak_tls_and_its_certificate_expire() {
+    let text = "[[main]]\nname = \"a\"\ntls = true\n[[main]]\nname = \"b\"\n[[fault]]\nat = \"1m\"\nkind = \"certificate-expires\"\nhost = \"a\"\nlasts = \"2m\"\n";
+    let scenario = read(text);
+    let tls: Vec<_> = scenario.topology.hosts.iter().map(|(_, host)| host.tls).collect();
+    assert_eq!(tls, [true, false]);
+    assert_eq!(scenario.faults[0].to_string(), "certificates of a expired, 2m");
+    assert_eq!(scenario.faults[0].active().end, Some(secs(180)));
+}
+
+#[test]
 fn selectors_give_each_host_once_in_order() {
     let hosts = read(BASE).topology.hosts;
     let select = |patterns: &[&str]| hosts.select(&Selector::new(patterns.iter().copied()));
