@@ -10,7 +10,7 @@ use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, Role,
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
-use crate::engine::event::{HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
+use crate::engine::event::{Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
 use crate::scenario::{self, HostIndex, HostSet, Scenario, ServiceKind};
 
 /// The port that Mains listen on.
@@ -51,7 +51,9 @@ impl World {
             } else {
                 (private_address(index), Some(Nat { public: public_address(index) }))
             };
+            let cpu = Cpu { per_message: host.machine.per_message, cores: host.machine.cores };
             let host = sim.add_host(HostSpec { name: host.name.clone(), address, nat });
+            sim.set_cpu(host, cpu);
             HostState { host, process: None, stop: None }
         });
         let state = Arc::new(Mutex::new(hosts.collect()));

@@ -3,6 +3,8 @@
 
 #[path = "contract/cases.rs"]
 mod cases;
+#[path = "contract/event_cpu.rs"]
+mod event_cpu;
 #[path = "contract/event_determinism.rs"]
 mod event_determinism;
 #[path = "contract/event_faults.rs"]
