@@ -50,6 +50,7 @@ pub struct Metrics {
     average: Gauge<f64, std::sync::atomic::AtomicU64>,
     hop_errors: Family<CodeLabel, Counter>,
     reconnects: Counter,
+    refused: Family<KindLabel, Counter>,
     gauges: Gauges,
 }
 
@@ -93,6 +94,7 @@ impl Default for Metrics {
             average: Gauge::default(),
             hop_errors: Family::default(),
             reconnects: Counter::default(),
+            refused: Family::default(),
             gauges: Gauges::default(),
         };
         let m = &mut metrics;
@@ -103,6 +105,8 @@ impl Default for Metrics {
         m.registry.register("hop_errors", "Calls that failed at this node, by code", m.hop_errors.clone());
         let reconnects = "Links to a Main that this node lost and dials again";
         m.registry.register("reconnects", reconnects, m.reconnects.clone());
+        let refused = "Connections that were not taken: too-many from one address, not-trusted without a key that counts";
+        m.registry.register("refused_connections", refused, m.refused.clone());
         m.registry.register("links", "Current links, by what the other side is", m.gauges.links.clone());
         m.registry.register("services", "Services known, by where they are", m.gauges.services.clone());
         m.registry.register(
@@ -135,6 +139,16 @@ impl Metrics {
     /// A link to a Main was lost and is going to be dialled again.
     pub fn reconnecting(&self) {
         self.reconnects.inc();
+    }
+
+    /// A connection was not taken: its address has too many.
+    pub fn turned_away(&self) {
+        self.refused.get_or_create(&KindLabel { kind: "too-many" }).inc();
+    }
+
+    /// A connection was not taken: nobody trusts who is at the other end.
+    pub fn not_trusted(&self) {
+        self.refused.get_or_create(&KindLabel { kind: "not-trusted" }).inc();
     }
 
     /// The running average of the latency of this node's own clients' calls; zero before the first.
@@ -181,6 +195,7 @@ mod tests {
         metrics.call_ended(None, Duration::from_millis(40));
         metrics.call_ended(Some(-32003), Duration::from_millis(40));
         metrics.reconnecting();
+        metrics.turned_away();
         let levels = Levels { homes: 3, queued: (1, 2), failed_here: vec![(-32003, 7)], ..Levels::default() };
         metrics.scrape(&levels);
         let text = metrics.scrape(&levels);
@@ -190,6 +205,7 @@ mod tests {
             "relay_call_latency_seconds_count 2",
             "relay_hop_errors_total{code=\"-32003\"} 7",
             "relay_reconnects_total 1",
+            "relay_refused_connections_total{kind=\"too-many\"} 1",
             "relay_links{kind=\"home\"} 3",
             "relay_queued_messages{lane=\"data\"} 2",
             "# EOF",

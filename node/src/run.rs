@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Role};
 use crate::env::Env;
 use crate::federation::{Router, RouterConfig};
-use crate::http::{self, NodeFacts};
-use crate::link::{Switchboard, mesh, uplink};
+use crate::http::{self, Guard, NodeFacts};
+use crate::link::{Keyring, Switchboard, mesh, uplink};
 use crate::service::Services;
-use crate::store::{Identity, IdentityError};
+use crate::store::{Identity, IdentityError, Store, StoreError, admin_token};
 use crate::wire::NodeKind;
 
 /// How often a closing node looks whether its calls have ended, in milliseconds.
@@ -33,6 +33,9 @@ pub enum RunError {
     /// It does not know who it is.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// It cannot remember.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Its port is not to be had.
     #[error("cannot listen on {0}: {1}; choose another with -port")]
     Listen(SocketAddr, io::Error),
@@ -47,7 +50,7 @@ pub async fn run(
     env: Env,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
-    let Config { role, node_id, services, timing, limits } = config;
+    let Config { role, node_id, services, timing, limits, trust, tokens } = config;
     let kind = role.kind();
     let identity = Identity::load_or_create(&env, kind, node_id).await?;
     let name = match kind {
@@ -88,10 +91,21 @@ pub async fn run(
         }),
         services: offers,
     };
-    let board = Switchboard::new(env.clone(), timing, limits, services, router);
+    let guard = Guard {
+        me: identity.id.clone(),
+        rpc: tokens.rpc,
+        admin: match (tokens.admin, kind) {
+            (None, NodeKind::Main) => Some(admin_token(&env).await.map_err(IdentityError::Storage)?),
+            (given, _) => given,
+        },
+        allow_legacy: trust.allow_legacy,
+    };
+    let store = Store::open(&env, kind).await?;
+    let keyring = Keyring::load(identity.id, identity.key, trust, store).await?;
+    let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring);
     let closing = CancellationToken::new();
     env.spawn("timer", Arc::clone(&board).run_timer());
-    env.spawn("http", http::serve(Arc::clone(&board), listener, facts, closing.clone()));
+    env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));
     match role {
         Role::Main(main) => main.peers.into_iter().for_each(|url| mesh::configured(&board, url)),
         Role::Home(home) => env.spawn("uplink", uplink::run(Arc::clone(&board), home.mains)),

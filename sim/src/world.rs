@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use relay_chaos::{Fault, LinkQuality};
-use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
+use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing, Tokens};
+use relay_node::federation::{Secret, TrustPolicy};
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
@@ -21,6 +22,9 @@ const HOME_PORT: u16 = 9000;
 
 /// The loopback ports of simulated upstreams: this one for the scenario's first service, then counting up.
 const FIRST_UPSTREAM_PORT: u16 = 10_000;
+
+/// What the Mains of a scenario know of each other.
+const PEER_SECRET: &str = "the Mains of one scenario";
 
 /// Where a relay keeps its id on its disk.
 const NODE_ID_FILE: &str = "node_id";
@@ -190,7 +194,17 @@ impl World {
             scenario::NodeId::Generated => NodeIdSource::DataDir,
         };
         let services = host.services.iter().map(|service| self.service(*service)).collect();
-        Config { role, node_id, services, timing: timing(&self.scenario.node), limits: Limits::default() }
+        // The Mains of a scenario belong to one operator. None of them is on another's loopback.
+        let trust = TrustPolicy { peer_secret: Secret::new(PEER_SECRET), ..TrustPolicy::default() };
+        Config {
+            role,
+            node_id,
+            services,
+            timing: timing(&self.scenario.node),
+            limits: Limits::default(),
+            trust,
+            tokens: Tokens::default(),
+        }
     }
 
     fn service(&self, service: usize) -> ServiceSpec {
@@ -209,6 +223,7 @@ impl World {
             methods: described.methods.clone(),
             timeout: None,
             balance: described.balance,
+            allow: None,
         }
     }
 

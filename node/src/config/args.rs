@@ -54,6 +54,25 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<String>,
+    /// A Main takes only Homes that its data directory has a key of, in trusted_keys; else it takes an unknown one and
+    /// knows it by its key from then on
+    #[arg(long)]
+    pub listed_homes_only: bool,
+    /// A file with the secret that this Main's peers share: unknown ones that know it are taken
+    #[arg(long, value_name = "FILE")]
+    pub peer_secret_file: Option<String>,
+    /// Take older relays, which cannot prove who they are
+    #[arg(long)]
+    pub allow_legacy: bool,
+    /// A file with the token that clients of /rpc must show; everybody may call unless given
+    #[arg(long, value_name = "FILE")]
+    pub rpc_token_file: Option<String>,
+    /// A file with the token for routes that change this relay; made in the data directory unless given
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<String>,
+    /// Connections that one address may have (256 unless given); this machine's own are not counted
+    #[arg(long, value_name = "N")]
+    pub max_connections_per_address: Option<usize>,
     /// The largest message taken, in bytes (1048576 unless given)
     #[arg(long, value_name = "BYTES")]
     pub max_message_bytes: Option<usize>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
 
+use super::access::access;
 use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
 use crate::env::Rng;
 use crate::link::{RelayUrl, UrlError};
@@ -135,7 +136,7 @@ impl Launch {
         };
         let log_level = args.log_level.clone().unwrap_or_else(|| "info".into());
         log_filter(&log_level).map_err(|reason| value("-log-level", reason))?;
-        let config = config(&args, kind, node_id, services)?;
+        let config = config(&args, kind, node_id, services, read)?;
         Ok(Launch { config, data_dir, log_format, log_level })
     }
 }
@@ -176,6 +177,12 @@ fn merge(flags: Args, file: Args) -> Args {
         fallback: list(flags.fallback, file.fallback),
         data_dir: flags.data_dir.or(file.data_dir),
         config: flags.config,
+        listed_homes_only: flags.listed_homes_only || file.listed_homes_only,
+        peer_secret_file: flags.peer_secret_file.or(file.peer_secret_file),
+        allow_legacy: flags.allow_legacy || file.allow_legacy,
+        rpc_token_file: flags.rpc_token_file.or(file.rpc_token_file),
+        admin_token_file: flags.admin_token_file.or(file.admin_token_file),
+        max_connections_per_address: flags.max_connections_per_address.or(file.max_connections_per_address),
         max_message_bytes: flags.max_message_bytes.or(file.max_message_bytes),
         log_format: flags.log_format.or(file.log_format),
         log_level: flags.log_level.or(file.log_level),
@@ -235,6 +242,7 @@ fn config(
     kind: NodeKind,
     node_id: NodeIdSource,
     services: Vec<ServiceSpec>,
+    read: impl Fn(&str) -> Result<String, LaunchError>,
 ) -> Result<Config, LaunchError> {
     let host: Option<IpAddr> = match args.host.as_deref() {
         None => None,
@@ -275,14 +283,18 @@ fn config(
         let reason = format!("{max_message_bytes} bytes are too few, at least {MIN_MESSAGE_BYTES}");
         return Err(value("-max-message-bytes", reason));
     }
-    Ok(Config { role, node_id, services, timing: Timing::default(), limits: Limits { max_message_bytes } })
+    let max_connections_per_address =
+        args.max_connections_per_address.unwrap_or(Limits::default().max_connections_per_address);
+    let limits = Limits { max_message_bytes, max_connections_per_address };
+    let (trust, tokens) = access(args, kind, read)?;
+    Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
 }
 
 fn url(flag: &'static str, text: &str) -> Result<RelayUrl, LaunchError> {
     text.parse().map_err(|error: UrlError| value(flag, error))
 }
 
-fn value(flag: &'static str, reason: impl std::fmt::Display) -> LaunchError {
+pub(super) fn value(flag: &'static str, reason: impl std::fmt::Display) -> LaunchError {
     LaunchError::Value { flag, reason: reason.to_string() }
 }
 

@@ -1,12 +1,13 @@
 //! What a node is to be: flags and a file become a [`Config`] that is valid by construction.
 
+mod access;
 mod args;
 mod launch;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::federation::BackoffPolicy;
+use crate::federation::{BackoffPolicy, Secret, TrustPolicy};
 use crate::link::RelayUrl;
 use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
@@ -27,6 +28,19 @@ pub struct Config {
     pub timing: Timing,
     /// How large things may be.
     pub limits: Limits,
+    /// Whom it lets in.
+    pub trust: TrustPolicy,
+    /// What its HTTP clients must show.
+    pub tokens: Tokens,
+}
+
+/// What HTTP clients must show in `Authorization: Bearer …`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// For `POST /rpc`; everybody may call where there is none.
+    pub rpc: Option<Secret>,
+    /// For the routes that change this relay; one is made and kept in the data directory where there is none.
+    pub admin: Option<Secret>,
 }
 
 /// Where a node's id comes from.
@@ -120,10 +134,12 @@ impl Default for Timing {
 pub struct Limits {
     /// The largest message on a link and the largest HTTP request, in bytes.
     pub max_message_bytes: usize,
+    /// Connections that one address may have at a time. This machine's own are not counted.
+    pub max_connections_per_address: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_message_bytes: 1024 * 1024 }
+        Limits { max_message_bytes: 1024 * 1024, max_connections_per_address: 256 }
     }
 }

@@ -7,6 +7,7 @@
 //! Trait objects stand at these edges only: one allocation per dial, listen or sleep. No function takes the
 //! environment as a generic parameter.
 
+mod database;
 mod network;
 pub mod production;
 mod time;
@@ -17,6 +18,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use database::{database_error, open_database};
 pub use network::{ByteStream, DatagramSocket, Listener, Network, Stream, dial_host};
 pub use rand_chacha::ChaCha12Rng as Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -56,7 +58,7 @@ pub trait Entropy: Send + Sync {
     fn seed(&self, name: &'static str) -> [u8; 32];
 }
 
-/// A host's disk: small named values, written atomically.
+/// A host's disk: small named values, written atomically, and databases.
 ///
 /// The calls block; use them through [`Env::blocking`].
 pub trait Storage: Send + Sync {
@@ -66,6 +68,14 @@ pub trait Storage: Send + Sync {
     /// Stores `value` under `name`, replacing what was there, atomically and readable by its owner only. When this
     /// returns, the value survives a power cut.
     fn write(&self, name: &str, value: &[u8]) -> io::Result<()>;
+
+    /// Opens the SQLite database called `name`, made where there is none, readable by its owner only. It is the only
+    /// connection to it as long as it lives. When a commit returns, it survives a kill and a power cut; what was not
+    /// committed survives neither. Implementations go through [`open_database`].
+    ///
+    /// # Errors
+    /// `InvalidData` where the file is damaged, `ResourceBusy` where it is open already, and what else a disk can say.
+    fn open_db(&self, name: &str) -> io::Result<rusqlite::Connection>;
 }
 
 impl Env {

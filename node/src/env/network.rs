@@ -67,15 +67,15 @@ pub trait DatagramSocket: Send + Sync {
     fn local_addr(&self) -> SocketAddr;
 }
 
-/// Resolves `host` and dials its addresses in turn until one answers.
+/// Resolves `host` and dials its addresses in turn until one answers; says which.
 ///
 /// # Errors
 /// Those of [`Network::resolve`], or of the last dial.
-pub async fn dial_host(network: &dyn Network, host: &str, port: u16) -> io::Result<Stream> {
+pub async fn dial_host(network: &dyn Network, host: &str, port: u16) -> io::Result<(Stream, SocketAddr)> {
     let mut last = None;
     for address in network.resolve(host, port).await? {
         match network.dial(address).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok((stream, address)),
             Err(error) => last = Some(error),
         }
     }

@@ -14,7 +14,7 @@ use rand::TryRng;
 
 use super::{
     BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream,
-    UnixTime,
+    UnixTime, open_database,
 };
 
 impl Env {
@@ -211,6 +211,21 @@ impl Storage for Directory {
         };
         replace().map_err(|error| with_path(&error, &target))
     }
+
+    fn open_db(&self, name: &str) -> io::Result<rusqlite::Connection> {
+        self.claim().map_err(|error| with_path(&error, &self.path))?;
+        let path = self.file(name);
+        let open = || {
+            // SQLite gives the files that it makes beside this one the mode of this one.
+            match owner_only().create_new(true).open(&path) {
+                Ok(_) => fs::File::open(&self.path)?.sync_all()?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            open_database(&path, None)
+        };
+        open().map_err(|error| with_path(&error, &path))
+    }
 }
 
 fn owner_only() -> fs::OpenOptions {
@@ -243,6 +258,35 @@ mod tests {
         assert_eq!(disk.read("key").unwrap().unwrap(), b"two");
         let mode = fs::metadata(home.path().join("node/key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_database_is_its_owners_and_open_once() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = directory(home.path());
+        let open = disk.open_db("relay.db").unwrap();
+        open.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
+        for file in ["relay.db", "relay.db-wal"] {
+            let mode = fs::metadata(home.path().join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        assert!(!home.path().join("relay.db-shm").exists(), "memory shared with other processes");
+        assert_eq!(disk.open_db("relay.db").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        let refusal = directory(home.path()).open_db("relay.db").unwrap_err();
+        assert!(refusal.to_string().contains("-data-dir"), "{refusal}");
+        drop(open);
+        disk.open_db("relay.db").unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_and_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let disk = directory(home.path());
+        disk.write("relay.db", &[7; 4096]).unwrap();
+        let refusal = disk.open_db("relay.db").unwrap_err();
+        assert_eq!(refusal.kind(), io::ErrorKind::InvalidData, "{refusal}");
+        assert!(refusal.to_string().contains("relay.db"), "{refusal}");
+        assert_eq!(disk.read("relay.db").unwrap().unwrap(), [7; 4096]);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{MAX_HOPS, NodeId};
+use super::Refusal;
+use crate::wire::{MAX_HOPS, NodeAddress, NodeId};
 
 /// A failed call as every caller sees it: a JSON-RPC error object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +129,19 @@ pub enum Failure {
         /// The service's own error object, where it gave one.
         detail: Option<serde_json::Value>,
     },
+    /// The other side may not come in.
+    #[error(transparent)]
+    NotTrusted(#[from] Refusal),
+    /// The service is not for this caller.
+    #[error(
+        "unauthorized: {caller} may not call `{service}`; the `allow` list in its service file says who may"
+    )]
+    NotAllowed {
+        /// The service.
+        service: String,
+        /// Who called.
+        caller: NodeAddress,
+    },
     /// The operator of this node has removed that peer.
     #[error(
         "unauthorized: {node} was removed from the peers here; POST /registry/peers/add here brings it back"
@@ -167,7 +181,10 @@ impl Failure {
             Failure::CircuitOpen { .. } | Failure::AllCircuitsOpen { .. } => -32005,
             Failure::HopLimit | Failure::Loop { .. } => -32006,
             Failure::Overloaded(_) => -32007,
-            Failure::RemovedPeer { .. } | Failure::IdInUse { .. } => -32008,
+            Failure::RemovedPeer { .. }
+            | Failure::IdInUse { .. }
+            | Failure::NotTrusted(_)
+            | Failure::NotAllowed { .. } => -32008,
             Failure::Malformed(_) | Failure::TooLarge { .. } => -32009,
             Failure::ServiceFailed { .. } => -32010,
             Failure::ShuttingDown { .. } | Failure::Abandoned { .. } => -32011,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::env::Instant;
-use crate::wire::{NodeId, PeerAddress};
+use crate::wire::{NodeId, PeerAddress, PublicKey};
 
 /// Two links between the same pair of nodes that came up within this time are taken for a simultaneous dial, in
 /// seconds.
@@ -34,8 +34,8 @@ pub struct LinkInfo {
     pub role: LinkRole,
     /// That node's incarnation, where it names one.
     pub boot: Option<String>,
-    /// The public key that it shows, where it shows one. Not proven.
-    pub key: Option<String>,
+    /// The key that it has proven; an older relay has none.
+    pub key: Option<PublicKey>,
     /// This side dialled.
     pub dialled: bool,
     /// Both sides speak [`SUBPROTOCOL`](crate::wire::SUBPROTOCOL).

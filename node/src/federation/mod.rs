@@ -12,6 +12,7 @@ mod pending;
 mod rate;
 mod registry;
 mod router;
+mod trust;
 
 pub use backoff::{Backoff, BackoffPolicy};
 pub use balancer::{Balancer, CallOutcome, Candidates, Choice, Flight, Policy, UnknownPolicy, WhenAllOut};
@@ -21,3 +22,4 @@ pub use links::{Admission, LinkId, LinkInfo, LinkRole};
 pub use rate::Gcra;
 pub use registry::{Listing, Registry, Scope};
 pub use router::{Action, Answer, Call, CallId, Delivery, Moment, Router, RouterConfig, Ticket};
+pub use trust::{Claim, Entry, ListError, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy};

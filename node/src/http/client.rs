@@ -130,7 +130,7 @@ impl Client {
 
     async fn connect(&self, env: &Env) -> Result<Connection, ClientError> {
         let stream =
-            dial_host(&*env.network, &self.host, self.port).await.map_err(ClientError::Unreachable)?;
+            dial_host(&*env.network, &self.host, self.port).await.map_err(ClientError::Unreachable)?.0;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(CONNECTION_BUFFER_BYTES)
             .handshake(TokioIo::new(stream))

@@ -1,5 +1,6 @@
 //! The HTTP side of a node: one port for the API and, on a Main, for the WebSocket endpoints.
 
+mod access;
 mod api;
 mod client;
 mod older;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,11 +24,10 @@ use crate::env::{Listener, Stream};
 use crate::link::{Switchboard, accept, older as older_mesh};
 use crate::wire::NodeKind;
 
+use access::Doorman;
+pub use access::Guard;
 pub use api::NodeFacts;
 pub use client::{Client, ClientError};
-
-/// Routes that change this relay. As long as there are no tokens, only its own machine may use them.
-const ADMIN_ROUTES: [&str; 2] = ["/registry/peers/add", "/registry/peers/remove"];
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;
@@ -44,9 +43,11 @@ pub async fn serve(
     board: Arc<Switchboard>,
     mut listener: Box<dyn Listener>,
     facts: NodeFacts,
+    guard: Guard,
     closing: CancellationToken,
 ) {
-    let router = api::router(&board, facts);
+    let routes = Arc::new(Routes { router: api::router(&board, facts), guard });
+    let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -55,7 +56,12 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, from)) => {
-                let task = connection(Arc::clone(&board), stream, from, router.clone(), closing.clone());
+                let Some(stream) = doorman.admit(stream, from) else {
+                    tracing::debug!(%from, "refused: that address has too many connections");
+                    board.metrics.turned_away();
+                    continue;
+                };
+                let task = connection(Arc::clone(&board), stream, from, Arc::clone(&routes), closing.clone());
                 board.env.spawn("http-connection", task);
             }
             Err(error) => {
@@ -66,17 +72,23 @@ pub async fn serve(
     }
 }
 
+/// Where requests go, and which of them may.
+struct Routes {
+    router: axum::Router,
+    guard: Guard,
+}
+
 async fn connection(
     board: Arc<Switchboard>,
     stream: Stream,
     from: SocketAddr,
-    router: axum::Router,
+    routes: Arc<Routes>,
     closing: CancellationToken,
 ) {
     let env = board.env.clone();
     let service = service_fn(move |request| {
-        let (board, router) = (Arc::clone(&board), router.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(&board, router, request, from).await) }
+        let (board, routes) = (Arc::clone(&board), Arc::clone(&routes));
+        async move { Ok::<_, std::convert::Infallible>(answer(&board, &routes, request, from).await) }
     });
     let connection = http1::Builder::new()
         .timer(timer::SeamTimer::new(env))
@@ -101,7 +113,7 @@ async fn connection(
 
 async fn answer(
     board: &Arc<Switchboard>,
-    mut router: axum::Router,
+    routes: &Routes,
     request: Request<Incoming>,
     from: SocketAddr,
 ) -> Response<Body> {
@@ -114,13 +126,10 @@ async fn answer(
             return accept::upgrade(board, request, role, from).map(Body::new);
         }
     }
-    if ADMIN_ROUTES.contains(&request.uri().path()) && !from.ip().is_loopback() {
-        let error =
-            "peers are added and removed by clients on this relay's own machine; ask there, on 127.0.0.1";
-        let body = axum::Json(serde_json::json!({ "error": error }));
-        return (axum::http::StatusCode::FORBIDDEN, body).into_response();
+    if let Some(refusal) = routes.guard.refusal(request.uri().path(), request.headers(), from) {
+        return refusal;
     }
-    match router.call(request).await {
+    match routes.router.clone().call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
@@ -15,12 +15,13 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::codec::Codec;
+use super::handshake::{self, Trouble};
 use super::session::{self, Socket};
 use super::websocket::{HOMES_PATH, NODE_ID_HEADER, PEERS_PATH, settings};
 use super::{RelayUrl, Switchboard};
 use crate::env::Stream;
-use crate::federation::{Failure, LinkInfo, LinkRole};
-use crate::wire::{self, Body, Header, NodeKind, Registration, SUBPROTOCOL};
+use crate::federation::{Failure, LinkInfo, LinkRole, Refusal};
+use crate::wire::{self, Body, Frame, Header, NodeKind, PublicKey, Registration, SUBPROTOCOL};
 
 /// What is accepted at a path; `None` where the path is no WebSocket endpoint.
 pub fn role_at(path: &str) -> Option<LinkRole> {
@@ -45,6 +46,12 @@ pub fn upgrade(
         Ok(modern) => modern,
         Err(response) => return *response,
     };
+    // What is no handshake at all is told so below.
+    if !modern && request.headers().contains_key(UPGRADE) && !board.keyring.allows_legacy() {
+        let refused = Refusal::Legacy { by: board.me().clone() };
+        tracing::warn!(%from, "refused: {refused}");
+        return refusal(StatusCode::FORBIDDEN, refused.to_string());
+    }
     let named = request.headers().get(NODE_ID_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let task_board = Arc::clone(board);
     switch_protocols(board, request, from, modern.then_some(SUBPROTOCOL), move |socket| async move {
@@ -131,38 +138,23 @@ pub(super) fn refusal(status: StatusCode, message: String) -> Response<Full<Byte
 }
 
 async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
-    let introduced = match board.env.deadline(board.timing.handshake, introduction(&mut socket)).await {
-        Some(introduced) => introduced.and_then(|(header, registration)| {
-            check(board, &arrival, &header)?;
-            let key = registration.public_key.as_deref();
-            if let Some(failure) = board.look(|router| router.in_use(&header.source.id, key)) {
-                return Err(failure);
+    let introduced =
+        match board.env.deadline(board.timing.handshake, meet(board, &mut socket, &arrival)).await {
+            Some(introduced) => introduced,
+            None => {
+                Err(Failure::Malformed(format!("no registration within {:?}", board.timing.handshake)).into())
             }
-            Ok((header, registration))
-        }),
-        None => Err(Failure::Malformed(format!("no registration within {:?}", board.timing.handshake))),
-    };
-    let (header, registration) = match introduced {
+        };
+    let Introduced { header, registration, key } = match introduced {
         Ok(introduced) => introduced,
-        Err(failure) => {
-            tracing::warn!(from = %arrival.from, "refused: {failure}");
-            let _ = socket.send(Message::text(wire::encode(board.complaint(None, &failure)))).await;
-            let _ = socket.close(None).await;
-            return;
-        }
+        Err(trouble) => return turn_away(board, socket, &arrival, trouble).await,
     };
     let node = header.source.id;
-    if node == *board.me() {
-        // This node has dialled itself, or one that was given the same id has: our introduction tells it so.
-        let _ = socket.send(Message::text(wire::encode(board.introduction(Some(header.message_id))))).await;
-        let _ = socket.close(None).await;
-        return;
-    }
     let info = LinkInfo {
         node: node.clone(),
         role: arrival.role,
         boot: registration.boot.clone(),
-        key: registration.public_key.clone(),
+        key,
         dialled: false,
         modern: arrival.modern,
         older_mesh: false,
@@ -181,25 +173,79 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
     tracing::info!(%node, %kind, "disconnected: {end}");
 }
 
-/// The first message, which must be a registration.
-async fn introduction(socket: &mut Socket) -> Result<(Header, Registration), Failure> {
-    let malformed = |what: String| Err(Failure::Malformed(what));
-    match socket.next().await {
-        Some(Ok(Message::Text(text))) => match wire::decode(&text) {
-            Ok(wire::Frame { header, body: Body::Registration(registration) }) => Ok((header, registration)),
-            Ok(frame) => {
-                malformed(format!("the first message is a {}, not a registration", frame.body.kind()))
+/// Who has come in.
+struct Introduced {
+    header: Header,
+    registration: Registration,
+    key: Option<PublicKey>,
+}
+
+/// Learns who the dialler is, whether it may come in, and what it offers. An older one says its name and cannot prove
+/// it.
+async fn meet(board: &Switchboard, socket: &mut Socket, arrival: &Arrival) -> Result<Introduced, Trouble> {
+    let met = if arrival.modern {
+        let fits = |header: &Header| fits(board, arrival, header);
+        Some(handshake::challenge(board, socket, arrival.role, arrival.from, fits).await?)
+    } else {
+        None
+    };
+    let Frame { header, body } = handshake::receive(socket).await?;
+    let Body::Registration(registration) = body else {
+        let kind = body.kind();
+        return Err(Failure::Malformed(format!("expected a registration, not a {kind}")).into());
+    };
+    let node = &header.source.id;
+    match &met {
+        Some(met) if met.address.id != *node || met.address.kind != header.source.kind => {
+            let words = format!("{} has proven its key, and the registration is {node}'s", met.address.id);
+            return Err(Failure::Malformed(words).into());
+        }
+        Some(_) => {}
+        None => {
+            fits(board, arrival, &header)?;
+            if node == board.me() {
+                return Err(Trouble::Myself);
             }
-            Err(error) => malformed(error.to_string()),
-        },
-        Some(Ok(_)) => malformed("the first message is not a text frame".into()),
-        Some(Err(error)) => malformed(error.to_string()),
-        None => malformed("the connection ended before a registration came".into()),
+            board.keyring.admit_legacy(&board.env, node).await?;
+        }
+    }
+    let key = met.map(|met| met.key);
+    match board.look(|router| router.in_use(node, key)) {
+        Some(failure) => Err(failure.into()),
+        None => Ok(Introduced { header, registration, key }),
     }
 }
 
-/// Whether the registration fits the endpoint, the headers and the federation.
-fn check(board: &Switchboard, arrival: &Arrival, header: &Header) -> Result<(), Failure> {
+/// Tells a dialler why it is not let in.
+async fn turn_away(board: &Switchboard, mut socket: Socket, arrival: &Arrival, trouble: Trouble) {
+    let farewell = match trouble {
+        Trouble::Failed(failure) => {
+            tracing::warn!(from = %arrival.from, "refused: {failure}");
+            if matches!(failure, Failure::NotTrusted(_)) {
+                board.metrics.not_trusted();
+            }
+            Some(board.complaint(None, &failure))
+        }
+        // This node has dialled itself, or one that was given the same id has: our introduction tells it so.
+        Trouble::Myself => (!arrival.modern).then(|| board.introduction(None)),
+        Trouble::Refused(reason) => {
+            tracing::warn!(from = %arrival.from, "it does not take this node: {reason}");
+            None
+        }
+        Trouble::Ended(reason) => {
+            tracing::debug!(from = %arrival.from, "the connection ended during the introduction: {reason}");
+            None
+        }
+    };
+    // Where it is gone already, there is nobody to tell.
+    if let Some(farewell) = farewell {
+        let _ = socket.send(Message::text(wire::encode(farewell))).await;
+    }
+    let _ = socket.close(None).await;
+}
+
+/// Whether one that introduces itself so fits the endpoint, the headers and the federation.
+fn fits(board: &Switchboard, arrival: &Arrival, header: &Header) -> Result<(), Failure> {
     let (wanted, other) = match arrival.role {
         LinkRole::Peer => (NodeKind::Main, HOMES_PATH),
         LinkRole::Home | LinkRole::Uplink => (NodeKind::Home, PEERS_PATH),
@@ -212,7 +258,7 @@ fn check(board: &Switchboard, arrival: &Arrival, header: &Header) -> Result<(), 
     }
     match &arrival.named {
         Some(named) if *named != *header.source.id.as_str() => Err(Failure::Malformed(format!(
-            "the header {NODE_ID_HEADER} says {named}, the registration {}",
+            "the header {NODE_ID_HEADER} says {named}, its message {}",
             header.source.id
         ))),
         _ if arrival.role == LinkRole::Peer && board.note_peer(|book| book.is_removed(&header.source.id)) => {

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use hyper::header::{HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::codec::Codec;
+use super::handshake::{self, Trouble};
 use super::outbox::Outbox;
 use super::session::{self, End, Socket};
 use super::websocket::{HOMES_PATH, NODE_ID_HEADER, NODE_TYPE_HEADER, PEERS_PATH, settings};
 use super::{RelayUrl, Switchboard};
 use crate::env::dial_host;
-use crate::federation::{LinkId, LinkInfo, LinkRole};
-use crate::wire::{self, Body, NodeId, NodeKind, SUBPROTOCOL};
+use crate::federation::{Failure, LinkId, LinkInfo, LinkRole};
+use crate::wire::{self, Body, Frame, NodeId, NodeKind, SUBPROTOCOL};
 
 /// Why a dial did not bring up a link.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,14 @@ pub enum DialError {
     /// The other side is no relay, or refuses us.
     #[error("{0} refuses: {1}")]
     Refused(String, String),
+    /// We do not take the other side.
+    #[error("{0} is not trusted: {1}")]
+    NotTrusted(String, Failure),
+    /// The other side is an older relay.
+    #[error(
+        "{0} is an older relay that cannot prove who it is; -allow-legacy has this node connect all the same"
+    )]
+    Legacy(String),
     /// The connection broke, or was closed, before both sides were introduced.
     #[error("the connection ended during the introduction: {0}")]
     Interrupted(String),
@@ -69,7 +78,7 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         NodeKind::Home => (LinkRole::Uplink, HOMES_PATH),
         NodeKind::Main => (LinkRole::Peer, PEERS_PATH),
     };
-    let stream = dial_host(&*board.env.network, url.host(), url.port())
+    let (stream, at) = dial_host(&*board.env.network, url.host(), url.port())
         .await
         .map_err(|error| DialError::Unreachable(url.authority(), error))?;
     let request = hyper::Request::builder()
@@ -90,25 +99,36 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         .map_err(|error| refused(url, error))?;
     let modern = response.headers().get(SEC_WEBSOCKET_PROTOCOL).is_some_and(|chosen| chosen == SUBPROTOCOL);
 
+    let met = if modern {
+        match handshake::answer(board, &mut socket, role, at).await {
+            Ok(met) => Some(met),
+            Err(trouble) => return Err(give_up(board, url, &mut socket, trouble).await),
+        }
+    } else if board.keyring.allows_legacy() {
+        None
+    } else {
+        let _ = socket.close(None).await;
+        return Err(DialError::Legacy(url.to_string()));
+    };
     let introduction = Message::text(wire::encode(board.introduction(None)));
     socket.send(introduction).await.map_err(|error| DialError::Interrupted(error.to_string()))?;
-    let text = match socket.next().await {
-        Some(Ok(Message::Text(text))) => text,
-        Some(Ok(other)) => return Err(DialError::Interrupted(format!("it sent {other:?}"))),
-        Some(Err(error)) => return Err(DialError::Interrupted(error.to_string())),
-        None => return Err(DialError::Interrupted("it closed the connection".into())),
-    };
-    let (header, registration) = match wire::decode(&text) {
-        Ok(wire::Frame { header, body: Body::Registration(registration) }) => (header, registration),
-        Ok(wire::Frame { body: Body::Error(report), .. }) => {
+    let (header, registration) = match handshake::receive(&mut socket).await {
+        Ok(Frame { header, body: Body::Registration(registration) }) => (header, registration),
+        Ok(Frame { body: Body::Error(report), .. }) => {
             return Err(DialError::Refused(url.to_string(), report.message));
         }
         Ok(frame) => return Err(DialError::Interrupted(format!("it sent a {}", frame.body.kind()))),
-        Err(error) => return Err(DialError::Interrupted(error.to_string())),
+        Err(trouble) => return Err(give_up(board, url, &mut socket, trouble).await),
     };
     let node = header.source.id;
     if node == *board.me() {
         return Err(DialError::Myself(url.to_string()));
+    }
+    if let Some(met) = &met
+        && met.address.id != node
+    {
+        let words = format!("it proved to be {} and now says that it is {node}", met.address.id);
+        return Err(DialError::Interrupted(words));
     }
     if board.note_peer(|book| book.is_removed(&node)) {
         let _ = socket.close(None).await;
@@ -118,7 +138,7 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         node: node.clone(),
         role,
         boot: registration.boot.clone(),
-        key: registration.public_key.clone(),
+        key: met.map(|met| met.key),
         dialled: true,
         modern,
         older_mesh: false,
@@ -132,6 +152,22 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
             Err(DialError::Duplicate(node))
         }
     }
+}
+
+/// Ends a connection whose other end did not prove to be whom we want, and tells it why.
+async fn give_up(board: &Switchboard, url: &RelayUrl, socket: &mut Socket, trouble: Trouble) -> DialError {
+    let error = match trouble {
+        Trouble::Failed(failure) => {
+            // Where it is gone already, there is nobody to tell.
+            let _ = socket.send(Message::text(wire::encode(board.complaint(None, &failure)))).await;
+            DialError::NotTrusted(url.to_string(), failure)
+        }
+        Trouble::Refused(reason) => DialError::Refused(url.to_string(), reason),
+        Trouble::Ended(reason) => DialError::Interrupted(reason),
+        Trouble::Myself => DialError::Myself(url.to_string()),
+    };
+    let _ = socket.close(None).await;
+    error
 }
 
 fn refused(url: &RelayUrl, error: tungstenite::Error) -> DialError {

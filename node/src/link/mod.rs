@@ -8,6 +8,8 @@
 pub mod accept;
 mod codec;
 pub mod dial;
+mod handshake;
+mod keyring;
 pub mod mesh;
 pub mod older;
 mod outbox;
@@ -18,6 +20,7 @@ pub mod uplink;
 mod url;
 mod websocket;
 
+pub use keyring::Keyring;
 pub use peers::PeerStatus;
 pub use switchboard::Switchboard;
 pub use url::{RelayUrl, UrlError};

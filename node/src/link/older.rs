@@ -15,13 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::Switchboard;
 use super::accept::{refusal, switch_protocols};
 use super::codec::{Codec, Malformed};
 use super::outbox::Outbox;
 use super::session::{self, Socket};
-use crate::federation::{Failure, LinkId, LinkInfo, LinkRole, Scope};
+use crate::federation::{Failure, LinkId, LinkInfo, LinkRole, Refusal, Scope};
 use crate::wire::older::{Listed, Taken, Translator};
 use crate::wire::{Body, Frame, NodeId, Registration};
 
@@ -46,6 +48,11 @@ pub fn upgrade(
     }
     if board.note_peer(|book| book.is_removed(&node)) {
         return refusal(StatusCode::FORBIDDEN, Failure::RemovedPeer { node }.to_string());
+    }
+    if !board.keyring.allows_legacy() {
+        let refused = Refusal::Legacy { by: board.me().clone() };
+        tracing::warn!(%node, %from, "refused: {refused}");
+        return refusal(StatusCode::FORBIDDEN, refused.to_string());
     }
     let task_board = Arc::clone(board);
     switch_protocols(board, request, from, None, move |socket| async move {
@@ -75,6 +82,13 @@ fn named(query: &str) -> Result<NodeId, String> {
 }
 
 async fn serve(board: &Arc<Switchboard>, mut socket: Socket, node: NodeId, from: SocketAddr) {
+    if let Err(refused) = board.keyring.admit_legacy(&board.env, &node).await {
+        tracing::warn!(%node, %from, "refused: {refused}");
+        let close =
+            CloseFrame { code: CloseCode::Policy, reason: session::truncate(&refused.to_string()).into() };
+        let _ = socket.close(Some(close)).await;
+        return;
+    }
     let info = LinkInfo {
         node: node.clone(),
         role: LinkRole::Home,

@@ -115,7 +115,7 @@ async fn pause() {
 }
 
 /// A close frame holds at most 123 bytes of reason.
-fn truncate(reason: &str) -> String {
+pub(super) fn truncate(reason: &str) -> String {
     let mut end = reason.len().min(123);
     while !reason.is_char_boundary(end) {
         end -= 1;

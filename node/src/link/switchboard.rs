@@ -11,6 +11,7 @@ use futures_util::future::{AbortHandle, abortable};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 
+use super::keyring::Keyring;
 use super::mesh;
 use super::outbox::Outbox;
 use super::peers::{PeerBook, PeerStatus};
@@ -37,6 +38,8 @@ pub struct Switchboard {
     pub limits: Limits,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whom it lets in.
+    pub(super) keyring: Keyring,
     me: NodeId,
     kind: NodeKind,
     services: Services,
@@ -68,6 +71,7 @@ impl Switchboard {
         limits: Limits,
         services: Services,
         router: RouterConfig,
+        keyring: Keyring,
     ) -> Arc<Self> {
         let rng = env.rng("balancer");
         Arc::new(Switchboard {
@@ -75,6 +79,7 @@ impl Switchboard {
             timing,
             limits,
             metrics: Metrics::default(),
+            keyring,
             me: router.me.clone(),
             kind: router.kind,
             services,
@@ -236,6 +241,11 @@ impl Switchboard {
     /// This node's introduction on a link that is not up yet, as an answer to the other side's where it is one.
     pub(super) fn introduction(&self, answering: Option<String>) -> Frame {
         self.lock().router.introduction(answering, self.moment())
+    }
+
+    /// A message for the other side of a link that is not up yet.
+    pub(super) fn message(&self, body: Body) -> Frame {
+        self.lock().router.message(body, self.moment())
     }
 
     /// Brings a link up whose two ends have introduced themselves; `None` where an older link to the same node stays.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ServiceKind, ServiceSpec};
+use super::{CallerError, ServiceKind, ServiceSpec};
 use crate::federation::Policy;
 use crate::wire::check_service_name;
 
@@ -35,6 +35,7 @@ struct Entry {
     methods: Vec<String>,
     timeout: Option<String>,
     balance: Option<String>,
+    allow: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +71,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<ServiceSpec>, ServiceFileErro
 }
 
 fn service(entry: Entry) -> Result<ServiceSpec, String> {
-    let Entry { name, kind, answers, upstream, mut methods, timeout, balance } = entry;
+    let Entry { name, kind, answers, upstream, mut methods, timeout, balance, allow } = entry;
     check_service_name(&name).map_err(|error| error.to_string())?;
     let kind = match (kind, answers, upstream) {
         (Kind::Echo, None, None) => ServiceKind::Echo,
@@ -104,7 +105,11 @@ fn service(entry: Entry) -> Result<ServiceSpec, String> {
         .map(|text| text.parse::<Policy>())
         .transpose()
         .map_err(|error| format!("`{name}`: balance {error}"))?;
-    Ok(ServiceSpec { name, kind, methods, timeout, balance })
+    let allow = allow
+        .map(|entries| entries.iter().map(|entry| entry.parse()).collect::<Result<_, CallerError>>())
+        .transpose()
+        .map_err(|error| format!("`{name}`: {error}"))?;
+    Ok(ServiceSpec { name, kind, methods, timeout, balance, allow })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -139,6 +144,7 @@ name = "shop_service"
 kind = "http"
 upstream = "http://127.0.0.1:9000/rpc"
 methods = ["get_products"]
+allow = ["alice.home@relay-a.com", "*.shop"]
 "#;
 
     #[test]
@@ -151,6 +157,8 @@ methods = ["get_products"]
         assert_eq!(specs[1].methods, ["get_headlines"]);
         assert_eq!(specs[1].timeout, Some(Duration::from_secs(5)));
         assert_eq!((specs[0].balance, specs[1].balance), (None, Some(Policy::LeastConnections)));
+        let allow: Vec<String> = specs[2].allow.iter().flatten().map(ToString::to_string).collect();
+        assert_eq!((allow, &specs[0].allow), (vec!["alice.home@relay-a.com".into(), "*.shop".into()], &None));
         let ServiceKind::Static(answers) = &specs[1].kind else { panic!("a static service") };
         assert_eq!(answers["get_headlines"][1]["title"], "two");
     }
@@ -174,6 +182,8 @@ methods = ["get_products"]
         let twice = "[[service]]\nname = \"a\"\nkind = \"echo\"\n".repeat(2);
         assert!(refusal(&twice).contains("line 4: there are two services called `a`"));
         assert!(refusal("[[service]]\nname = \"a\"\nkind = \"echo\"\ntimeout = \"soon\"").contains("\"5s\""));
+        let everyone = refusal("[[service]]\nname = \"a\"\nkind = \"echo\"\nallow = [\"every one\"]");
+        assert!(everyone.starts_with("s.toml: line 1: `a`: allow has `every one`"), "{everyone}");
         let fastest = refusal("\n[[service]]\nname = \"a\"\nkind = \"echo\"\nbalance = \"fastest\"");
         assert!(
             fastest.starts_with("s.toml: line 2: `a`: balance `fastest` is")

@@ -1,5 +1,6 @@
 //! The services that a node offers: described in a service file, called by the router.
 
+mod callers;
 mod file;
 mod upstream;
 
@@ -13,6 +14,7 @@ use crate::env::{BoxFuture, Env};
 use crate::federation::{Delivery, Failure, Policy};
 use crate::wire::{ServiceOffer, payload};
 
+pub use callers::{Caller, CallerError};
 pub use file::{ServiceFileError, parse as parse_service_file};
 pub use upstream::{HttpUrl, Upstream};
 
@@ -32,6 +34,8 @@ pub struct ServiceSpec {
     pub timeout: Option<Duration>,
     /// How its calls are to be spread over the service's instances; `None` leaves it to the Main.
     pub balance: Option<Policy>,
+    /// Who may call it; everybody where there is no list. This node's own clients always may.
+    pub allow: Option<Vec<Caller>>,
 }
 
 /// The kinds of service.
@@ -95,6 +99,12 @@ impl Services {
             return Started::Done(Err(Failure::Internal(what)));
         };
         let spec = &service.spec;
+        if let (Some(allow), Some(caller)) = (&spec.allow, &call.caller)
+            && !allow.iter().any(|entry| entry.is(caller))
+        {
+            let (service, caller) = (spec.name.clone(), caller.clone());
+            return Started::Done(Err(Failure::NotAllowed { service, caller }));
+        }
         let method = &call.request.method;
         if !spec.methods.is_empty() && !spec.methods.contains(method) {
             let has = spec.methods.join(", ");

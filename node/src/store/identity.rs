@@ -157,6 +157,10 @@ mod tests {
             self.0.lock().unwrap().insert(name.into(), value.into());
             Ok(())
         }
+
+        fn open_db(&self, _name: &str) -> io::Result<rusqlite::Connection> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
     }
 
     fn load(disk: &Memory, given: Option<&str>, seed: u64) -> Result<Identity, IdentityError> {

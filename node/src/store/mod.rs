@@ -1,5 +1,23 @@
-//! What a node keeps on its disk.
+//! What a node keeps on its disk: who it is, and what must survive a restart.
+//!
+//! [`Identity`] is three small files. All else is in one SQLite database behind a [`Store`]: `database` opens and checks
+//! it, `pins`, `peers` and `snapshot` hold the queries of one table each, `facade` is what the rest of the node calls.
 
+mod database;
+mod facade;
 mod identity;
+mod peers;
+mod pins;
+mod snapshot;
+mod token;
 
+#[cfg(test)]
+mod tests;
+
+pub use database::{DATABASE_FILE, StoreError};
+pub use facade::Store;
 pub use identity::{Identity, IdentityError};
+pub use peers::{AddedPeer, MAX_ADDED_PEERS, MAX_REMOVED_PEERS, Peers, RemovedPeer};
+pub use pins::{MAX_PINS, Pin};
+pub use snapshot::MainSnapshot;
+pub use token::{ADMIN_TOKEN_FILE, admin_token};

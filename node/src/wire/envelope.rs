@@ -127,6 +127,12 @@ impl Envelope {
         }
     }
 
+    /// Reads `data` as the object without which a message of this kind says nothing.
+    pub(super) fn need_data<'a, T: Deserialize<'a>>(&'a self, kind: &'static str) -> Result<T, WireError> {
+        let data = self.data.as_ref().ok_or(WireError::Missing { kind, field: "data" })?;
+        serde_json::from_str(data.get()).map_err(|error| WireError::invalid("data", error))
+    }
+
     pub(super) fn write_data(&mut self, data: &impl Serialize) {
         self.data = Some(serde_json::value::to_raw_value(data).expect("our own data objects are plain JSON"));
     }

@@ -13,7 +13,9 @@ mod envelope;
 mod error;
 mod goodbye;
 mod heartbeat;
+mod key;
 pub mod older;
+mod proof;
 mod registration;
 mod request;
 mod response;
@@ -27,6 +29,8 @@ pub use discovery::{Announced, Discovery, PeerAddress, Withdrawn};
 pub use error::ErrorReport;
 pub use goodbye::Goodbye;
 pub use heartbeat::Heartbeat;
+pub use key::{Hex, HexError, Nonce, PublicKey, Signature, Tag};
+pub use proof::{Challenge, End, Handshake, Party, Proof, public};
 pub use registration::{Registration, ServiceOffer};
 pub use request::{JsonRpcCall, Request, payload};
 pub use response::Response;
@@ -109,6 +113,10 @@ pub enum Body {
     Goodbye(Goodbye),
     /// Nobody waits for the answer to a request any more. Only between relays of this version.
     Cancel(Cancel),
+    /// Show that you have your key. Only between relays of this version.
+    Challenge(Challenge),
+    /// Here it is. Only between relays of this version.
+    Proof(Proof),
 }
 
 impl Body {
@@ -123,6 +131,8 @@ impl Body {
             Body::Error(_) => "error",
             Body::Goodbye(_) => "goodbye",
             Body::Cancel(_) => "cancel",
+            Body::Challenge(_) => "challenge",
+            Body::Proof(_) => "proof",
         }
     }
 }
@@ -152,7 +162,7 @@ pub enum WireError {
     /// The `type` is none that this version knows.
     #[error(
         "unknown message type `{0}`; known are registration, heartbeat, request, response, service_discovery, error, \
-         goodbye and cancel"
+         goodbye, cancel, challenge and proof"
     )]
     UnknownType(String),
 }
@@ -182,6 +192,8 @@ pub fn decode(text: &str) -> Result<Frame, WireError> {
         "error" => Body::Error(ErrorReport::decode(&envelope)?),
         "goodbye" => Body::Goodbye(Goodbye::decode(&envelope)?),
         "cancel" => Body::Cancel(Cancel::decode(&header)?),
+        "challenge" => Body::Challenge(Challenge::decode(&envelope)?),
+        "proof" => Body::Proof(Proof::decode(&envelope)?),
         _ => return Err(WireError::UnknownType(envelope.kind)),
     };
     Ok(Frame { header, body })
@@ -199,6 +211,8 @@ pub fn encode(frame: Frame) -> String {
         Body::Error(body) => body.encode(&mut envelope),
         Body::Goodbye(body) => body.encode(&mut envelope),
         Body::Cancel(_) => {}
+        Body::Challenge(body) => body.encode(&mut envelope),
+        Body::Proof(body) => body.encode(&mut envelope),
     }
     serde_json::to_string(&envelope).expect("an envelope has only string keys and finite numbers")
 }

@@ -101,6 +101,19 @@ fn body() -> impl Strategy<Value = Body> {
         (".{0,30}", any::<u64>())
             .prop_map(|(reason, return_after_ms)| Body::Goodbye(Goodbye { reason, return_after_ms })),
         Just(Body::Cancel(Cancel)),
+        any::<[[u8; 32]; 2]>()
+            .prop_map(|[key, nonce]| Body::Challenge(Challenge { public_key: Hex(key), nonce: Hex(nonce) })),
+        (any::<[[u8; 32]; 5]>(), any::<bool>()).prop_map(|([key, nonce, a, b, c], secret)| {
+            let pair = |one: [u8; 32], two: [u8; 32]| {
+                Hex(std::array::from_fn(|at| if at < 32 { one[at] } else { two[at - 32] }))
+            };
+            Body::Proof(Proof {
+                public_key: Hex(key),
+                nonce: Hex(nonce),
+                signature: pair(a, b),
+                secret: secret.then(|| pair(b, c)),
+            })
+        }),
         json().prop_map(|result| Body::Response(Response::new(Ok(result)))),
         (
             any::<[bool; 2]>(),

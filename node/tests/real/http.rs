@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::header::HOST;
+use hyper::header::{AUTHORIZATION, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -22,11 +22,25 @@ pub(crate) async fn send(
     path: &str,
     body: String,
 ) -> Result<Response<String>, Box<dyn Error>> {
+    send_with(at, method, path, body, None).await
+}
+
+/// The same with a token.
+pub(crate) async fn send_with(
+    at: &str,
+    method: Method,
+    path: &str,
+    body: String,
+    token: Option<&str>,
+) -> Result<Response<String>, Box<dyn Error>> {
     let exchange = async {
         let stream = TcpStream::connect(at).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let request = Request::builder().method(method).uri(path).header(HOST, at);
+        let mut request = Request::builder().method(method).uri(path).header(HOST, at);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
         let response = sender.send_request(request.body(Full::<Bytes>::from(body))?).await?;
         let (head, body) = response.into_parts();
         let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;

@@ -140,6 +140,7 @@ async fn another_version_is_refused_with_the_one_that_is_spoken() {
 
     let both = Some(("Sec-WebSocket-Protocol", "relay.9, relay.1"));
     Raw::dial(&main.at, HOMES, "new.home", both).await.expect("one in common is enough");
+    let main = world.main("relay-b", &["-allow-legacy"]).await;
     let mut older = Raw::dial(&main.at, HOMES, "older.home", None).await.expect("older relays offer none");
     older.send(&older.registration("home", "old")).await;
     assert_eq!(older.message().await["type"], "registration");
@@ -148,19 +149,14 @@ async fn another_version_is_refused_with_the_one_that_is_spoken() {
 #[tokio::test]
 async fn a_link_begins_with_the_right_registration_or_not_at_all() {
     let world = World::new();
-    let main = echoing(&world, &[]).await;
+    let main = echoing(&world, &["-allow-legacy"]).await;
     let heartbeat = |id: &str| json!({ "type": "heartbeat", "message_id": "h1", "source_node": { "type": "home", "id": id } });
     let named = Some(("X-Relay-Node-ID", "somebody.home"));
     for (path, header, kind, words) in [
         (PEERS, None, Some("home"), "takes a main relay, a home relay connects to /ws/federation"),
         (HOMES, None, Some("main"), "takes a home relay, a main relay connects to /ws/peers"),
-        (HOMES, None, None, "the first message is a heartbeat, not a registration"),
-        (
-            HOMES,
-            named,
-            Some("home"),
-            "the header X-Relay-Node-ID says somebody.home, the registration odd.home",
-        ),
+        (HOMES, None, None, "expected a registration, not a heartbeat"),
+        (HOMES, named, Some("home"), "the header X-Relay-Node-ID says somebody.home, its message odd.home"),
     ] {
         let mut odd = Raw::dial(&main.at, path, "odd.home", header).await.unwrap();
         let first = kind.map_or_else(|| heartbeat("odd.home"), |kind| odd.registration(kind, "odd"));
@@ -181,7 +177,7 @@ async fn a_link_begins_with_the_right_registration_or_not_at_all() {
 #[tokio::test]
 async fn an_id_has_one_owner_among_homes_and_mains() {
     let world = World::new();
-    let main = echoing(&world, &[]).await;
+    let main = echoing(&world, &["-allow-legacy"]).await;
     let _peer = world.main("relay-b", &["-peers", &main.url()]).await;
     eventually("the two are connected", async || {
         (get(&main.at, "/health").await["links"] == 1).then_some(())

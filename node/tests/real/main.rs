@@ -17,6 +17,7 @@ mod links;
 mod older;
 mod rpc;
 mod shutdown;
+mod trust;
 mod upstream;
 mod websocket;
 mod world;

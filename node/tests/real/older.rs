@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use hyper::Method;
-use relay_node::config::{Config, Limits, MainRole, NodeIdSource, Role, Timing};
+use relay_node::config::{Config, Limits, MainRole, NodeIdSource, Role, Timing, Tokens};
 use relay_node::env::Env;
+use relay_node::federation::TrustPolicy;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -38,7 +39,7 @@ async fn sync(peer: &mut Raw, name: &str, services: &[&str]) -> Value {
 #[tokio::test]
 async fn an_old_ping_gets_its_pong() {
     let world = World::new();
-    let main = world.main("node2", &[]).await;
+    let main = world.main("node2", &["-allow-legacy"]).await;
     let mut node1 = older(&main.at, "node1").await;
     node1.send_frame(Message::text(r#"{"type":"ping","from":"node1","to":"node2"}"#)).await;
     let pong = node1.message().await;
@@ -51,8 +52,8 @@ async fn an_old_ping_gets_its_pong() {
 #[tokio::test]
 async fn an_old_call_reaches_any_node_and_its_response_comes_back() {
     let world = World::new();
-    let a = world.main("relay-a", &[]).await;
-    let b = world.main("relay-b", &["-peers", &a.url()]).await;
+    let a = world.main("relay-a", &["-allow-legacy"]).await;
+    let b = world.main("relay-b", &["-allow-legacy", "-peers", &a.url()]).await;
     let _alice = world.home("alice.home", &a.url(), ECHO, &[]).await;
     let news = fixed("news", "say = \"fine weather\"");
     let _bob = world.home("bob.home", &b.url(), &news, &[]).await;
@@ -92,8 +93,8 @@ async fn an_old_call_reaches_any_node_and_its_response_comes_back() {
 #[tokio::test]
 async fn what_an_older_peer_serves_is_called_from_the_whole_federation() {
     let world = World::new();
-    let a = world.main("relay-a", &[]).await;
-    let b = world.main("relay-b", &["-peers", &a.url()]).await;
+    let a = world.main("relay-a", &["-allow-legacy"]).await;
+    let b = world.main("relay-b", &["-allow-legacy", "-peers", &a.url()]).await;
     let bob = world.home("bob.home", &b.url(), ECHO, &[]).await;
     lists(&a, &["echo@bob.home federated"]).await;
     let mut node1 = older(&a.at, "node1").await;
@@ -138,7 +139,7 @@ async fn what_an_older_peer_serves_is_called_from_the_whole_federation() {
 #[tokio::test]
 async fn older_peers_call_each_other_through_a_main() {
     let world = World::new();
-    let a = world.main("relay-a", &[]).await;
+    let a = world.main("relay-a", &["-allow-legacy"]).await;
     let (mut node1, mut node2) = (older(&a.at, "node1").await, older(&a.at, "node2").await);
     sync(&mut node2, "node2", &["blog"]).await;
     node1.send(&call("node2", "blog", "r-1")).await;
@@ -157,7 +158,7 @@ async fn older_peers_call_each_other_through_a_main() {
 async fn garbage_is_answered_in_words_and_the_session_stays() {
     let world = World::new();
     let file = world.file("echo.toml", ECHO);
-    let main = world.main("relay-a", &[&file]).await;
+    let main = world.main("relay-a", &["-allow-legacy", &file]).await;
     let mut node1 = older(&main.at, "node1").await;
     for (frame, words) in [
         (Message::text("hello"), "not a mesh message: expected value at line 1 column 1"),
@@ -181,7 +182,7 @@ async fn garbage_is_answered_in_words_and_the_session_stays() {
 #[tokio::test]
 async fn an_older_peer_says_who_it_is() {
     let world = World::new();
-    let main = world.main("relay-a", &[]).await;
+    let main = world.main("relay-a", &["-allow-legacy"]).await;
     let alice = world.home("alice.home", &main.url(), ECHO, &[]).await;
     lists(&main, &["echo@alice.home local"]).await;
     for (path, status, words) in [
@@ -219,6 +220,8 @@ async fn a_silent_older_peer_is_pinged_and_closed_and_one_that_answers_stays() {
             ..Timing::default()
         },
         limits: Limits::default(),
+        trust: TrustPolicy { allow_legacy: true, ..TrustPolicy::default() },
+        tokens: Tokens::default(),
     };
     let env = Env::production(dir.path().to_path_buf());
     tokio::spawn(relay_node::run(config, env, std::future::pending()));
@@ -263,8 +266,8 @@ async fn ask(main: &Relay, method: Method, path: &str, body: &Value) -> (u16, Va
 #[tokio::test]
 async fn the_routes_of_the_older_mesh() {
     let world = World::new();
-    let a = world.main("relay-a", &[]).await;
-    let b = world.main("relay-b", &[]).await;
+    let a = world.main("relay-a", &["-allow-legacy"]).await;
+    let b = world.main("relay-b", &["-allow-legacy"]).await;
     let _alice = world.home("alice.home", &a.url(), ECHO, &[]).await;
     let _bob = world.home("bob.home", &b.url(), ECHO, &[]).await;
     lists(&a, &["echo@alice.home local"]).await;
@@ -313,8 +316,8 @@ async fn the_routes_of_the_older_mesh() {
 #[tokio::test]
 async fn a_removed_peer_stays_away_until_it_is_added_again() {
     let world = World::new();
-    let a = world.main("relay-a", &[]).await;
-    let b = world.main("relay-b", &["-peers", &a.url()]).await;
+    let a = world.main("relay-a", &["-allow-legacy"]).await;
+    let b = world.main("relay-b", &["-allow-legacy", "-peers", &a.url()]).await;
     let _bob = world.home("bob.home", &b.url(), ECHO, &[]).await;
     lists(&a, &["echo@bob.home federated"]).await;
     let remove = json!({ "node_id": "relay-b" });
@@ -348,7 +351,7 @@ async fn a_removed_peer_stays_away_until_it_is_added_again() {
 #[tokio::test]
 async fn what_is_wrong_with_a_peer_is_said() {
     let world = World::new();
-    let main = world.main("relay-a", &[]).await;
+    let main = world.main("relay-a", &["-allow-legacy"]).await;
     for (body, words) in [
         ("", "the body is no JSON object"),
         ("[]", "the body is no JSON object"),
@@ -371,7 +374,7 @@ async fn what_is_wrong_with_a_peer_is_said() {
 #[tokio::test]
 async fn json_rpc_methods_may_be_named_after_services() {
     let world = World::new();
-    let main = world.main("relay-a", &[]).await;
+    let main = world.main("relay-a", &["-allow-legacy"]).await;
     let alice = world.home("alice.home", &main.url(), ECHO, &[]).await;
     let bob = world.home("bob.home", &main.url(), &fixed("news", "say = 7"), &[]).await;
     lists(&main, &["echo@alice.home local", "news@bob.home local"]).await;

@@ -88,7 +88,7 @@ impl Router {
         for (link, modern) in peers {
             if modern {
                 for part in &parts {
-                    let frame = self.frame(Body::Discovery(part.clone()), at);
+                    let frame = self.message(Body::Discovery(part.clone()), at);
                     actions.push(Action::Send(link, frame));
                 }
             } else {
@@ -133,7 +133,7 @@ impl Router {
 
     pub(super) fn ask_full(&mut self, link: LinkId, at: Moment, actions: &mut Vec<Action>) {
         let wish = Discovery { want_full: true, ..Discovery::default() };
-        actions.push(Action::Send(link, self.frame(Body::Discovery(wish), at)));
+        actions.push(Action::Send(link, self.message(Body::Discovery(wish), at)));
     }
 
     fn send_full(&mut self, link: LinkId, at: Moment, actions: &mut Vec<Action>) {
@@ -150,7 +150,7 @@ impl Router {
                 peers: if number == last { peers.clone() } else { Vec::new() },
                 ..Discovery::default()
             };
-            actions.push(Action::Send(link, self.frame(Body::Discovery(part), at)));
+            actions.push(Action::Send(link, self.message(Body::Discovery(part), at)));
         }
     }
 

@@ -55,8 +55,11 @@ impl Router {
         let timeout = timeout.min(Duration::from_secs(MAX_CALL_SECONDS));
         let refusal = if self.draining {
             Some(Failure::ShuttingDown { node: self.config.me.clone() })
-        } else if role == LinkRole::Home && header.source.id != *node {
-            // Answers find their caller by this id, so nobody may use another's.
+        } else if header.source.id != *node
+            && (role == LinkRole::Home || (role == LinkRole::Peer && header.source.kind == NodeKind::Main))
+        {
+            // Answers find their caller by this id, so nobody may use another's. A peer speaks for itself and its
+            // Homes, the Main above for everybody.
             Some(Failure::Malformed(format!(
                 "source_node is {}, but this link is {node}'s",
                 header.source.id
@@ -73,6 +76,11 @@ impl Router {
             }
             None => {
                 request.timeout = Some(timeout);
+                // Which Main a caller is behind is seen here, whatever it says.
+                if header.source.kind == NodeKind::Home && role != LinkRole::Uplink {
+                    let main = if role == LinkRole::Home { &self.config.me } else { node };
+                    header.source.main_relay = Some(main.clone());
+                }
                 self.route(asker, Some(role), header, request, at, actions);
             }
         }
@@ -183,7 +191,14 @@ impl Router {
             Ok(Next::Here) => {
                 let ticket = Ticket(self.count());
                 call.answerer = Answerer::Service(ticket);
-                Action::Deliver(Delivery { ticket, request, timeout, traceparent: header.traceparent })
+                let caller = matches!(asker, Asker::Link(_)).then_some(header.source);
+                Action::Deliver(Delivery {
+                    ticket,
+                    caller,
+                    request,
+                    timeout,
+                    traceparent: header.traceparent,
+                })
             }
             Ok(Next::Over(link, _)) => {
                 call.answerer = Answerer::Link(link);
@@ -360,7 +375,7 @@ impl Router {
                 actions.push(Action::Answer(id, answer));
             }
             Asker::Link(back) => {
-                let mut frame = self.frame(Body::Response(Response::new(outcome)), at);
+                let mut frame = self.message(Body::Response(Response::new(outcome)), at);
                 frame.header.destination = Some(call.source);
                 frame.header.correlation_id = Some(call.message_id);
                 frame.header.path.push(self.config.me.clone());
@@ -376,7 +391,7 @@ impl Router {
         match call.answerer {
             Answerer::Service(ticket) => actions.push(Action::Abort(ticket)),
             Answerer::Link(link) if self.links.get(link).is_some_and(|info| info.modern) => {
-                let mut frame = self.frame(Body::Cancel(Cancel), at);
+                let mut frame = self.message(Body::Cancel(Cancel), at);
                 frame.header.source = call.source.clone();
                 frame.header.correlation_id = Some(call.message_id.clone());
                 actions.push(Action::Cancel(link, frame));

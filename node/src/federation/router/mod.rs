@@ -120,6 +120,8 @@ pub struct Answer {
 pub struct Delivery {
     /// To be given back with the result.
     pub ticket: Ticket,
+    /// Who calls, as its Main says; `None` for a client of this node.
+    pub caller: Option<NodeAddress>,
     /// What to call.
     pub request: Request,
     /// How long the caller still waits.
@@ -211,7 +213,7 @@ impl Router {
             listen_port: self.config.listen_port,
             peers: self.links.peer_addresses(),
         };
-        let mut frame = self.frame(Body::Registration(registration), at);
+        let mut frame = self.message(Body::Registration(registration), at);
         frame.header.correlation_id = answering;
         frame
     }
@@ -220,15 +222,21 @@ impl Router {
     pub fn heartbeat(&mut self, link: LinkId, at: Moment) -> Frame {
         let is_peer = self.links.get(link).is_some_and(|info| info.role == LinkRole::Peer && info.modern);
         let registry_version = is_peer.then(|| self.registry.version());
-        self.frame(Body::Heartbeat(Heartbeat { registry_version }), at)
+        self.message(Body::Heartbeat(Heartbeat { registry_version }), at)
     }
 
     /// Tells the other side of a link that what it sent cannot be handled.
     pub fn complaint(&mut self, answering: Option<String>, failure: &Failure, at: Moment) -> Frame {
         let report = ErrorReport { code: failure.code(), message: failure.to_string() };
-        let mut frame = self.frame(Body::Error(report), at);
+        let mut frame = self.message(Body::Error(report), at);
         frame.header.correlation_id = answering;
         frame
+    }
+
+    /// A message of this node's own to a neighbour.
+    pub fn message(&mut self, body: Body, at: Moment) -> Frame {
+        let message_id = self.message_id();
+        Frame { header: self.header(message_id, at), body }
     }
 
     /// A number for a connection that has just been made.
@@ -325,7 +333,7 @@ impl Router {
                 // A Home may register again at any time, with other services.
                 self.home_offers(&node, registration.services, at);
             }
-            Body::Registration(_) | Body::Discovery(_) => {
+            Body::Registration(_) | Body::Discovery(_) | Body::Challenge(_) | Body::Proof(_) => {
                 let failure = Failure::Malformed(format!("a {role:?} link does not take this message here"));
                 actions.push(Action::Send(link, self.complaint(Some(header.message_id), &failure, at)));
             }
@@ -406,7 +414,7 @@ impl Router {
         let (Some(_), Some((_, current))) = (info, current) else { return Vec::new() };
         let reason = format!("moved to {}", current.node);
         let goodbye = Body::Goodbye(Goodbye { reason, return_after_ms: 0 });
-        vec![Action::Send(link, self.frame(goodbye, at))]
+        vec![Action::Send(link, self.message(goodbye, at))]
     }
 
     /// Tells every neighbour that this node closes, and when to come back: a Main's Homes one after the other.
@@ -418,7 +426,7 @@ impl Router {
             homes += u64::from(role == LinkRole::Home);
             let return_after_ms = RETURN_AFTER_MILLIS + homes * 1_000 / RETURNS_PER_SECOND;
             let body = Body::Goodbye(Goodbye { reason: reason.to_owned(), return_after_ms });
-            Action::Send(link, self.frame(body, at))
+            Action::Send(link, self.message(body, at))
         };
         links.into_iter().map(goodbye).collect()
     }
@@ -443,7 +451,7 @@ impl Router {
     pub fn instead_of(&mut self, response: &Header, failure: Failure, at: Moment) -> Frame {
         let path: Vec<NodeId> = response.path.iter().rev().cloned().collect();
         let error = failure.at(&self.config.me, &path);
-        let mut frame = self.frame(Body::Response(Response::new(Err(error))), at);
+        let mut frame = self.message(Body::Response(Response::new(Err(error))), at);
         frame.header.destination.clone_from(&response.destination);
         frame.header.correlation_id.clone_from(&response.correlation_id);
         frame.header.path.push(self.config.me.clone());
@@ -538,11 +546,5 @@ impl Router {
             trace: None,
             traceparent: None,
         }
-    }
-
-    /// A message of this node's own to a neighbour.
-    fn frame(&mut self, body: Body, at: Moment) -> Frame {
-        let message_id = self.message_id();
-        Frame { header: self.header(message_id, at), body }
     }
 }

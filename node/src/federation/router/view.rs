@@ -3,7 +3,7 @@
 use super::Router;
 use crate::env::Instant;
 use crate::federation::{Failure, LinkId, LinkInfo, Registry};
-use crate::wire::NodeId;
+use crate::wire::{NodeId, PublicKey};
 
 impl Router {
     /// Who serves what.
@@ -48,8 +48,8 @@ impl Router {
 
     /// Why a node cannot connect under this id, if another one with another key is connected under it. The same node
     /// that reconnects shows the same key.
-    pub fn in_use(&self, node: &NodeId, key: Option<&str>) -> Option<Failure> {
-        let held = self.linked(node)?.key.as_deref();
+    pub fn in_use(&self, node: &NodeId, key: Option<PublicKey>) -> Option<Failure> {
+        let held = self.linked(node)?.key;
         (held.is_some() && held != key).then(|| Failure::IdInUse { node: node.clone() })
     }
 

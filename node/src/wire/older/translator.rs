@@ -339,7 +339,9 @@ impl Translator {
                 | Body::Registration(_)
                 | Body::Discovery(_)
                 | Body::Goodbye(_)
-                | Body::Cancel(_),
+                | Body::Cancel(_)
+                | Body::Challenge(_)
+                | Body::Proof(_),
                 _,
             ) => return Ok(None),
         };

@@ -111,7 +111,7 @@ impl World {
                 node: [from, to][other].parse().unwrap(),
                 role,
                 boot: introduction.boot.clone(),
-                key: introduction.public_key.clone(),
+                key: introduction.public_key.as_deref().and_then(|key| key.parse().ok()),
                 dialled: me == 0,
                 modern,
                 older_mesh: false,

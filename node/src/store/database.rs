@@ -1,0 +1,175 @@
+//! The database: opened, brought to the present schema, checked.
+
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Connection, Row};
+use rusqlite_migration::{M, Migrations, SchemaVersion};
+
+use crate::env::{Storage, UnixTime, database_error};
+use crate::wire::NodeKind;
+
+/// The database's name on the node's disk.
+pub const DATABASE_FILE: &str = "relay.db";
+
+/// Each step is applied once and never changed: a change is one more step at the end. Times are milliseconds since 1970.
+static STEPS: [M<'static>; 1] = [M::up(
+    "CREATE TABLE pins (
+        node_id    TEXT PRIMARY KEY NOT NULL,
+        public_key TEXT NOT NULL,
+        role       TEXT NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE added_peers (
+        url      TEXT PRIMARY KEY NOT NULL,
+        node_id  TEXT,
+        added_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE removed_peers (
+        node_id    TEXT PRIMARY KEY NOT NULL,
+        removed_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE announcing_mains (
+        main_id    TEXT PRIMARY KEY NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE announced_services (
+        main_id   TEXT NOT NULL,
+        node_id   TEXT NOT NULL,
+        service   TEXT NOT NULL,
+        node_type TEXT NOT NULL,
+        methods   TEXT NOT NULL,
+        PRIMARY KEY (main_id, node_id, service)
+    ) STRICT, WITHOUT ROWID;",
+)];
+
+/// Why what a node remembers cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk does not work, or another connection holds the database.
+    #[error("cannot use the database {DATABASE_FILE} in the data directory: {0}")]
+    Disk(#[from] io::Error),
+    /// The file is not what was written.
+    #[error(
+        "{DATABASE_FILE} in the data directory is damaged ({0}). It is left as it is. Restore it from a backup, or move \
+         {DATABASE_FILE} and {DATABASE_FILE}-wal away: the node then starts without pinned keys, without the peers \
+         added or removed by API, and without its registry snapshot"
+    )]
+    Damaged(String),
+    /// A later version wrote it.
+    #[error(
+        "{DATABASE_FILE} in the data directory has the schema version {found}; this program knows versions up to \
+         {known}. Start a newer relay, or give this one another -data-dir"
+    )]
+    Newer {
+        /// The schema version of the file.
+        found: usize,
+        /// The latest that this program knows.
+        known: usize,
+    },
+    /// There is no room for one more.
+    #[error(
+        "there are {limit} {what} in {DATABASE_FILE} already, and no more fit; remove some that are not needed"
+    )]
+    Full {
+        /// What is full.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        match error {
+            // A value that no version of ours writes.
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => {
+                StoreError::Damaged(error.to_string())
+            }
+            _ => classify(database_error(&error)),
+        }
+    }
+}
+
+fn classify(error: io::Error) -> StoreError {
+    if error.kind() == io::ErrorKind::InvalidData {
+        StoreError::Damaged(error.to_string())
+    } else {
+        StoreError::Disk(error)
+    }
+}
+
+/// The open database.
+pub(super) struct Database {
+    pub(super) connection: Connection,
+    /// How many keys are pinned, once they were counted.
+    pub(super) pins: Option<usize>,
+}
+
+impl Database {
+    /// Opens the database on this disk, made where there is none, and brings it to the present schema.
+    pub(super) fn open(disk: &dyn Storage) -> Result<Self, StoreError> {
+        let mut connection = disk.open_db(DATABASE_FILE).map_err(classify)?;
+        let schema = Migrations::from_slice(&STEPS);
+        if let SchemaVersion::Outside(found) = schema.current_version(&connection).map_err(migration)? {
+            return Err(StoreError::Newer { found: found.get(), known: STEPS.len() });
+        }
+        schema.to_latest(&mut connection).map_err(migration)?;
+        Ok(Database { connection, pins: None })
+    }
+
+    /// Reads every page and every row.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with the first damage found.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let verdict: String = self.connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
+        if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(verdict)) }
+    }
+}
+
+fn migration(error: rusqlite_migration::Error) -> StoreError {
+    match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => err.into(),
+        other => StoreError::Damaged(other.to_string()),
+    }
+}
+
+/// Milliseconds since 1970, as they are stored.
+pub(super) fn millis(time: UnixTime) -> i64 {
+    i64::try_from(time.0.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time in a column of milliseconds since 1970.
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<UnixTime> {
+    let millis: i64 = row.get(column)?;
+    let millis =
+        u64::try_from(millis).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, millis))?;
+    Ok(UnixTime(Duration::from_millis(millis)))
+}
+
+/// The value in a column of text.
+pub(super) fn text<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text = row.get_ref(column)?.as_str().map_err(|error| not_ours(column, error))?;
+    text.parse().map_err(|error| not_ours(column, FromSqlError::other(error)))
+}
+
+/// Main or Home, from a column of text.
+pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<NodeKind> {
+    match row.get_ref(column)?.as_str().map_err(|error| not_ours(column, error))? {
+        "main" => Ok(NodeKind::Main),
+        "home" => Ok(NodeKind::Home),
+        other => Err(not_ours(column, FromSqlError::Other(format!("no kind of node: {other}").into()))),
+    }
+}
+
+pub(super) fn not_ours(column: usize, error: FromSqlError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}

@@ -1,0 +1,153 @@
+//! What the rest of a node calls.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::database::{Database, StoreError};
+use super::{AddedPeer, MainSnapshot, Peers, Pin, RemovedPeer};
+use crate::env::{Env, Storage, UnixTime};
+use crate::wire::{NodeId, NodeKind};
+
+/// What a node remembers. Cheap to clone.
+///
+/// One operation at a time; each that changes something is on disk when it returns: neither a kill nor a power cut takes
+/// it back. A dropped future does not stop an operation that has begun.
+#[derive(Clone)]
+pub struct Store {
+    env: Env,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+/// Where the database is between two operations.
+struct Shelf {
+    disk: Arc<dyn Storage>,
+    /// Whether it stays open: an open one takes some 60 KiB. A Main writes often; a Home hardly ever.
+    stays_open: bool,
+    open: Option<Database>,
+}
+
+impl Store {
+    /// Opens the database of this host, made where there is none, and checks all of it. `kind` says how busy it will be.
+    ///
+    /// # Errors
+    /// [`StoreError`] says what is wrong with the file. It is not touched then.
+    pub async fn open(env: &Env, kind: NodeKind) -> Result<Store, StoreError> {
+        let shelf = Shelf { disk: env.storage.clone(), stays_open: kind == NodeKind::Main, open: None };
+        let store = Store { env: env.clone(), shelf: Arc::new(Mutex::new(shelf)) };
+        store.with(|database| database.check()).await?;
+        Ok(store)
+    }
+
+    /// All pinned keys, by node id.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn pins(&self) -> Result<Vec<Pin>, StoreError> {
+        self.with(|database| database.pins()).await
+    }
+
+    /// Pins `public_key` to `node` at first sight. What is pinned then is returned: an earlier key stays, so that
+    /// the caller compares.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] where [`MAX_PINS`](super::MAX_PINS) keys are pinned and this would be one more; else as [`StoreError`] says.
+    pub async fn pin(
+        &self,
+        node: NodeId,
+        public_key: String,
+        role: NodeKind,
+        now: UnixTime,
+    ) -> Result<Pin, StoreError> {
+        self.with(move |database| database.pin(node, public_key, role, now)).await
+    }
+
+    /// Forgets a node's key: the next one that it shows is pinned. `false` where none is pinned.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn forget_pin(&self, node: NodeId) -> Result<bool, StoreError> {
+        self.with(move |database| database.forget_pin(&node)).await
+    }
+
+    /// The peers that were added and removed while the node ran.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn peers(&self) -> Result<Peers, StoreError> {
+        self.with(|database| database.peers()).await
+    }
+
+    /// Keeps a peer that was added; where it had been removed, that is taken back. Once it is on disk, and before the
+    /// next operation, `then` does the same in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] where [`MAX_ADDED_PEERS`](super::MAX_ADDED_PEERS) were added; else as [`StoreError`] says.
+    pub async fn add_peer(
+        &self,
+        peer: AddedPeer,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.with(move |database| database.add_peer(&peer).map(|()| then())).await
+    }
+
+    /// Keeps that a peer was removed; where it had been added, that is taken back. `then` as in [`Store::add_peer`].
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn remove_peer(
+        &self,
+        peer: RemovedPeer,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.with(move |database| database.remove_peer(&peer).map(|()| then())).await
+    }
+
+    /// What other Mains announced and has not expired, by Main.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn snapshot(&self, now: UnixTime) -> Result<Vec<MainSnapshot>, StoreError> {
+        self.with(move |database| database.snapshot(now)).await
+    }
+
+    /// Keeps what other Mains announced, in place of what was kept before.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn replace_snapshot(&self, mains: Vec<MainSnapshot>) -> Result<(), StoreError> {
+        self.with(move |database| database.replace_snapshot(&mains)).await
+    }
+
+    /// Says anew until when the entries of these Mains live; the entries stay as they were kept.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn confirm_snapshot(&self, mains: Vec<(NodeId, UnixTime)>) -> Result<(), StoreError> {
+        self.with(move |database| database.confirm_snapshot(&mains)).await
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shelf = Arc::clone(&self.shelf);
+        let work = move || shelf.lock().unwrap_or_else(PoisonError::into_inner).with(work);
+        self.env.blocking("store", work).await?
+    }
+}
+
+impl Shelf {
+    fn with<T>(
+        &mut self,
+        work: impl FnOnce(&mut Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut database = match self.open.take() {
+            Some(open) => open,
+            None => Database::open(&*self.disk)?,
+        };
+        let done = work(&mut database);
+        if self.stays_open {
+            self.open = Some(database);
+        }
+        done
+    }
+}

@@ -1,0 +1,211 @@
+//! On a real disk: what is kept, what is refused, and that nothing differs after the file was opened anew.
+
+mod model;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::database::Database;
+use super::*;
+use crate::env::{Env, Storage, UnixTime};
+use crate::wire::{Announced, NodeId, NodeKind};
+
+fn disk(path: &Path) -> Arc<dyn Storage> {
+    Env::production(path).storage
+}
+
+fn at(seconds: u64) -> UnixTime {
+    UnixTime(Duration::from_secs(seconds))
+}
+
+fn id(text: &str) -> NodeId {
+    text.parse().unwrap()
+}
+
+fn added(url: &str, node: Option<&str>, seconds: u64) -> AddedPeer {
+    AddedPeer { url: url.parse().unwrap(), node: node.map(id), added_at: at(seconds) }
+}
+
+fn removed(node: &str, seconds: u64) -> RemovedPeer {
+    RemovedPeer { node: id(node), removed_at: at(seconds) }
+}
+
+fn announced(node: &str, name: &str) -> Announced {
+    let (node_type, methods) = (NodeKind::Home, vec!["get".into(), "put \"it\"".into()]);
+    Announced { name: name.into(), node_id: id(node), node_type, methods }
+}
+
+fn refusal(disk: &dyn Storage) -> StoreError {
+    Database::open(disk).and_then(|database| database.check()).expect_err("it must be refused")
+}
+
+#[test]
+fn the_first_key_of_a_node_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = disk(home.path());
+    let mut database = Database::open(&*disk).unwrap();
+    let first = database.pin(id("alice"), "aa".into(), NodeKind::Home, at(10)).unwrap();
+    assert_eq!((first.public_key.as_str(), first.first_seen), ("aa", at(10)));
+    let day = 86_400;
+    let other = database.pin(id("alice"), "bb".into(), NodeKind::Main, at(10 + day)).unwrap();
+    assert_eq!(other, first, "another key neither replaces the pin nor counts as seen");
+    assert_eq!(database.pin(id("alice"), "aa".into(), NodeKind::Home, at(9 + day)).unwrap(), first);
+    let seen = database.pin(id("alice"), "aa".into(), NodeKind::Home, at(10 + day)).unwrap();
+    assert_eq!((seen.first_seen, seen.last_seen), (at(10), at(10 + day)));
+    drop(database);
+    let mut database = Database::open(&*disk).unwrap();
+    assert_eq!(database.pins().unwrap(), [seen]);
+    assert!(database.forget_pin(&id("alice")).unwrap());
+    assert!(!database.forget_pin(&id("alice")).unwrap());
+    assert_eq!(
+        database.pin(id("alice"), "bb".into(), NodeKind::Home, at(20)).unwrap().public_key,
+        "bb",
+        "after that it is at first sight again"
+    );
+}
+
+#[test]
+fn no_more_keys_are_pinned_than_there_is_room_for() {
+    let home = tempfile::tempdir().unwrap();
+    let mut database = Database::open(&*disk(home.path())).unwrap();
+    database.pin(id("alice"), "aa".into(), NodeKind::Home, at(1)).unwrap();
+    database.pins = Some(MAX_PINS);
+    let refusal = database.pin(id("bob"), "bb".into(), NodeKind::Home, at(1)).unwrap_err();
+    assert!(refusal.to_string().contains("100000 pinned keys"), "{refusal}");
+    database.pin(id("alice"), "aa".into(), NodeKind::Home, at(2)).expect("who is known comes in");
+    database.forget_pin(&id("alice")).unwrap();
+    database.pin(id("bob"), "bb".into(), NodeKind::Home, at(1)).expect("there is room again");
+}
+
+#[test]
+fn the_oldest_removal_is_forgotten_and_no_more_peers_are_added_than_there_is_room_for() {
+    let home = tempfile::tempdir().unwrap();
+    let mut database = Database::open(&*disk(home.path())).unwrap();
+    // One transaction instead of a thousand: each would be synced.
+    database.connection.execute_batch("BEGIN").unwrap();
+    for n in 0..MAX_REMOVED_PEERS {
+        let statement = format!("INSERT INTO removed_peers VALUES ('r{n}', {n}000)");
+        database.connection.execute_batch(&statement).unwrap();
+    }
+    for n in 0..MAX_ADDED_PEERS {
+        let statement = format!("INSERT INTO added_peers VALUES ('ws://a{n}:80', NULL, 0)");
+        database.connection.execute_batch(&statement).unwrap();
+    }
+    database.connection.execute_batch("COMMIT").unwrap();
+    database.remove_peer(&removed("one-more", 5_000)).unwrap();
+    let refusal = database.add_peer(&added("ws://one-more:80", Some("r7"), 1)).unwrap_err();
+    assert!(refusal.to_string().contains("1024 peers added by API"), "{refusal}");
+    let peers = database.peers().unwrap();
+    assert_eq!(peers.added.len(), MAX_ADDED_PEERS);
+    assert_eq!(peers.removed.len(), MAX_REMOVED_PEERS);
+    assert_eq!(
+        peers.removed[0],
+        removed("r1", 1),
+        "r0 is forgotten; r7 stays removed, as its addition failed"
+    );
+    assert_eq!(peers.removed.last(), Some(&removed("one-more", 5_000)));
+}
+
+#[test]
+fn a_snapshot_ends_with_its_time_and_is_confirmed_by_main() {
+    let home = tempfile::tempdir().unwrap();
+    let mut database = Database::open(&*disk(home.path())).unwrap();
+    let snapshot =
+        |main: &str, until: u64, services| MainSnapshot { main: id(main), expires_at: at(until), services };
+    let a = snapshot("a", 100, vec![announced("alice", "blog"), announced("alice", "shop")]);
+    let b = snapshot("b", 200, vec![]);
+    database.replace_snapshot(&[snapshot("gone", 300, vec![announced("bob", "blog")])]).unwrap();
+    database.replace_snapshot(&[a.clone(), b.clone()]).unwrap();
+    assert_eq!(database.snapshot(at(99)).unwrap(), [a.clone(), b.clone()]);
+    assert_eq!(database.snapshot(at(100)).unwrap(), [b]);
+    database.confirm_snapshot(&[(id("a"), at(400)), (id("nobody"), at(400))]).unwrap();
+    assert_eq!(database.snapshot(at(399)).unwrap(), [MainSnapshot { expires_at: at(400), ..a }]);
+}
+
+#[test]
+fn a_damaged_file_is_refused_in_words_and_left_as_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = disk(home.path());
+    let mut database = Database::open(&*disk).unwrap();
+    for n in 0..200 {
+        database.pin(id(&format!("node-{n}")), "ab".repeat(32), NodeKind::Home, at(n)).unwrap();
+    }
+    drop(database);
+    let whole = disk.read(DATABASE_FILE).unwrap().unwrap();
+    Database::open(&*disk).and_then(|database| database.check()).expect("it is whole");
+    let (mut head, mut page, mut end) = (whole.clone(), whole.clone(), whole);
+    head[..100].fill(b'x');
+    let middle = page.len() / 2 / 1024 * 1024;
+    page[middle..middle + 512].fill(0xff);
+    end.truncate(end.len() / 2);
+    for (what, file) in [("its head", head), ("a page", page), ("its end", end)] {
+        disk.write(DATABASE_FILE, &file).unwrap();
+        let error = refusal(&*disk);
+        assert!(matches!(error, StoreError::Damaged(_)), "{what}: {error:?}");
+        for words in ["relay.db", "damaged", "backup"] {
+            assert!(error.to_string().contains(words), "{what}: {error}");
+        }
+        assert_eq!(disk.read(DATABASE_FILE).unwrap().unwrap(), file, "{what}");
+    }
+}
+
+#[test]
+fn a_value_that_no_relay_writes_is_damage() {
+    let home = tempfile::tempdir().unwrap();
+    let database = Database::open(&*disk(home.path())).unwrap();
+    for row in ["'a b', NULL, 0", "'a', 'not a node id', 0", "'ws://a:1', NULL, -1"] {
+        database.connection.execute_batch(&format!("INSERT INTO added_peers VALUES ({row})")).unwrap();
+        let error = database.peers().unwrap_err();
+        assert!(matches!(error, StoreError::Damaged(_)), "{row}: {error:?}");
+        database.connection.execute_batch("DELETE FROM added_peers").unwrap();
+    }
+}
+
+#[test]
+fn the_database_of_a_later_version_is_refused_in_words() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = disk(home.path());
+    let database = Database::open(&*disk).unwrap();
+    database.connection.execute_batch("PRAGMA user_version = 77").unwrap();
+    drop(database);
+    let error = refusal(&*disk);
+    assert!(matches!(error, StoreError::Newer { found: 77, known: 1 }), "{error:?}");
+    for words in ["77", "newer relay", "-data-dir"] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+/// A kept schema step must never change: nodes out there have applied it.
+#[test]
+fn the_schema_is_what_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let database = Database::open(&*disk(home.path())).unwrap();
+    let mut query = database.connection.prepare("SELECT name, sql FROM sqlite_schema").unwrap();
+    let rows = query.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let tables: BTreeMap<String, String> = rows.collect::<Result<_, _>>().unwrap();
+    let expected = [
+        ("added_peers", "url TEXT PRIMARY KEY NOT NULL, node_id TEXT, added_at INTEGER NOT NULL"),
+        (
+            "announced_services",
+            "main_id TEXT NOT NULL, node_id TEXT NOT NULL, service TEXT NOT NULL, node_type TEXT NOT NULL, \
+             methods TEXT NOT NULL, PRIMARY KEY (main_id, node_id, service)",
+        ),
+        ("announcing_mains", "main_id TEXT PRIMARY KEY NOT NULL, expires_at INTEGER NOT NULL"),
+        (
+            "pins",
+            "node_id TEXT PRIMARY KEY NOT NULL, public_key TEXT NOT NULL, role TEXT NOT NULL, \
+             first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL",
+        ),
+        ("removed_peers", "node_id TEXT PRIMARY KEY NOT NULL, removed_at INTEGER NOT NULL"),
+    ];
+    let expected: BTreeMap<String, String> = expected
+        .map(|(name, columns)| {
+            (name.into(), format!("CREATE TABLE {name} ( {columns} ) STRICT, WITHOUT ROWID"))
+        })
+        .into();
+    let found =
+        tables.into_iter().map(|(name, sql)| (name, sql.split_whitespace().collect::<Vec<_>>().join(" ")));
+    assert_eq!(found.collect::<BTreeMap<_, _>>(), expected);
+}
