@@ -61,6 +61,17 @@ pub async fn run(
     let made = if identity.generated { "auto-generated " } else { "" };
     tracing::info!("Starting as {name} Relay with {made}node ID {}", identity.id);
 
+    // All that is on disk, before anybody can come.
+    let store = Store::open(&env, kind).await?;
+    let guard = Guard {
+        me: identity.id.clone(),
+        rpc: tokens.rpc,
+        admin: match (tokens.admin, kind) {
+            (None, NodeKind::Main) => Some(admin_token(&env).await.map_err(IdentityError::Storage)?),
+            (given, _) => given,
+        },
+        allow_legacy: trust.allow_legacy,
+    };
     let (Role::Main(crate::config::MainRole { listen, .. })
     | Role::Home(crate::config::HomeRole { listen, .. })) = &role;
     let listener = env.network.listen(*listen).await.map_err(|error| RunError::Listen(*listen, error))?;
@@ -105,16 +116,6 @@ pub async fn run(
         tls,
         services: offers,
     };
-    let guard = Guard {
-        me: identity.id.clone(),
-        rpc: tokens.rpc,
-        admin: match (tokens.admin, kind) {
-            (None, NodeKind::Main) => Some(admin_token(&env).await.map_err(IdentityError::Storage)?),
-            (given, _) => given,
-        },
-        allow_legacy: trust.allow_legacy,
-    };
-    let store = Store::open(&env, kind).await?;
     let keyring = Keyring::load(identity.id, identity.key, trust, store).await?;
     let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring);
     tracing::info!("listening on {}://{local}", if tls { "https" } else { "http" });

@@ -13,7 +13,7 @@ use relay_node::federation::{Secret, TrustPolicy};
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
-use crate::engine::event::{Certificate, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
+use crate::engine::event::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
 use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
 use crate::workload::api::Api;
 
@@ -58,7 +58,9 @@ impl World {
             } else {
                 (private_address(index), Some(Nat { public: public_address(index) }))
             };
+            let cpu = Cpu { per_message: host.machine.per_message, cores: host.machine.cores };
             let host = sim.add_host(HostSpec { name: host.name.clone(), address, nat });
+            sim.set_cpu(host, cpu);
             HostState { host, process: None, stop: None }
         });
         let state = Arc::new(Mutex::new(hosts.collect()));

@@ -5,6 +5,8 @@
 mod cases;
 #[path = "contract/databases.rs"]
 mod databases;
+#[path = "contract/event_cpu.rs"]
+mod event_cpu;
 #[path = "contract/event_determinism.rs"]
 mod event_determinism;
 #[path = "contract/event_disks.rs"]

@@ -9,6 +9,7 @@ use relay_node::env::{BoxFuture, Env, SrvRecord};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::core::{Core, DIRECTOR};
+use super::cpu::Cpu;
 use super::env;
 use super::host::{HostSpec, ProcessId, ProcessKind};
 use super::link::{CutId, HostId, HostSet, Link, LinkModel, nanos};
@@ -65,6 +66,11 @@ impl Sim {
         state.trace.name_host(&spec.name);
         state.topology.add_host();
         state.hosts.add(spec)
+    }
+
+    /// What messages cost on `host` from now on; nothing unless this was said. To be said before it has connections.
+    pub fn set_cpu(&self, host: HostId, cpu: Cpu) {
+        self.core.lock().cpus.set(host, cpu);
     }
 
     /// The name that `host` was added with.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use relay_chaos::{Direction, Fault, FaultKind, LinkQuality, Partition, Selector};
 
 use super::super::{
-    Arrival, Gates, HostIndex, NodeId, NodeSettings, Pacing, Role, Scenario, ServiceKind, Target, Topology,
+    Arrival, Gates, HostIndex, Machine, NodeId, NodeSettings, Pacing, Role, Scenario, ServiceKind, Target,
+    Topology,
 };
 use super::{BASE, LOAD};
 
@@ -180,6 +181,19 @@ fn a_generated_node_id_and_a_late_start() {
     let topology = read(&text).topology;
     let late = topology.hosts.get(topology.hosts.find("late").expect("it is there"));
     assert_eq!((late.node_id, late.start), (NodeId::Generated, secs(20)));
+}
+
+#[test]
+fn messages_cost_what_the_host_says_or_else_what_all_do() {
+    let text = format!(
+        "[host]\ncpu = \"100us per message\"\ncores = 2\n{BASE}[[home]]\nname = \"slow\"\nmain = \"main-a\"\ncpu = \"1ms per message\"\n[[home]]\nname = \"free\"\nmain = \"main-a\"\ncpu = \"0s per message\"\n"
+    );
+    let hosts = read(&text).topology.hosts;
+    let machine = |name| hosts.get(hosts.find(name).expect("it is there")).machine;
+    let micros = |per_message, cores| Machine { per_message: Duration::from_micros(per_message), cores };
+    assert_eq!((machine("main-a"), machine("home-1")), (micros(100, 2), micros(100, 2)));
+    assert_eq!((machine("slow"), machine("free")), (micros(1_000, 2), micros(0, 2)));
+    assert_eq!(read(BASE).topology.hosts.get(HostIndex(0)).machine, Machine::default());
 }
 
 #[test]
