@@ -90,7 +90,11 @@ fn a_peer_that_is_silent_for_two_health_checks_is_down_and_comes_back() {
         assert_eq!(status(&world, "main-b").await, "down");
         assert_eq!(status(&world, "main-c").await, "connected");
         let health = ask(&world, A, "/federation/health", None).await;
-        assert_eq!((&health["status"], &health["connected_peers"]), (&json!("degraded"), &json!(1)), "{health}");
+        assert_eq!(
+            (&health["status"], &health["connected_peers"]),
+            (&json!("degraded"), &json!(1)),
+            "{health}"
+        );
         sim.sleep(secs(300)).await;
         sim.power_on(world.host(B));
         world.start(B);
@@ -175,7 +179,10 @@ fn a_home_and_a_main_dial_less_and_less_often() {
         assert!(waits.len() > ceilings.len(), "{waits:?}");
         for (wait, ceiling) in waits.iter().zip(ceilings) {
             // On top comes the dial itself: some round trips of 20 ms.
-            assert!((ceiling / 2.0..ceiling + 0.2).contains(wait), "{wait} s where at most {ceiling}: {waits:?}");
+            assert!(
+                (ceiling / 2.0..ceiling + 0.2).contains(wait),
+                "{wait} s where at most {ceiling}: {waits:?}"
+            );
         }
     }
 }
@@ -250,7 +257,11 @@ fn a_breaker_blocks_a_failed_service_for_thirty_seconds_and_lets_it_back_in() {
             assert_eq!(code().await, Some(-32010), "nothing listens where the upstream should be");
         }
         let refused = shop(&world).await["error"].take();
-        assert_eq!((&refused["code"], &refused["data"]["node"]), (&json!(-32005), &json!("main")), "{refused}");
+        assert_eq!(
+            (&refused["code"], &refused["data"]["node"]),
+            (&json!(-32005), &json!("main")),
+            "{refused}"
+        );
         sim.sleep(secs(29)).await;
         assert_eq!(code().await, Some(-32005));
         sim.sleep(secs(2)).await;

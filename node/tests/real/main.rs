@@ -18,6 +18,7 @@ mod older;
 mod plan;
 mod rpc;
 mod shutdown;
+mod state;
 mod trust;
 mod upstream;
 mod websocket;

@@ -32,7 +32,8 @@ async fn the_commands_of_the_plan_start_what_they_say() {
         let relay = world.listening(world.relay("relay", &args)).await;
         let said = relay.process.said();
         let first = said.lines().next().expect("it says what it is first");
-        let (_, id) = first.split_once(words).unwrap_or_else(|| panic!("{args:?} should say {words}: {first}"));
+        let (_, id) =
+            first.split_once(words).unwrap_or_else(|| panic!("{args:?} should say {words}: {first}"));
         let id: NodeId = id.parse().expect("a valid id");
         assert_eq!(get(&relay.at, "/health").await["node_id"], json!(id));
         match more {
@@ -104,7 +105,11 @@ async fn a_service_that_keeps_failing_is_left_alone() {
     let codes: Vec<_> = errors.iter().filter_map(|error| error["code"].as_i64()).collect();
     assert_eq!(codes, [[-32010; 5], [-32005; 5]].concat());
     let last = &errors[9];
-    assert_eq!((&last["data"]["node"], &last["data"]["retryable"]), (&json!("relay-a"), &json!(true)), "{last}");
+    assert_eq!(
+        (&last["data"]["node"], &last["data"]["retryable"]),
+        (&json!("relay-a"), &json!(true)),
+        "{last}"
+    );
     let words = last["message"].as_str().unwrap();
     assert!(words.starts_with("circuit open: bob.home has failed too often; next try in "), "{words}");
     let metrics = text(&main.at, "/metrics").await;
@@ -271,7 +276,10 @@ async fn a_call_can_be_traced_in_its_answer_and_followed_in_the_logs() {
     for relay in [&alice, &a, &b, &bob] {
         let told = of(relay, &id);
         assert_eq!(told.len(), 2, "each node tells that it came and how it ended: {told:?}");
-        assert_eq!(told[0]["fields"]["source"].as_str().map(|it| it.split('@').next().unwrap()), Some("alice.home"));
+        assert_eq!(
+            told[0]["fields"]["source"].as_str().map(|it| it.split('@').next().unwrap()),
+            Some("alice.home")
+        );
         assert!(told[1]["fields"]["ms"].is_number(), "{told:?}");
     }
 
