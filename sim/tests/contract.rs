@@ -5,6 +5,8 @@
 mod cases;
 #[path = "contract/databases.rs"]
 mod databases;
+#[path = "contract/event_cpu.rs"]
+mod event_cpu;
 #[path = "contract/event_determinism.rs"]
 mod event_determinism;
 #[path = "contract/event_disks.rs"]
@@ -19,6 +21,8 @@ mod event_nat;
 mod event_processes;
 #[path = "contract/sites.rs"]
 mod sites;
+#[path = "contract/tls.rs"]
+mod tls;
 
 macro_rules! contract {
     ($($file:ident::$case:ident),+ $(,)?) => {
@@ -67,6 +71,14 @@ contract![
     cases::blocking_work_returns_its_value,
     cases::every_seed_is_another,
     cases::values_on_disk_can_be_read_and_replaced,
+    tls::tls_carries_what_is_sent_both_ways,
+    tls::a_certificate_for_another_name_is_refused,
+    tls::a_certificate_of_an_unknown_issuer_is_refused,
+    tls::an_expired_certificate_is_refused,
+    tls::without_a_certificate_there_is_no_server,
+    tls::plain_text_is_no_tls,
+    tls::a_handshake_that_is_cut_short_is_an_error,
+    tls::what_is_no_name_cannot_be_asked_for,
     databases::a_database_keeps_what_was_committed,
     databases::what_was_not_committed_is_gone,
     databases::a_database_has_one_connection,

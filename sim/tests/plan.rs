@@ -211,7 +211,7 @@ fn upstream(sim: &Sim, world: &World, answers: bool) {
             let at = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), World::upstream_port(0));
             let mut listener = env.network.listen(at).await.unwrap();
             while let Ok((stream, _)) = listener.accept().await {
-                let service = hyper::service::service_fn(async move |_| {
+                let service = hyper::service::service_fn(move |_| async move {
                     if !answers {
                         std::future::pending::<()>().await;
                     }

@@ -38,6 +38,15 @@ pub struct Args {
     /// The URL under which other Mains reach this Main, where they cannot tell it by themselves
     #[arg(long, value_name = "URL")]
     pub advertise: Option<String>,
+    /// Serve https:// and wss:// with the certificate in this PEM file; read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// The private key of -tls-cert, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// Certificate authorities to trust besides the system's when dialling wss:// or https://, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<String>,
     /// Other Mains to connect to, separated by commas
     #[arg(long, value_name = "URL,…", value_delimiter = ',')]
     pub peers: Vec<String>,

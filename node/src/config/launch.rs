@@ -8,6 +8,7 @@ use tracing_subscriber::filter::Targets;
 use super::access::access;
 use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
 use crate::env::Rng;
+use crate::env::production::{CertificateFiles, Machine};
 use crate::federation::{Policy, UnknownPolicy};
 use crate::link::{RelayUrl, UrlError};
 use crate::service::{self, ServiceFileError, ServiceSpec};
@@ -28,8 +29,8 @@ const DEFAULT_DATA_ROOT: &str = "relay-data";
 pub struct Launch {
     /// The node.
     pub config: Config,
-    /// Where its data lies.
-    pub data_dir: PathBuf,
+    /// Where its data lies, and the files of its TLS.
+    pub machine: Machine,
     /// How logs look.
     pub log_format: LogFormat,
     /// Which logs are written: a `tracing-subscriber` filter.
@@ -138,7 +139,12 @@ impl Launch {
         let log_level = args.log_level.clone().unwrap_or_else(|| "info".into());
         log_filter(&log_level).map_err(|reason| value("-log-level", reason))?;
         let config = config(&args, kind, node_id, services, read)?;
-        Ok(Launch { config, data_dir, log_format, log_level })
+        let machine = Machine {
+            data_dir,
+            certificate: certificate(&args, kind)?,
+            extra_roots: args.tls_ca.as_ref().map(PathBuf::from),
+        };
+        Ok(Launch { config, machine, log_format, log_level })
     }
 }
 
@@ -174,6 +180,9 @@ fn merge(flags: Args, file: Args) -> Args {
         port: flags.port.or(file.port),
         host: flags.host.or(file.host),
         advertise: flags.advertise.or(file.advertise),
+        tls_cert: flags.tls_cert.or(file.tls_cert),
+        tls_key: flags.tls_key.or(file.tls_key),
+        tls_ca: flags.tls_ca.or(file.tls_ca),
         peers: list(flags.peers, file.peers),
         balance: list(flags.balance, file.balance),
         fallback: list(flags.fallback, file.fallback),
@@ -244,6 +253,29 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
     }
 }
 
+/// The files of a Main's certificate.
+fn certificate(args: &Args, kind: NodeKind) -> Result<Option<CertificateFiles>, LaunchError> {
+    use LaunchError::Contradiction;
+    match (args.tls_cert.as_deref(), args.tls_key.as_deref(), kind) {
+        (None, None, _) => Ok(None),
+        (Some(_), _, NodeKind::Home) => Err(Contradiction(
+            "-tls-cert",
+            "-connect",
+            "nobody connects to a Home; one that dials takes -tls-ca",
+        )),
+        (None, Some(_), NodeKind::Home) => Err(Contradiction(
+            "-tls-key",
+            "-connect",
+            "nobody connects to a Home; one that dials takes -tls-ca",
+        )),
+        (Some(_), None, _) => Err(value("-tls-cert", "it needs -tls-key FILE beside it, its private key")),
+        (None, Some(_), _) => Err(value("-tls-key", "it needs -tls-cert FILE beside it, its certificate")),
+        (Some(chain), Some(key), NodeKind::Main) => {
+            Ok(Some(CertificateFiles { chain: chain.into(), key: key.into() }))
+        }
+    }
+}
+
 fn config(
     args: &Args,
     kind: NodeKind,
@@ -267,7 +299,8 @@ fn config(
                 host.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
                 args.port.unwrap_or(DEFAULT_PORT),
             ),
-            address: args.advertise.as_deref().map(|text| url("-advertise", text)).transpose()?,
+            tls: args.tls_cert.is_some(),
+            address: advertised(args)?,
             peers: args.peers.iter().map(|text| url("-peers", text)).collect::<Result<_, _>>()?,
             balance: args.balance.iter().map(|text| balance(text)).collect::<Result<_, _>>()?,
         }),
@@ -296,6 +329,16 @@ fn config(
     let limits = Limits { max_message_bytes, max_connections_per_address };
     let (trust, tokens) = access(args, kind, read)?;
     Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
+}
+
+fn advertised(args: &Args) -> Result<Option<RelayUrl>, LaunchError> {
+    let Some(text) = args.advertise.as_deref() else { return Ok(None) };
+    let url = url("-advertise", text)?;
+    if args.tls_cert.is_some() && !url.is_secure() {
+        let reason = "with a certificate this Main speaks wss://, and nobody could dial it at a ws:// URL";
+        return Err(LaunchError::Contradiction("-advertise ws://", "-tls-cert", reason));
+    }
+    Ok(Some(url))
 }
 
 fn balance(text: &str) -> Result<(String, Policy), LaunchError> {
@@ -356,6 +399,9 @@ mod tests {
             ("-server -fallback ws://a:1", "-fallback", "-server"),
             ("-connect ws://a:1 -peers ws://b:1", "-peers", "-connect"),
             ("-connect ws://a:1 -advertise ws://b:1", "-advertise", "-connect"),
+            ("-connect wss://a -tls-cert c -tls-key k", "-tls-cert", "-connect"),
+            ("-connect wss://a -tls-key k", "-tls-key", "-connect"),
+            ("-server -tls-cert c -tls-key k -advertise ws://b:1", "-advertise ws://", "-tls-cert"),
             ("-connect ws://a:1 -balance blog=random", "-balance", "-connect"),
         ] {
             let words = refusal(line);
@@ -378,6 +424,21 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_and_its_key_come_together() {
+        assert!(refusal("-server -tls-cert c").contains("-tls-cert: it needs -tls-key"));
+        assert!(refusal("-server -tls-key k").contains("-tls-key: it needs -tls-cert"));
+        let plain = launch("-server").unwrap();
+        let Role::Main(main) = plain.config.role else { panic!("a Main") };
+        assert!(!main.tls && plain.machine.certificate.is_none());
+        let secure = launch("-server -tls-cert c -tls-key k -tls-ca r -advertise wss://relay-a.com").unwrap();
+        let Role::Main(main) = secure.config.role else { panic!("a Main") };
+        assert!(main.tls && main.address.unwrap().is_secure());
+        assert_eq!(secure.machine.certificate.unwrap().key, PathBuf::from("k"));
+        assert_eq!(secure.machine.extra_roots, Some(PathBuf::from("r")));
+        assert!(launch("-connect wss://relay-a.com -tls-ca r").is_ok());
+    }
+
+    #[test]
     fn a_file_gives_what_the_flags_leave_open() {
         let Role::Main(main) = launch("-config main.toml -port 9001").unwrap().config.role else {
             panic!("a Main");
@@ -390,14 +451,14 @@ mod tests {
     #[test]
     fn the_data_directory_is_named_after_the_node() {
         let named = launch("-server -node-id relay-a.com").unwrap();
-        assert_eq!(named.data_dir, PathBuf::from("relay-data/relay-a.com"));
+        assert_eq!(named.machine.data_dir, PathBuf::from("relay-data/relay-a.com"));
         let made_up = launch("-connect ws://a:1").unwrap();
         let NodeIdSource::MadeUp(id) = made_up.config.node_id else { panic!("a made-up id") };
         assert!(id.as_str().starts_with("home-"));
-        assert_eq!(made_up.data_dir, PathBuf::from("relay-data").join(id.as_str()));
+        assert_eq!(made_up.machine.data_dir, PathBuf::from("relay-data").join(id.as_str()));
         let kept = launch("-server -data-dir /var/lib/relay").unwrap();
         assert_eq!(
-            (kept.config.node_id, kept.data_dir),
+            (kept.config.node_id, kept.machine.data_dir),
             (NodeIdSource::DataDir, PathBuf::from("/var/lib/relay"))
         );
     }

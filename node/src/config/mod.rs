@@ -79,6 +79,8 @@ impl Role {
 pub struct MainRole {
     /// Where it listens for Homes, peers and HTTP clients.
     pub listen: SocketAddr,
+    /// Whether it speaks TLS there, with the certificate of the machine.
+    pub tls: bool,
     /// The URL that it tells its peers; they use the address that they see it from where there is none.
     pub address: Option<RelayUrl>,
     /// The Mains that it dials.

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod client;
+mod front;
 mod older;
 mod rpc;
 mod timer;
@@ -27,7 +28,7 @@ use crate::wire::NodeKind;
 use access::Doorman;
 pub use access::Guard;
 pub use api::NodeFacts;
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Server};
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;
@@ -38,7 +39,8 @@ const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 /// Waits after `accept` has failed, as it does when file descriptors run out, in milliseconds.
 const ACCEPT_RETRY_MILLIS: u64 = 100;
 
-/// Accepts connections until `closing`; those that are open then end with the request that they are serving.
+/// Accepts connections until `closing`; those that are open then end with the request that they are serving. Where
+/// [`NodeFacts::tls`] says so, the port speaks TLS.
 pub async fn serve(
     board: Arc<Switchboard>,
     mut listener: Box<dyn Listener>,
@@ -46,6 +48,7 @@ pub async fn serve(
     guard: Guard,
     closing: CancellationToken,
 ) {
+    let tls = facts.tls;
     let routes = Arc::new(Routes { router: api::router(&board, facts), guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
@@ -61,8 +64,15 @@ pub async fn serve(
                     board.metrics.turned_away();
                     continue;
                 };
-                let task = connection(Arc::clone(&board), stream, from, Arc::clone(&routes), closing.clone());
-                board.env.spawn("http-connection", task);
+                let (task_board, routes, closing) =
+                    (Arc::clone(&board), Arc::clone(&routes), closing.clone());
+                board.env.spawn("http-connection", async move {
+                    let stream =
+                        if tls { front::secured(&task_board, stream, from).await } else { Some(stream) };
+                    if let Some(stream) = stream {
+                        connection(task_board, stream, from, routes, closing, tls).await;
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
@@ -84,6 +94,7 @@ async fn connection(
     from: SocketAddr,
     routes: Arc<Routes>,
     closing: CancellationToken,
+    tls: bool,
 ) {
     let env = board.env.clone();
     let service = service_fn(move |request| {
@@ -106,8 +117,14 @@ async fn connection(
             connection.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%from, "HTTP connection: {error}");
+    match ended {
+        // What begins a TLS connection is no method of HTTP.
+        Err(error) if error.is_parse() && !tls => tracing::warn!(
+            %from,
+            "what came is not HTTP ({error}); perhaps TLS: this port speaks plain http:// and ws://"
+        ),
+        Err(error) => tracing::debug!(%from, "HTTP connection: {error}"),
+        Ok(()) => {}
     }
 }
 

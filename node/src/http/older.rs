@@ -160,8 +160,12 @@ fn asked(body: Result<Bytes, BytesRejection>, api: &Api) -> Result<(NodeId, Opti
 
 /// The URL that an address of the older mesh means: `HOST:PORT`, or a URL of its HTTP side.
 fn peer_url(address: &str) -> Result<RelayUrl, String> {
-    let bare = address.strip_prefix("http://").unwrap_or(address);
-    let url = if bare.contains("://") { bare.to_owned() } else { format!("ws://{bare}") };
+    let url = match (address.strip_prefix("http://"), address.strip_prefix("https://")) {
+        (Some(bare), _) => format!("ws://{bare}"),
+        (None, Some(bare)) => format!("wss://{bare}"),
+        (None, None) if address.contains("://") => address.to_owned(),
+        (None, None) => format!("ws://{address}"),
+    };
     url.parse().map_err(|error| format!("`address`: {error}"))
 }
 
@@ -175,6 +179,9 @@ mod tests {
             ["relay-b.com:8081", "http://relay-b.com:8081", "ws://relay-b.com:8081", "ws://relay-b.com:8081/"]
         {
             assert_eq!(peer_url(address).unwrap().to_string(), "ws://relay-b.com:8081", "{address}");
+        }
+        for address in ["https://relay-b.com", "wss://relay-b.com:443"] {
+            assert_eq!(peer_url(address).unwrap().to_string(), "wss://relay-b.com:443", "{address}");
         }
         for (address, words) in [
             ("", "`address`: `ws://` is not a URL"),

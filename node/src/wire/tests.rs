@@ -81,6 +81,7 @@ fn body() -> impl Strategy<Value = Body> {
                 services,
                 peers,
                 listen_port,
+                tls: listen_port.is_some_and(|port| port % 2 == 1),
                 public_key: Some("00".repeat(32)),
                 boot: Some("7".into()),
                 address: None,

@@ -19,6 +19,7 @@ mod plan;
 mod rpc;
 mod shutdown;
 mod state;
+mod tls;
 mod trust;
 mod upstream;
 mod websocket;

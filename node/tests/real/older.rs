@@ -214,6 +214,7 @@ async fn a_silent_older_peer_is_pinged_and_closed_and_one_that_answers_stays() {
     let config = Config {
         role: Role::Main(MainRole {
             listen: at.parse().unwrap(),
+            tls: false,
             address: None,
             peers: vec![],
             balance: BTreeMap::new(),

@@ -69,6 +69,8 @@ pub enum Kind {
     Fault,
     /// A remark by the director or a process. `a`: its number, `payload`: hash of its text.
     Note,
+    /// A core works on what was just received. `a`: for so many nanoseconds.
+    Busy,
 }
 
 /// One thing that happened. `a`, `b` and `payload`: see [`Kind`].

@@ -62,8 +62,8 @@ pub struct RouterConfig {
     pub public_key: String,
     /// A Main's own URL, where it was told one.
     pub address: Option<String>,
-    /// The port that a Main listens on.
-    pub listen_port: Option<u16>,
+    /// Where a Main listens.
+    pub listen_port: Option<ListenPort>,
     /// The services that this node offers.
     pub services: Vec<ServiceOffer>,
     /// How calls of these services are spread, whatever their Homes wish.
@@ -72,6 +72,15 @@ pub struct RouterConfig {
     pub registry_ttl: Duration,
     /// How long a call waits whose caller says nothing.
     pub call_timeout: Duration,
+}
+
+/// A port that a Main listens on, and what it speaks there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenPort {
+    /// Its number.
+    pub number: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
 }
 
 /// Both clocks at one moment, as values.
@@ -223,7 +232,8 @@ impl Router {
             public_key: Some(self.config.public_key.clone()),
             boot: Some(self.config.boot.clone()),
             address: self.config.address.clone(),
-            listen_port: self.config.listen_port,
+            listen_port: self.config.listen_port.map(|port| port.number),
+            tls: self.config.listen_port.is_some_and(|port| port.tls),
             peers: self.links.peer_addresses(),
         };
         let mut frame = self.message(Body::Registration(registration), at);

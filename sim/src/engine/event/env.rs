@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use relay_node::env::{
     BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream,
@@ -17,10 +18,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::core::Core;
 use super::disk;
+use super::host::ProcessKind;
 use super::link::HostId;
 use super::pool::Key;
 use super::random::derive;
 use super::timeline::Side;
+use super::tls;
 use crate::trace::Kind;
 
 /// One process's place in the world.
@@ -166,6 +169,21 @@ impl Network for Seat {
             None => Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))),
         };
         Box::pin(async move { result })
+    }
+
+    fn secure_client<'a>(
+        &'a self,
+        stream: Stream,
+        server_name: &'a str,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        let now = Duration::from_nanos(self.core.now.load(Ordering::Relaxed));
+        let check = self.core.lock().processes.kind(self.process) == ProcessKind::Node;
+        Box::pin(tls::client(stream, server_name, now, check))
+    }
+
+    fn secure_server(&self, stream: Stream) -> BoxFuture<'_, io::Result<Stream>> {
+        let certificate = self.core.lock().hosts.get(self.host).certificate.clone();
+        Box::pin(tls::server(stream, certificate))
     }
 }
 

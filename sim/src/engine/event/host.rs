@@ -12,6 +12,7 @@ use super::executor::Meta;
 use super::link::HostId;
 use super::nat::Nat;
 use super::pool::Key;
+use super::tls::Certificate;
 
 /// The first port given to those who ask for any (IANA's dynamic range).
 const FIRST_EPHEMERAL_PORT: u16 = 49152;
@@ -36,7 +37,7 @@ pub struct ProcessId(pub(super) u32);
 pub enum ProcessKind {
     /// Part of the system under test: gone when its host loses power.
     Node,
-    /// Part of the test (load, services, checks): stays when its host loses power.
+    /// Part of the test (load, services, checks): stays when its host loses power, and checks no certificates.
     Harness,
 }
 
@@ -44,6 +45,7 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) address: IpAddr,
     pub(super) nat: Option<Nat>,
+    pub(super) certificate: Option<Certificate>,
     pub(super) listeners: Vec<(SocketAddr, Key)>,
     pub(super) sockets: Vec<(SocketAddr, Key)>,
     next_port: u16,
@@ -73,6 +75,7 @@ impl Hosts {
             name,
             address,
             nat,
+            certificate: None,
             listeners: Vec::new(),
             sockets: Vec::new(),
             next_port: FIRST_EPHEMERAL_PORT,
@@ -196,6 +199,10 @@ pub(super) struct Processes {
 impl Processes {
     pub(super) fn alive(&self, process: u32) -> bool {
         self.list.get(process as usize).is_some_and(|process| process.life != Life::Dead)
+    }
+
+    pub(super) fn kind(&self, process: u32) -> ProcessKind {
+        self.list[process as usize].kind
     }
 
     /// # Errors

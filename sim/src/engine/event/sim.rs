@@ -8,12 +8,14 @@ use std::time::Duration;
 use relay_node::env::{BoxFuture, Env};
 
 use super::core::{Core, DIRECTOR};
+use super::cpu::Cpu;
 use super::env;
 use super::host::{HostSpec, ProcessId, ProcessKind};
 use super::link::{CutId, HostId, HostSet, Link, LinkModel, nanos};
 use super::observe::Observation;
 use super::stamp;
 use super::state::Farewell;
+use super::tls::Certificate;
 use crate::trace::{Kind, NONE};
 
 /// A run's handle: hosts, processes, faults. Cheap to clone.
@@ -33,6 +35,7 @@ enum Fault {
     PowerOn,
     Wipe,
     Link,
+    Certificate,
 }
 
 impl Sim {
@@ -61,6 +64,11 @@ impl Sim {
         state.trace.name_host(&spec.name);
         state.topology.add_host();
         state.hosts.add(spec)
+    }
+
+    /// What messages cost on `host` from now on; nothing unless this was said. To be said before it has connections.
+    pub fn set_cpu(&self, host: HostId, cpu: Cpu) {
+        self.core.lock().cpus.set(host, cpu);
     }
 
     /// The name that `host` was added with.
@@ -127,6 +135,12 @@ impl Sim {
         let mut state = self.core.lock();
         state.topology.set_dark(host, false);
         state.look_at_stalled();
+    }
+
+    /// Gives a host a certificate in place of the one that it has: from the next handshake on.
+    pub fn set_certificate(&self, host: HostId, certificate: Option<Certificate>) {
+        self.fault(Fault::Certificate, host);
+        self.core.lock().hosts.get_mut(host).certificate = certificate;
     }
 
     /// Whether the host has power.
