@@ -18,6 +18,7 @@ mod older;
 mod plan;
 mod rpc;
 mod shutdown;
+mod state;
 mod tls;
 mod trust;
 mod upstream;
