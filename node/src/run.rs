@@ -10,11 +10,11 @@ use std::time::Duration;
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Role};
+use crate::config::{Config, PeerLists, Role};
 use crate::env::Env;
 use crate::federation::{ListenPort, Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
-use crate::link::{Keyring, RelayUrl, Switchboard, mesh, remember, uplink};
+use crate::link::{Keyring, PeerSource, RelayUrl, Switchboard, mesh, remember, sources, uplink};
 use crate::service::Services;
 use crate::store::{Identity, IdentityError, Peers, Store, StoreError, admin_token};
 use crate::wire::NodeKind;
@@ -129,7 +129,15 @@ pub async fn run(
     env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));
     match role {
         Role::Main(main) => {
-            mesh::start(&board, main.peers, peers);
+            mesh::remembered(&board, peers);
+            main.peers.iter().for_each(|url| mesh::configured(&board, url, PeerSource::Flag));
+            let PeerLists { file, srv } = main.listed;
+            if let Some(file) = file {
+                env.spawn("peers-file", sources::follow_file(Arc::clone(&board), file));
+            }
+            if let Some(name) = srv {
+                env.spawn("peers-srv", sources::follow_srv(Arc::clone(&board), name));
+            }
             env.spawn("remember", remember::run(Arc::clone(&board)));
         }
         Role::Home(home) => env.spawn("uplink", uplink::run(Arc::clone(&board), home.mains)),

@@ -11,7 +11,7 @@ use axum::http::{HeaderName, Method, StatusCode, Uri};
 use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 
-use super::{older, rpc};
+use super::{older, peers, rpc};
 use crate::federation::{Listing, Router as Federation, Scope};
 use crate::link::Switchboard;
 use crate::wire::{NodeId, NodeKind, ServiceOffer};
@@ -53,7 +53,8 @@ pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
             .route("/registry/peers/remove", delete(older::remove_peer))
             .route("/registry/health", get(older::health))
             .route("/federation/registry", get(federation_registry))
-            .route("/federation/peers", get(federation_peers))
+            .route("/federation/peers", get(peers::list))
+            .route("/federation/peers/add", post(peers::add))
             .route("/federation/health", get(federation_health)),
     };
     routes
@@ -65,7 +66,7 @@ pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
 
 async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {
     let right = match uri.path() {
-        "/rpc" | "/registry/peers/add" => Method::POST,
+        "/rpc" | "/registry/peers/add" | "/federation/peers/add" => Method::POST,
         "/registry/peers/remove" => Method::DELETE,
         _ => Method::GET,
     };
@@ -80,7 +81,7 @@ async fn unknown(State(api): State<Arc<Api>>, uri: Uri) -> (StatusCode, Json<Val
         NodeKind::Main => {
             "POST /rpc, GET /health, /ready, /metrics, /services, /registry, /registry/servers, /registry/peers, \
              /registry/health, /federation/registry, /federation/peers, /federation/health, \
-             POST /registry/peers/add, DELETE /registry/peers/remove, WebSocket /ws/federation, /ws/peers, /ws/p2p"
+             POST /federation/peers/add, /registry/peers/add, DELETE /registry/peers/remove, WebSocket /ws/federation, /ws/peers, /ws/p2p"
         }
     };
     let error = format!("there is no {} on a {kind} relay; there are: {routes}", uri.path());
@@ -131,11 +132,12 @@ async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value> {
     let all = everything(board);
     let failed = all.iter().filter(|(_, reachable)| !reachable).count();
     let peers = board.peers();
-    let down = peers.iter().filter(|peer| peer.up_since.is_none()).count();
+    let now = board.env.clock.now();
+    let down = peers.iter().filter(|peer| peer.is_missed(now)).count();
     let peers: Vec<Value> = peers
         .iter()
         .map(|peer| {
-            let state = if peer.up_since.is_some() { "connected" } else { "down" };
+            let state = if peer.is_up() { "connected" } else { "down" };
             json!({ "node_id": peer.node, "address": peer.address, "state": state })
         })
         .collect();
@@ -202,26 +204,6 @@ async fn federation_registry(State(api): State<Arc<Api>>) -> Json<Value> {
     Json(json!({
         "node_id": board.me(),
         "services": lines,
-        "timestamp": board.env.clock.unix().to_string(),
-    }))
-}
-
-/// The Mains that this one is connected to or tries to connect to.
-async fn federation_peers(State(api): State<Arc<Api>>) -> Json<Value> {
-    let board = &api.board;
-    let now = board.env.clock.now();
-    let peers = board.peers().into_iter().map(|peer| {
-        json!({
-            "node_id": peer.node,
-            "address": peer.address,
-            "status": if peer.up_since.is_some() { "connected" } else { "down" },
-            "connected_seconds": peer.up_since.map(|since| (now - since).as_secs()),
-            "last_error": peer.last_error,
-        })
-    });
-    Json(json!({
-        "node_id": board.me(),
-        "peers": peers.collect::<Vec<_>>(),
         "timestamp": board.env.clock.unix().to_string(),
     }))
 }

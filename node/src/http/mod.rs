@@ -5,6 +5,7 @@ mod api;
 mod client;
 mod front;
 mod older;
+mod peers;
 mod rpc;
 mod timer;
 

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use super::keyring::Keyring;
 use super::mesh;
 use super::outbox::Outbox;
-use super::peers::{PeerBook, PeerStatus};
+use super::peers::{PeerBook, PeerStatus, UpLink};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
@@ -192,8 +192,11 @@ impl Switchboard {
     /// The Mains that this one is connected to or dials.
     pub fn peers(&self) -> Vec<PeerStatus> {
         let state = self.lock();
-        let up = state.router.peers().map(|info| (info.node.clone(), (info.address.clone(), info.since)));
-        state.peers.list(&up.collect())
+        let up = state.router.peer_links().filter_map(|(link, info)| {
+            let vitals = state.outboxes.get(&link)?.pulse.vitals(info.since);
+            Some((info.node.clone(), UpLink { address: info.address.clone(), since: info.since, vitals }))
+        });
+        state.peers.list(up.collect())
     }
 
     /// Notes how dialling a peer goes.
@@ -287,6 +290,9 @@ impl Switchboard {
             let reply = state.router.introduction(Some(message_id), at);
             outbox.push(reply, at.now).expect("an introduction is no request");
         }
+        if let Some(info) = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned() {
+            state.peers.came_up(&info.node);
+        }
         state.outboxes.insert(link, Arc::clone(&outbox));
         self.carry_out(&mut state, actions);
         drop(state);
@@ -298,7 +304,11 @@ impl Switchboard {
     pub(super) fn detach(self: &Arc<Self>, link: LinkId) {
         let mut state = self.lock();
         state.outboxes.remove(&link);
+        let peer = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned();
         let actions = state.router.link_down(link, self.moment());
+        if let Some(info) = peer.filter(|info| !state.router.reaches(&info.node)) {
+            state.peers.went_down(&info.node, info.address, self.env.clock.now());
+        }
         self.carry_out(&mut state, actions);
         drop(state);
         self.signals.links_changed.notify_waiters();
@@ -312,6 +322,11 @@ impl Switchboard {
             self.metrics.answered(took);
         }
         self.carry_out(&mut state, actions);
+    }
+
+    /// Whether there is another Main at the other end of a link.
+    pub(super) fn leads_to_a_peer(&self, link: LinkId) -> bool {
+        self.look(|router| router.link(link).is_some_and(|info| info.role == LinkRole::Peer))
     }
 
     /// Queues a sign of life.

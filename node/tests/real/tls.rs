@@ -17,12 +17,12 @@ use crate::http::{exchange, get, remote_call, send};
 use crate::world::{Process, Relay, World, eventually, fixed, lists};
 
 /// A certificate authority, and what it signs.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -31,7 +31,7 @@ impl Authority {
     }
 
     /// Its own certificate as a file of this world.
-    fn file(&self, world: &World, name: &str) -> String {
+    pub(crate) fn file(&self, world: &World, name: &str) -> String {
         world.file(name, &self.issuer.pem())
     }
 
@@ -43,7 +43,7 @@ impl Authority {
     }
 
     /// Signs a certificate for these names, as two files of this world.
-    fn files(&self, world: &World, stem: &str, names: &[&str]) -> (String, String) {
+    pub(crate) fn files(&self, world: &World, stem: &str, names: &[&str]) -> (String, String) {
         let (certificate, key) = self.sign(for_names(names));
         (world.file(&format!("{stem}.pem"), &certificate), world.file(&format!("{stem}.key"), &key))
     }
