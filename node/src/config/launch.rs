@@ -19,6 +19,9 @@ const DEFAULT_PORT: u16 = 8080;
 /// Below it no useful message fits, in bytes.
 const MIN_MESSAGE_BYTES: usize = 1024;
 
+/// Threads that may carry messages. More than cores help nobody.
+const MAX_THREADS: usize = 256;
+
 /// Where the data directories of nodes lie that are not given one.
 const DEFAULT_DATA_ROOT: &str = "relay-data";
 
@@ -29,6 +32,8 @@ pub struct Launch {
     pub config: Config,
     /// Where its data lies.
     pub data_dir: PathBuf,
+    /// Threads that carry messages; `None` leaves it to the node's kind. 1 to 256.
+    pub threads: Option<usize>,
     /// How logs look.
     pub log_format: LogFormat,
     /// Which logs are written: a `tracing-subscriber` filter.
@@ -136,8 +141,11 @@ impl Launch {
         };
         let log_level = args.log_level.clone().unwrap_or_else(|| "info".into());
         log_filter(&log_level).map_err(|reason| value("-log-level", reason))?;
+        if let Some(threads) = args.threads.filter(|threads| !(1..=MAX_THREADS).contains(threads)) {
+            return Err(value("-threads", format!("{threads} is not from 1 to {MAX_THREADS}")));
+        }
         let config = config(&args, kind, node_id, services, read)?;
-        Ok(Launch { config, data_dir, log_format, log_level })
+        Ok(Launch { config, data_dir, threads: args.threads, log_format, log_level })
     }
 }
 
@@ -184,6 +192,7 @@ fn merge(flags: Args, file: Args) -> Args {
         admin_token_file: flags.admin_token_file.or(file.admin_token_file),
         max_connections_per_address: flags.max_connections_per_address.or(file.max_connections_per_address),
         max_message_bytes: flags.max_message_bytes.or(file.max_message_bytes),
+        threads: flags.threads.or(file.threads),
         log_format: flags.log_format.or(file.log_format),
         log_level: flags.log_level.or(file.log_level),
     }
