@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod client;
+mod front;
 mod older;
 mod rpc;
 mod timer;
@@ -26,8 +27,10 @@ use crate::wire::NodeKind;
 
 use access::Doorman;
 pub use access::Guard;
+use api::Api;
 pub use api::NodeFacts;
 pub use client::{Client, ClientError};
+use front::Front;
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;
@@ -46,7 +49,8 @@ pub async fn serve(
     guard: Guard,
     closing: CancellationToken,
 ) {
-    let routes = Arc::new(Routes { router: api::router(&board, facts), guard });
+    let api = Arc::new(Api { board: Arc::clone(&board), facts });
+    let routes = Arc::new(Routes { router: api::router(&api), api, guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
         let accepted = tokio::select! {
@@ -75,10 +79,26 @@ pub async fn serve(
 /// Where requests go, and which of them may.
 struct Routes {
     router: axum::Router,
+    api: Arc<Api>,
     guard: Guard,
 }
 
 async fn connection(
+    board: Arc<Switchboard>,
+    stream: Stream,
+    from: SocketAddr,
+    routes: Arc<Routes>,
+    closing: CancellationToken,
+) {
+    let front = Front { api: &routes.api, guard: &routes.guard, from, closing: &closing };
+    let Some(stream) = front.serve(stream).await else { return };
+    // On the heap: most connections that come this far are upgraded, and a link's task is not to hold room for this.
+    let rest = general(board, stream, from, routes, closing);
+    Box::pin(rest).await;
+}
+
+/// Serves what is left of a connection with all of HTTP.
+async fn general(
     board: Arc<Switchboard>,
     stream: Stream,
     from: SocketAddr,
