@@ -98,6 +98,9 @@ pub struct Args {
     /// The largest message taken, in bytes (1048576 unless given)
     #[arg(long, value_name = "BYTES")]
     pub max_message_bytes: Option<usize>,
+    /// Threads that carry messages (1 for a Home, half of the processor's cores for a Main unless given)
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
     /// human or json (human unless given)
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,

@@ -24,6 +24,9 @@ const DNS_PORT: u16 = 53;
 /// Below it no useful message fits, in bytes.
 const MIN_MESSAGE_BYTES: usize = 1024;
 
+/// Threads that may carry messages. More than cores help nobody.
+const MAX_THREADS: usize = 256;
+
 /// Where the data directories of nodes lie that are not given one.
 const DEFAULT_DATA_ROOT: &str = "relay-data";
 
@@ -34,6 +37,8 @@ pub struct Launch {
     pub config: Config,
     /// Where its data lies, and the files of its TLS.
     pub machine: Machine,
+    /// Threads that carry messages; `None` leaves it to the node's kind. 1 to 256.
+    pub threads: Option<usize>,
     /// How logs look.
     pub log_format: LogFormat,
     /// Which logs are written: a `tracing-subscriber` filter.
@@ -141,6 +146,9 @@ impl Launch {
         };
         let log_level = args.log_level.clone().unwrap_or_else(|| "info".into());
         log_filter(&log_level).map_err(|reason| value("-log-level", reason))?;
+        if let Some(threads) = args.threads.filter(|threads| !(1..=MAX_THREADS).contains(threads)) {
+            return Err(value("-threads", format!("{threads} is not from 1 to {MAX_THREADS}")));
+        }
         let config = config(&args, kind, node_id, services, read)?;
         let machine = Machine {
             data_dir,
@@ -148,7 +156,7 @@ impl Launch {
             extra_roots: args.tls_ca.as_ref().map(PathBuf::from),
             name_server: args.dns.as_deref().map(name_server).transpose()?,
         };
-        Ok(Launch { config, machine, log_format, log_level })
+        Ok(Launch { config, machine, threads: args.threads, log_format, log_level })
     }
 }
 
@@ -202,6 +210,7 @@ fn merge(flags: Args, file: Args) -> Args {
         admin_token_file: flags.admin_token_file.or(file.admin_token_file),
         max_connections_per_address: flags.max_connections_per_address.or(file.max_connections_per_address),
         max_message_bytes: flags.max_message_bytes.or(file.max_message_bytes),
+        threads: flags.threads.or(file.threads),
         log_format: flags.log_format.or(file.log_format),
         log_level: flags.log_level.or(file.log_level),
     }

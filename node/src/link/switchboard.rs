@@ -24,7 +24,7 @@ use crate::federation::{
 use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
 use crate::store::Store;
-use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration};
+use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration, SmolStr};
 
 /// The longest that a replaced link stays open for the calls that are under way on it, in seconds.
 const RETIRE_SECONDS_MAX: u64 = 10;
@@ -260,7 +260,7 @@ impl Switchboard {
     }
 
     /// This node's introduction on a link that is not up yet, as an answer to the other side's where it is one.
-    pub(super) fn introduction(&self, answering: Option<String>) -> Frame {
+    pub(super) fn introduction(&self, answering: Option<SmolStr>) -> Frame {
         self.lock().router.introduction(answering, self.moment())
     }
 
@@ -276,7 +276,7 @@ impl Switchboard {
         self: &Arc<Self>,
         info: LinkInfo,
         registration: Registration,
-        answering: Option<String>,
+        answering: Option<SmolStr>,
     ) -> Option<(LinkId, Arc<Outbox>)> {
         let at = self.moment();
         let outbox = Arc::new(Outbox::default());
@@ -317,11 +317,12 @@ impl Switchboard {
     /// A message came in.
     pub(super) fn receive(self: &Arc<Self>, link: LinkId, frame: Frame) {
         let mut state = self.lock();
-        let actions = state.router.handle(link, frame, self.moment());
+        let at = self.moment();
+        let actions = state.router.handle(link, frame, at);
         if let Some(took) = state.router.take_round_trip() {
             self.metrics.answered(took);
         }
-        self.carry_out(&mut state, actions);
+        self.carry_out_at(&mut state, actions, at);
     }
 
     /// Whether there is another Main at the other end of a link.
@@ -337,7 +338,7 @@ impl Switchboard {
     }
 
     /// Tells the other side what was wrong with its message.
-    pub(super) fn complain(self: &Arc<Self>, link: LinkId, answering: Option<String>, failure: &Failure) {
+    pub(super) fn complain(self: &Arc<Self>, link: LinkId, answering: Option<SmolStr>, failure: &Failure) {
         let mut state = self.lock();
         let from = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
         tracing::warn!(from, "{failure}");
@@ -346,7 +347,7 @@ impl Switchboard {
     }
 
     /// A message for the other side of a link that is not up yet.
-    pub(super) fn complaint(&self, answering: Option<String>, failure: &Failure) -> Frame {
+    pub(super) fn complaint(&self, answering: Option<SmolStr>, failure: &Failure) -> Frame {
         self.lock().router.complaint(answering, failure, self.moment())
     }
 
@@ -401,16 +402,21 @@ impl Switchboard {
 
     /// Does what the router asks for, and what follows from it.
     fn carry_out(self: &Arc<Self>, state: &mut State, actions: Vec<Action>) {
+        self.carry_out_at(state, actions, self.moment());
+    }
+
+    /// The same for one who has just looked at the clock.
+    fn carry_out_at(self: &Arc<Self>, state: &mut State, actions: Vec<Action>, at: Moment) {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Send(link, frame) => {
                     // A link without an outbox has just ended; its calls have been failed by that.
                     if let Some(outbox) = state.outboxes.get(&link)
-                        && let Err(frame) = outbox.push(frame, self.env.clock.now())
+                        && let Err(frame) = outbox.push(frame, at.now)
                     {
                         let failure = Failure::Overloaded("too many calls wait for this link".into());
-                        actions.extend(state.router.not_sent(link, &frame.header, failure, self.moment()));
+                        actions.extend(state.router.not_sent(link, &frame.header, failure, at));
                     }
                 }
                 Action::Cancel(link, frame) => {
@@ -418,7 +424,7 @@ impl Switchboard {
                     if let Some(outbox) = state.outboxes.get(&link)
                         && !outbox.withdraw(&frame.header.source.id, request)
                     {
-                        outbox.push(frame, self.env.clock.now()).expect("a cancellation is no request");
+                        outbox.push(frame, at.now).expect("a cancellation is no request");
                     }
                 }
                 Action::Abort(ticket) => {
@@ -429,14 +435,14 @@ impl Switchboard {
                 Action::Answer(call, answer) => {
                     if let Some((waiting, since)) = state.waiting.remove(&call) {
                         let code = answer.outcome.as_ref().err().map(|error| error.code);
-                        self.metrics.call_ended(code, self.env.clock.now() - since);
+                        self.metrics.call_ended(code, at.now - since);
                         // Nobody listens where the client has hung up.
                         let _ = waiting.send(answer);
                     }
                 }
                 Action::Deliver(delivery) => match self.services.start(&self.env, &delivery) {
                     Started::Done(outcome) => {
-                        actions.extend(state.router.finished(delivery.ticket, outcome, self.moment()));
+                        actions.extend(state.router.finished(delivery.ticket, outcome, at));
                     }
                     Started::Running(work) => {
                         let (board, ticket) = (Arc::clone(self), delivery.ticket);

@@ -61,7 +61,7 @@ impl Response {
         self.outcome().ok()?.err()
     }
 
-    pub(super) fn decode(envelope: &mut Envelope, header: &Header) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>, header: &Header) -> Result<Self, WireError> {
         let missing = |field| WireError::Missing { kind: "response", field };
         if header.correlation_id.is_none() {
             return Err(missing("correlation_id"));
@@ -69,10 +69,6 @@ impl Response {
         if header.destination.is_none() {
             return Err(missing("destination_node"));
         }
-        Ok(Response { data: envelope.data.take().ok_or_else(|| missing("data"))? })
-    }
-
-    pub(super) fn encode(self, envelope: &mut Envelope) {
-        envelope.data = Some(self.data);
+        Ok(Response { data: envelope.data.ok_or_else(|| missing("data"))?.to_owned() })
     }
 }

@@ -16,7 +16,9 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
+use smol_str::format_smolstr;
 
 use self::announce::Announcements;
 use super::health::{Blame, Health};
@@ -25,8 +27,8 @@ use super::pending::{Answerer, Asker, Pending};
 use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry, Remembered};
 use crate::env::{Instant, Rng, UnixTime};
 use crate::wire::{
-    Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, JsonRpcCall, NodeAddress,
-    NodeId, NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
+    Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, NodeAddress, NodeId,
+    NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, SmolStr, Target, payload,
 };
 
 /// Calls that may be under way through one node. More are refused as overload.
@@ -113,6 +115,16 @@ pub struct Call {
     pub dry_run: bool,
     /// The caller's W3C trace context.
     pub traceparent: Option<String>,
+}
+
+/// The JSON-RPC call inside a request, as this node writes it for its own clients.
+#[derive(Serialize)]
+struct CarriedCall<'a> {
+    jsonrpc: &'static str,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a RawValue>,
+    id: &'a str,
 }
 
 /// How a call ended.
@@ -226,7 +238,7 @@ impl Router {
     }
 
     /// This node's introduction, as an answer to another's where it is one.
-    pub fn introduction(&mut self, answering: Option<String>, at: Moment) -> Frame {
+    pub fn introduction(&mut self, answering: Option<SmolStr>, at: Moment) -> Frame {
         let registration = Registration {
             services: self.config.services.clone(),
             public_key: Some(self.config.public_key.clone()),
@@ -249,7 +261,7 @@ impl Router {
     }
 
     /// Tells the other side of a link that what it sent cannot be handled.
-    pub fn complaint(&mut self, answering: Option<String>, failure: &Failure, at: Moment) -> Frame {
+    pub fn complaint(&mut self, answering: Option<SmolStr>, failure: &Failure, at: Moment) -> Frame {
         let report = ErrorReport { code: failure.code(), message: failure.to_string() };
         let mut frame = self.message(Body::Error(report), at);
         frame.header.correlation_id = answering;
@@ -392,16 +404,17 @@ impl Router {
         let longest = Duration::from_secs(MAX_CALL_SECONDS);
         let timeout = call.timeout.unwrap_or(self.config.call_timeout).min(longest);
         let message_id = self.message_id();
-        let json_rpc = JsonRpcCall {
-            jsonrpc: "2.0".into(),
-            method: call.method.clone(),
-            params: call.params,
-            id: Some(payload(&message_id)),
+        let json_rpc = CarriedCall {
+            jsonrpc: "2.0",
+            method: &call.method,
+            params: call.params.as_deref(),
+            id: &message_id,
         };
+        let carried = payload(&json_rpc);
         let request = Request {
             service: call.service,
             method: call.method,
-            call: Some(payload(&json_rpc)),
+            call: Some(carried),
             timeout: Some(timeout),
             dry_run: call.dry_run,
         };
@@ -551,9 +564,9 @@ impl Router {
         self.counter
     }
 
-    fn message_id(&mut self) -> String {
+    fn message_id(&mut self) -> SmolStr {
         let number = self.count();
-        format!("{}-{number}", self.config.boot)
+        format_smolstr!("{}-{number}", self.config.boot)
     }
 
     fn address(&self) -> NodeAddress {
@@ -561,7 +574,7 @@ impl Router {
         NodeAddress { kind: self.config.kind, id: self.config.me.clone(), main_relay }
     }
 
-    fn header(&self, message_id: String, at: Moment) -> Header {
+    fn header(&self, message_id: SmolStr, at: Moment) -> Header {
         Header {
             message_id,
             correlation_id: None,
