@@ -42,6 +42,8 @@ pub(super) struct Envelope {
     traceparent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) timeout_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) waited_us: Option<u64>,
 }
 
 /// Some writers of JSON send `null` for an empty list or text.

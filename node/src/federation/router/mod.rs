@@ -14,12 +14,14 @@ mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use self::announce::Announcements;
 use super::health::{Blame, Health};
+use super::intake::Intake;
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
 use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry};
@@ -28,9 +30,6 @@ use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, JsonRpcCall, NodeAddress,
     NodeId, NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
 };
-
-/// Calls that may be under way through one node. More are refused as overload.
-const MAX_PENDING_CALLS: usize = 65_536;
 
 /// The longest that a call may wait, in seconds; a longer wish is cut down to it.
 const MAX_CALL_SECONDS: u64 = 3_600;
@@ -70,6 +69,8 @@ pub struct RouterConfig {
     pub registry_ttl: Duration,
     /// How long a call waits whose caller says nothing.
     pub call_timeout: Duration,
+    /// Calls that one Home may make in the long run; no limit where it is `None`.
+    pub home_calls_per_second: Option<NonZeroU32>,
 }
 
 /// Both clocks at one moment, as values.
@@ -162,7 +163,7 @@ pub struct Router {
     /// Numbers links, calls, tickets and messages.
     counter: u64,
     announcements: Announcements,
-    draining: bool,
+    intake: Intake,
     /// Calls that failed here, by code.
     failed: BTreeMap<i64, u64>,
 }
@@ -174,6 +175,7 @@ impl Router {
     pub fn new(config: RouterConfig, rng: Rng) -> Self {
         let registry =
             Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl);
+        let intake = Intake::new(config.home_calls_per_second);
         Router {
             config,
             links: Links::default(),
@@ -183,14 +185,14 @@ impl Router {
             known_mains: BTreeSet::new(),
             counter: 0,
             announcements: Announcements::default(),
-            draining: false,
+            intake,
             failed: BTreeMap::new(),
         }
     }
 
     /// From now on new calls are refused; those under way go on.
     pub fn drain(&mut self) {
-        self.draining = true;
+        self.intake.draining = true;
     }
 
     /// Ends all calls under way: this node goes, and whoever waits is to hear it.
@@ -288,6 +290,7 @@ impl Router {
         let Some((info, was_current)) = self.links.remove(link) else {
             return actions;
         };
+        self.intake.forget(link);
         if was_current && info.role == LinkRole::Home {
             self.registry.home_down(&info.node);
             self.announce_soon(at);
@@ -386,8 +389,11 @@ impl Router {
             id: target.id,
             main_relay: target.main_relay,
         });
-        if self.draining {
+        if self.intake.draining {
             let failure = Failure::ShuttingDown { node: self.config.me.clone() };
+            let call = self.pending_call(Asker::Here(id), &header, timeout, at);
+            self.fail(call, failure, at, &mut actions);
+        } else if let Err(failure) = self.intake.take(Asker::Here(id), None, &self.pending, at.now) {
             let call = self.pending_call(Asker::Here(id), &header, timeout, at);
             self.fail(call, failure, at, &mut actions);
         } else {
