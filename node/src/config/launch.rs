@@ -1,6 +1,7 @@
 //! From flags to a [`Config`], with every contradiction named.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
@@ -208,6 +209,7 @@ fn merge(flags: Args, file: Args) -> Args {
         allow_legacy: flags.allow_legacy || file.allow_legacy,
         rpc_token_file: flags.rpc_token_file.or(file.rpc_token_file),
         admin_token_file: flags.admin_token_file.or(file.admin_token_file),
+        home_calls_per_second: flags.home_calls_per_second.or(file.home_calls_per_second),
         max_connections_per_address: flags.max_connections_per_address.or(file.max_connections_per_address),
         max_message_bytes: flags.max_message_bytes.or(file.max_message_bytes),
         threads: flags.threads.or(file.threads),
@@ -267,6 +269,9 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
         }
         NodeKind::Home if args.peers_srv.is_some() => {
             Err(Contradiction("-peers-srv", "-connect", "only a Main has peers; a Home takes -fallback"))
+        }
+        NodeKind::Home if args.home_calls_per_second.is_some() => {
+            Err(Contradiction("-home-calls-per-second", "-connect", "only a Main has Homes"))
         }
         NodeKind::Home if args.advertise.is_some() => {
             Err(Contradiction("-advertise", "-connect", "nobody connects to a Home"))
@@ -349,7 +354,9 @@ fn config(
     }
     let max_connections_per_address =
         args.max_connections_per_address.unwrap_or(Limits::default().max_connections_per_address);
-    let limits = Limits { max_message_bytes, max_connections_per_address };
+    let home_calls_per_second =
+        args.home_calls_per_second.map_or(Limits::default().home_calls_per_second, NonZeroU32::new);
+    let limits = Limits { max_message_bytes, max_connections_per_address, home_calls_per_second };
     let (trust, tokens) = access(args, kind, read)?;
     Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
 }
@@ -451,6 +458,7 @@ mod tests {
             ("-connect wss://a -tls-key k", "-tls-key", "-connect"),
             ("-server -tls-cert c -tls-key k -advertise ws://b:1", "-advertise ws://", "-tls-cert"),
             ("-connect ws://a:1 -balance blog=random", "-balance", "-connect"),
+            ("-connect ws://a:1 -home-calls-per-second 5", "-home-calls-per-second", "-connect"),
         ] {
             let words = refusal(line);
             assert!(
@@ -505,6 +513,15 @@ mod tests {
         assert_eq!(secure.machine.certificate.unwrap().key, PathBuf::from("k"));
         assert_eq!(secure.machine.extra_roots, Some(PathBuf::from("r")));
         assert!(launch("-connect wss://relay-a.com -tls-ca r").is_ok());
+    }
+
+    #[test]
+    fn calls_of_homes_are_limited_unless_the_limit_is_zero() {
+        let limit =
+            |line: &str| launch(line).unwrap().config.limits.home_calls_per_second.map(NonZeroU32::get);
+        assert_eq!(limit("-server"), Some(5_000));
+        assert_eq!(limit("-server -home-calls-per-second 20"), Some(20));
+        assert_eq!(limit("-server -home-calls-per-second 0"), None);
     }
 
     #[test]

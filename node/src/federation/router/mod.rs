@@ -14,6 +14,7 @@ mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,6 +23,7 @@ use smol_str::format_smolstr;
 
 use self::announce::Announcements;
 use super::health::{Blame, Health};
+use super::intake::Intake;
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
 use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry, Remembered};
@@ -30,9 +32,6 @@ use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, NodeAddress, NodeId,
     NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, SmolStr, Target, payload,
 };
-
-/// Calls that may be under way through one node. More are refused as overload.
-const MAX_PENDING_CALLS: usize = 65_536;
 
 /// The longest that a call may wait, in seconds; a longer wish is cut down to it.
 const MAX_CALL_SECONDS: u64 = 3_600;
@@ -74,6 +73,8 @@ pub struct RouterConfig {
     pub registry_ttl: Duration,
     /// How long a call waits whose caller says nothing.
     pub call_timeout: Duration,
+    /// Calls that one Home may make in the long run; no limit where it is `None`.
+    pub home_calls_per_second: Option<NonZeroU32>,
 }
 
 /// A port that a Main listens on, and what it speaks there.
@@ -185,7 +186,7 @@ pub struct Router {
     /// Numbers links, calls, tickets and messages.
     counter: u64,
     announcements: Announcements,
-    draining: bool,
+    intake: Intake,
     /// Calls that failed here, by code.
     failed: BTreeMap<i64, u64>,
     /// How long the last answer took that came over a link, until it is asked for.
@@ -200,6 +201,7 @@ impl Router {
         let registry =
             Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl)
                 .with_balance(config.balance.clone());
+        let intake = Intake::new(config.home_calls_per_second);
         Router {
             config,
             links: Links::default(),
@@ -209,7 +211,7 @@ impl Router {
             known_mains: BTreeSet::new(),
             counter: 0,
             announcements: Announcements::default(),
-            draining: false,
+            intake,
             failed: BTreeMap::new(),
             round_trip: None,
         }
@@ -224,7 +226,7 @@ impl Router {
 
     /// From now on new calls are refused; those under way go on.
     pub fn drain(&mut self) {
-        self.draining = true;
+        self.intake.draining = true;
     }
 
     /// Ends all calls under way: this node goes, and whoever waits is to hear it.
@@ -323,6 +325,7 @@ impl Router {
         let Some((info, was_current)) = self.links.remove(link) else {
             return actions;
         };
+        self.intake.forget(link);
         if was_current && info.role == LinkRole::Home {
             self.registry.home_down(&info.node);
             self.announce_soon(at);
@@ -427,8 +430,11 @@ impl Router {
             id: target.id,
             main_relay: target.main_relay,
         });
-        if self.draining {
+        if self.intake.draining {
             let failure = Failure::ShuttingDown { node: self.config.me.clone() };
+            let call = self.pending_call(Asker::Here(id), &header, timeout, at);
+            self.fail(call, failure, at, &mut actions);
+        } else if let Err(failure) = self.intake.take(Asker::Here(id), None, &self.pending, at.now) {
             let call = self.pending_call(Asker::Here(id), &header, timeout, at);
             self.fail(call, failure, at, &mut actions);
         } else {
