@@ -14,9 +14,9 @@ use crate::config::{Config, PeerLists, Role};
 use crate::env::Env;
 use crate::federation::{ListenPort, Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
-use crate::link::{Keyring, PeerSource, RelayUrl, Switchboard, mesh, sources, uplink};
+use crate::link::{Keyring, PeerSource, RelayUrl, Switchboard, mesh, remember, sources, uplink};
 use crate::service::Services;
-use crate::store::{Identity, IdentityError, Store, StoreError, admin_token};
+use crate::store::{Identity, IdentityError, Peers, Store, StoreError, admin_token};
 use crate::wire::NodeKind;
 
 /// How often a closing node looks whether its calls have ended, in milliseconds.
@@ -106,6 +106,7 @@ pub async fn run(
         },
         registry_ttl: timing.registry_ttl,
         call_timeout: timing.call_timeout,
+        home_calls_per_second: limits.home_calls_per_second,
     };
     let facts = NodeFacts {
         public_key: identity.public_key(),
@@ -116,14 +117,20 @@ pub async fn run(
         tls,
         services: offers,
     };
-    let keyring = Keyring::load(identity.id, identity.key, trust, store).await?;
-    let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring);
+    let keyring = Keyring::load(identity.id, identity.key, trust, store.clone()).await?;
+    let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring, store.clone());
+    let mut peers = Peers::default();
+    if kind == NodeKind::Main {
+        remember::restore(&board).await?;
+        peers = store.peers().await?;
+    }
     tracing::info!("listening on {}://{local}", if tls { "https" } else { "http" });
     let closing = CancellationToken::new();
     env.spawn("timer", Arc::clone(&board).run_timer());
     env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));
     match role {
         Role::Main(main) => {
+            mesh::remembered(&board, peers);
             main.peers.iter().for_each(|url| mesh::configured(&board, url, PeerSource::Flag));
             let PeerLists { file, srv } = main.listed;
             if let Some(file) = file {
@@ -132,6 +139,7 @@ pub async fn run(
             if let Some(name) = srv {
                 env.spawn("peers-srv", sources::follow_srv(Arc::clone(&board), name));
             }
+            env.spawn("remember", remember::run(Arc::clone(&board)));
         }
         Role::Home(home) => env.spawn("uplink", uplink::run(Arc::clone(&board), home.mains)),
     }
@@ -151,6 +159,11 @@ pub async fn run(
         let left = board.look(Router::in_flight);
         tracing::warn!("{left} calls did not end within {:?} and are given up", timing.drain);
         board.abandon();
+    }
+    if kind == NodeKind::Main
+        && let Err(error) = remember::keep(&board).await
+    {
+        tracing::error!("what other Mains announced is not kept for the next start: {error}");
     }
     closing.cancel();
     board.close_links("shutting down");

@@ -164,8 +164,14 @@ impl World {
 
     /// Starts the host's relay.
     pub fn start(&self, index: HostIndex) {
+        self.start_as(index, |_| {});
+    }
+
+    /// Starts the host's relay with settings of its own.
+    pub fn start_as(&self, index: HostIndex, change: impl FnOnce(&mut Config)) {
         let host = self.scenario.topology.hosts.get(index);
-        let config = self.config(host);
+        let mut config = self.config(host);
+        change(&mut config);
         let (stop, stopped) = oneshot::channel();
         let name = host.name.clone();
         let mut state = self.lock();

@@ -36,7 +36,8 @@ pub(super) struct Api {
 }
 
 /// The routes of this node's kind.
-pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
+pub(super) fn router(api: &Arc<Api>) -> Router {
+    let board = &api.board;
     let both = Router::new()
         .route("/rpc", post(rpc::handle))
         .route("/health", get(health))
@@ -61,7 +62,7 @@ pub(super) fn router(board: &Arc<Switchboard>, facts: NodeFacts) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(board.limits.max_message_bytes))
-        .with_state(Arc::new(Api { board: Arc::clone(board), facts }))
+        .with_state(Arc::clone(api))
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {

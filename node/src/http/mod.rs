@@ -6,7 +6,9 @@ mod client;
 mod front;
 mod older;
 mod peers;
+mod rewound;
 mod rpc;
+mod secure;
 mod timer;
 
 use std::net::SocketAddr;
@@ -28,8 +30,10 @@ use crate::wire::NodeKind;
 
 use access::Doorman;
 pub use access::Guard;
+use api::Api;
 pub use api::NodeFacts;
 pub use client::{Client, ClientError, Server};
+use front::Front;
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;
@@ -50,7 +54,8 @@ pub async fn serve(
     closing: CancellationToken,
 ) {
     let tls = facts.tls;
-    let routes = Arc::new(Routes { router: api::router(&board, facts), guard });
+    let api = Arc::new(Api { board: Arc::clone(&board), facts });
+    let routes = Arc::new(Routes { router: api::router(&api), api, guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
         let accepted = tokio::select! {
@@ -69,9 +74,9 @@ pub async fn serve(
                     (Arc::clone(&board), Arc::clone(&routes), closing.clone());
                 board.env.spawn("http-connection", async move {
                     let stream =
-                        if tls { front::secured(&task_board, stream, from).await } else { Some(stream) };
+                        if tls { secure::secured(&task_board, stream, from).await } else { Some(stream) };
                     if let Some(stream) = stream {
-                        connection(task_board, stream, from, routes, closing, tls).await;
+                        connection(task_board, stream, from, routes, closing).await;
                     }
                 });
             }
@@ -86,6 +91,7 @@ pub async fn serve(
 /// Where requests go, and which of them may.
 struct Routes {
     router: axum::Router,
+    api: Arc<Api>,
     guard: Guard,
 }
 
@@ -95,9 +101,23 @@ async fn connection(
     from: SocketAddr,
     routes: Arc<Routes>,
     closing: CancellationToken,
-    tls: bool,
 ) {
-    let env = board.env.clone();
+    let front = Front { api: &routes.api, guard: &routes.guard, from, closing: &closing };
+    let Some(stream) = front.serve(stream).await else { return };
+    // On the heap: most connections that come this far are upgraded, and a link's task is not to hold room for this.
+    let rest = general(board, stream, from, routes, closing);
+    Box::pin(rest).await;
+}
+
+/// Serves what is left of a connection with all of HTTP.
+async fn general(
+    board: Arc<Switchboard>,
+    stream: Stream,
+    from: SocketAddr,
+    routes: Arc<Routes>,
+    closing: CancellationToken,
+) {
+    let (env, tls) = (board.env.clone(), routes.api.facts.tls);
     let service = service_fn(move |request| {
         let (board, routes) = (Arc::clone(&board), Arc::clone(&routes));
         async move { Ok::<_, std::convert::Infallible>(answer(&board, &routes, request, from).await) }

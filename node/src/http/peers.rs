@@ -8,10 +8,12 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::api::Api;
 use crate::env::Instant;
+use crate::link::mesh::AddPeerError;
 use crate::link::{PeerState, PeerStatus, RelayUrl, mesh};
 
 /// The Mains that this one is connected to, tries to connect to, or was connected to. What watches over them is the
@@ -69,21 +71,37 @@ pub(super) async fn add(
     State(api): State<Arc<Api>>,
     body: Result<Bytes, BytesRejection>,
 ) -> (StatusCode, Json<Value>) {
-    let added = asked(body, &api).and_then(|url| {
-        let is_new = mesh::add(&api.board, None, url.clone()).map_err(|error| error.to_string())?;
-        Ok(json!({ "url": url.to_string(), "added": is_new }))
-    });
-    match added {
-        Ok(done) => (StatusCode::OK, Json(done)),
-        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))),
+    let refused = |status, error: String| (status, Json(json!({ "error": error })));
+    let url = match asked(body, &api) {
+        Ok(url) => url,
+        Err(reason) => return refused(StatusCode::BAD_REQUEST, reason),
+    };
+    match mesh::add(&api.board, None, url.clone()).await {
+        Ok(is_new) => (StatusCode::OK, Json(json!({ "url": url.to_string(), "added": is_new }))),
+        Err(error) => refused(refusal_status(&error), format!("{url} was not added: {error}")),
     }
 }
 
-fn asked(body: Result<Bytes, BytesRejection>, api: &Api) -> Result<RelayUrl, String> {
+/// Whether a peer that was not added is the client's mistake or ours.
+pub(super) const fn refusal_status(error: &AddPeerError) -> StatusCode {
+    match error {
+        AddPeerError::Myself(_) | AddPeerError::TooMany => StatusCode::BAD_REQUEST,
+        AddPeerError::NotKept(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The JSON object that a client has sent.
+pub(super) fn read_body<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+    api: &Api,
+) -> Result<T, String> {
     let limit = api.board.limits.max_message_bytes;
     let body = body.map_err(|error| format!("the body, at most {limit} bytes, did not arrive: {error}"))?;
-    let request: Addition =
-        serde_json::from_slice(&body).map_err(|error| format!("the body is no JSON object: {error}"))?;
+    serde_json::from_slice(&body).map_err(|error| format!("the body is no JSON object: {error}"))
+}
+
+fn asked(body: Result<Bytes, BytesRejection>, api: &Api) -> Result<RelayUrl, String> {
+    let request: Addition = read_body(body, api)?;
     let url = request.url.ok_or("the field `url` is missing: ws://HOST:PORT or wss://HOST:PORT")?;
     url.parse().map_err(|error| format!("`url`: {error}"))
 }

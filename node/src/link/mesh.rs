@@ -7,6 +7,7 @@ use super::dial::{self, DialError};
 use super::peers::{Keeper, MAX_DIALLED_PEERS, PeerSource, Wanted};
 use super::{RelayUrl, Switchboard};
 use crate::federation::{Backoff, LinkRole};
+use crate::store::{AddedPeer, Peers, RemovedPeer, StoreError};
 use crate::wire::{NodeId, PeerAddress};
 
 /// Two Mains that hear of each other would dial at the same moment. The one with the greater id leaves the other this
@@ -14,7 +15,7 @@ use crate::wire::{NodeId, PeerAddress};
 const LEAD_SECONDS: u64 = 3;
 
 /// Why a peer could not be added.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum AddPeerError {
     /// It would dial itself.
     #[error("{0} is this node's own id; give that of the Main to connect to")]
@@ -22,52 +23,73 @@ pub enum AddPeerError {
     /// There is no room.
     #[error("{MAX_DIALLED_PEERS} peers are dialled already; remove one that is not needed")]
     TooMany,
+    /// It would be forgotten by a restart.
+    #[error(transparent)]
+    NotKept(#[from] StoreError),
 }
 
-/// Keeps a link up to a peer that the operator of the running node names; one that was removed is welcome again. `false`
-/// where that URL is dialled already.
-///
-/// Peers that are added live as long as the process: the list is not kept on disk yet.
+/// What the operator asked for before a restart: who was removed is kept out, even where the configuration names it, and
+/// links to those that were added are kept up.
+pub fn remembered(board: &Arc<Switchboard>, peers: Peers) {
+    board.note_peer(|book| peers.removed.into_iter().for_each(|peer| book.keep_out(peer.node)));
+    for AddedPeer { url, node, .. } in peers.added {
+        want(board, &url, node, PeerSource::Api, false);
+    }
+}
+
+/// Keeps a link up to a peer that the operator of the running node names; one that was removed is welcome again. It is
+/// on disk when this returns. `false` where that URL is dialled already.
 ///
 /// # Errors
-/// [`AddPeerError`] says in words why not.
-pub fn add(board: &Arc<Switchboard>, node: Option<NodeId>, url: RelayUrl) -> Result<bool, AddPeerError> {
-    if let Some(node) = &node {
-        if node == board.me() {
-            return Err(AddPeerError::Myself(node.clone()));
-        }
-        board.note_peer(|book| book.welcome(node));
+/// [`AddPeerError`] says in words why not; nothing has changed then.
+pub async fn add(
+    board: &Arc<Switchboard>,
+    node: Option<NodeId>,
+    url: RelayUrl,
+) -> Result<bool, AddPeerError> {
+    if let Some(node) = node.as_ref().filter(|node| *node == board.me()) {
+        return Err(AddPeerError::Myself(node.clone()));
     }
-    match want(board, &url, node, PeerSource::Api, false) {
-        Wanted::New(..) => {
+    if !board.note_peer(|book| book.has_room_for(&url)) {
+        return Err(AddPeerError::TooMany);
+    }
+    let peer = AddedPeer { url: url.clone(), node: node.clone(), added_at: board.env.clock.unix() };
+    let task_board = Arc::clone(board);
+    let take_in = move || {
+        if let Some(node) = &node {
+            task_board.note_peer(|book| book.welcome(node));
+        }
+        let is_new = matches!(want(&task_board, &url, node, PeerSource::Api, false), Wanted::New(..));
+        if is_new {
             tracing::info!(%url, "added");
-            Ok(true)
         }
-        Wanted::Known | Wanted::KeptOut => Ok(false),
-        Wanted::Full => Err(AddPeerError::TooMany),
-    }
+        is_new
+    };
+    Ok(board.store.add_peer(peer, take_in).await?)
 }
 
-/// Ends the link to a Main or to a peer of the older mesh, stops dialling it, and refuses it where it dials, until [`add`] brings it back: it, or a
-/// third Main that still knows both, would undo the removal in a moment. `false` where no such peer is known.
+/// Ends the link to a Main or to a peer of the older mesh, stops dialling it, and refuses it where it dials, until [`add`]
+/// brings it back: it, or a third Main that still knows both, would undo the removal in a moment. It is on disk when this
+/// returns. `false` where no such peer is known.
 ///
-/// What is removed is forgotten with the process, and so a peer in the configuration is back after a restart.
-pub fn remove(board: &Arc<Switchboard>, node: &NodeId) -> bool {
-    let linked = board.look(|router| {
+/// # Errors
+/// Where it cannot be kept; nothing has changed then.
+pub async fn remove(board: &Arc<Switchboard>, node: &NodeId) -> Result<bool, StoreError> {
+    let is_linked = board.look(|router| {
         router.neighbours().any(|info| info.node == *node && (info.role == LinkRole::Peer || info.older_mesh))
     });
-    let known = board.note_peer(|book| {
-        let listed = book.dials_node(node);
-        if linked || listed {
-            book.remove(node);
-        }
-        linked || listed
-    });
-    if known {
-        tracing::info!(peer = %node, "removed");
-        board.close_links_to(node, "removed by the operator");
+    if !is_linked && !board.note_peer(|book| book.dials_node(node)) {
+        return Ok(false);
     }
-    known
+    let removed = RemovedPeer { node: node.clone(), removed_at: board.env.clock.unix() };
+    let (task_board, node) = (Arc::clone(board), node.clone());
+    let keep_out = move || {
+        task_board.note_peer(|book| book.remove(&node));
+        tracing::info!(peer = %node, "removed");
+        task_board.close_links_to(&node, "removed by the operator");
+    };
+    board.store.remove_peer(removed, keep_out).await?;
+    Ok(true)
 }
 
 /// Keeps a link up to a peer that the configuration names in `source`.

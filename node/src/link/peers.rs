@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use indexmap::IndexSet;
 use tokio_util::sync::CancellationToken;
 
 use super::RelayUrl;
 use super::pulse::Vitals;
 use crate::env::Instant;
+use crate::store::MAX_REMOVED_PEERS;
 use crate::wire::NodeId;
 
 /// Mains that one node may dial. More cannot be added.
 pub(super) const MAX_DIALLED_PEERS: usize = 1_024;
-
-/// Peers that may have been removed and are kept out. The first by name is forgotten for one more.
-const MAX_REMOVED_PEERS: usize = 1_024;
 
 /// Mains that had dialled this one and are gone, as far as they are remembered. The one that went first is forgotten for
 /// one more.
@@ -132,7 +131,8 @@ pub(super) struct UpLink {
 #[derive(Default)]
 pub(super) struct PeerBook {
     dialled: BTreeMap<RelayUrl, Entry>,
-    removed: BTreeSet<NodeId>,
+    /// The latest last, as in the store.
+    removed: IndexSet<NodeId>,
     gone: BTreeMap<NodeId, Gone>,
     keepers: u64,
 }
@@ -305,7 +305,7 @@ impl PeerBook {
 
     /// A Main that was removed is welcome again.
     pub(super) fn welcome(&mut self, node: &NodeId) {
-        self.removed.remove(node);
+        self.removed.shift_remove(node);
     }
 
     /// Nobody dials this Main any more, and it is kept out.
@@ -318,10 +318,21 @@ impl PeerBook {
             !goes
         });
         self.gone.remove(node);
+        self.keep_out(node.clone());
+    }
+
+    /// This Main was removed, now or before a restart.
+    pub(super) fn keep_out(&mut self, node: NodeId) {
+        self.removed.shift_remove(&node);
         if self.removed.len() >= MAX_REMOVED_PEERS {
-            self.removed.pop_first();
+            self.removed.shift_remove_index(0);
         }
-        self.removed.insert(node.clone());
+        self.removed.insert(node);
+    }
+
+    /// Whether this Main may be dialled, or is already.
+    pub(super) fn has_room_for(&self, url: &RelayUrl) -> bool {
+        self.dialled.contains_key(url) || self.dialled.len() < MAX_DIALLED_PEERS
     }
 
     /// Every peer once: those that are dialled, those that only dialled us, those that did and are gone. `up` are the

@@ -20,6 +20,7 @@ mod peers;
 mod plan;
 mod rpc;
 mod shutdown;
+mod state;
 mod tls;
 mod trust;
 mod upstream;
