@@ -5,6 +5,7 @@ mod api;
 mod client;
 mod front;
 mod older;
+mod routes;
 mod rpc;
 mod timer;
 
@@ -49,7 +50,8 @@ pub async fn serve(
     closing: CancellationToken,
 ) {
     let tls = facts.tls;
-    let routes = Arc::new(Routes { router: api::router(&board, facts), guard });
+    let api = api::Api { board: Arc::clone(&board), facts };
+    let routes = Arc::new(Routes { router: routes::router(api), guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
         let accepted = tokio::select! {

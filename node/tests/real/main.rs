@@ -15,8 +15,11 @@ mod federation;
 mod http;
 mod links;
 mod older;
+mod openapi;
 mod plan;
 mod rpc;
+#[path = "../../../reports/tests/schema/mod.rs"]
+mod schema;
 mod shutdown;
 mod tls;
 mod trust;

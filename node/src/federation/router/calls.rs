@@ -153,8 +153,8 @@ impl Router {
         tracing::debug!(
             call = %header.message_id,
             source = %header.source,
-            service = request.service,
-            method = request.method,
+            service = %request.service,
+            method = %request.method,
             "a call"
         );
         let timeout = request.timeout.unwrap_or(self.config.call_timeout);
@@ -418,10 +418,10 @@ fn log_end(call: &PendingCall, error: Option<&CallError>, at: Moment) {
     let (id, source) = (&call.message_id, &call.source);
     let ms = (at.now - call.since).as_secs_f64() * 1e3;
     match error {
-        None => tracing::debug!(call = id, %source, ms, "a call was answered"),
+        None => tracing::debug!(call = %id, %source, ms, "a call was answered"),
         Some(CallError { code, message, data }) => {
             let by = data.node.as_ref().map_or("", NodeId::as_str);
-            tracing::debug!(call = id, %source, ms, code, by, "a call failed: {message}");
+            tracing::debug!(call = %id, %source, ms, code, %by, "a call failed: {message}");
         }
     }
 }
