@@ -10,6 +10,7 @@
 )]
 
 mod command_line;
+mod documents;
 mod examples;
 mod federation;
 mod http;
@@ -17,11 +18,13 @@ mod links;
 mod older;
 mod openapi;
 mod plan;
+mod quickstart;
 mod rpc;
 #[path = "../../../reports/tests/schema/mod.rs"]
 mod schema;
 mod shutdown;
 mod tls;
+mod troubleshooting;
 mod trust;
 mod upstream;
 mod websocket;
