@@ -10,13 +10,13 @@ use std::time::Duration;
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Role};
+use crate::config::{Config, PeerLists, Role};
 use crate::env::Env;
 use crate::federation::{ListenPort, Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
-use crate::link::{Keyring, RelayUrl, Switchboard, mesh, uplink};
+use crate::link::{Keyring, PeerSource, RelayUrl, Switchboard, mesh, remember, sources, uplink};
 use crate::service::Services;
-use crate::store::{Identity, IdentityError, Store, StoreError, admin_token};
+use crate::store::{Identity, IdentityError, Peers, Store, StoreError, admin_token};
 use crate::wire::NodeKind;
 
 /// How often a closing node looks whether its calls have ended, in milliseconds.
@@ -116,14 +116,30 @@ pub async fn run(
         tls,
         services: offers,
     };
-    let keyring = Keyring::load(identity.id, identity.key, trust, store).await?;
-    let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring);
+    let keyring = Keyring::load(identity.id, identity.key, trust, store.clone()).await?;
+    let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring, store.clone());
+    let mut peers = Peers::default();
+    if kind == NodeKind::Main {
+        remember::restore(&board).await?;
+        peers = store.peers().await?;
+    }
     tracing::info!("listening on {}://{local}", if tls { "https" } else { "http" });
     let closing = CancellationToken::new();
     env.spawn("timer", Arc::clone(&board).run_timer());
     env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));
     match role {
-        Role::Main(main) => main.peers.into_iter().for_each(|url| mesh::configured(&board, url)),
+        Role::Main(main) => {
+            mesh::remembered(&board, peers);
+            main.peers.iter().for_each(|url| mesh::configured(&board, url, PeerSource::Flag));
+            let PeerLists { file, srv } = main.listed;
+            if let Some(file) = file {
+                env.spawn("peers-file", sources::follow_file(Arc::clone(&board), file));
+            }
+            if let Some(name) = srv {
+                env.spawn("peers-srv", sources::follow_srv(Arc::clone(&board), name));
+            }
+            env.spawn("remember", remember::run(Arc::clone(&board)));
+        }
         Role::Home(home) => env.spawn("uplink", uplink::run(Arc::clone(&board), home.mains)),
     }
 
@@ -142,6 +158,11 @@ pub async fn run(
         let left = board.look(Router::in_flight);
         tracing::warn!("{left} calls did not end within {:?} and are given up", timing.drain);
         board.abandon();
+    }
+    if kind == NodeKind::Main
+        && let Err(error) = remember::keep(&board).await
+    {
+        tracing::error!("what other Mains announced is not kept for the next start: {error}");
     }
     closing.cancel();
     board.close_links("shutting down");

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use relay_chaos::{Fault, LinkQuality};
-use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing, Tokens};
-use relay_node::env::Env;
+use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
+use relay_node::env::{Env, SrvRecord};
 use relay_node::federation::{Secret, TrustPolicy};
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
 use crate::engine::event::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
-use crate::scenario::{self, HostIndex, HostSet, Scenario, ServiceKind};
+use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
 use crate::workload::api::Api;
 
 /// The port that Mains listen on.
@@ -66,6 +66,9 @@ impl World {
         let state = Arc::new(Mutex::new(hosts.collect()));
         let world = World { sim, scenario, state };
         world.certify(world.scenario.topology.hosts.iter().map(|(index, _)| index), None);
+        for change in world.scenario.topology.dns.iter().filter(|change| change.at.is_zero()) {
+            world.change_dns(change);
+        }
         world.set_links(&[]);
         world
     }
@@ -115,6 +118,22 @@ impl World {
         }
     }
 
+    /// The secret by which Mains know each other.
+    pub fn peer_secret(&self) -> &'static str {
+        PEER_SECRET
+    }
+
+    /// Has names stand for what the scenario says.
+    pub fn change_dns(&self, change: &DnsChange) {
+        let records = change.targets.iter().map(|main| SrvRecord {
+            priority: 0,
+            weight: 0,
+            port: MAIN_PORT,
+            target: self.scenario.topology.hosts.get(*main).name.clone(),
+        });
+        self.sim.set_srv(&change.name, records.collect());
+    }
+
     /// Where the simulated upstream of a service is, on the loopback of each host that offers it.
     pub fn upstream_port(service: usize) -> u16 {
         FIRST_UPSTREAM_PORT
@@ -144,8 +163,14 @@ impl World {
 
     /// Starts the host's relay.
     pub fn start(&self, index: HostIndex) {
+        self.start_as(index, |_| {});
+    }
+
+    /// Starts the host's relay with settings of its own.
+    pub fn start_as(&self, index: HostIndex, change: impl FnOnce(&mut Config)) {
         let host = self.scenario.topology.hosts.get(index);
-        let config = self.config(host);
+        let mut config = self.config(host);
+        change(&mut config);
         let (stop, stopped) = oneshot::channel();
         let name = host.name.clone();
         let mut state = self.lock();
@@ -202,11 +227,15 @@ impl World {
                 .expect("host names of scenarios are fine in a URL")
         };
         let role = match &host.role {
-            scenario::Role::Main { peers } => Role::Main(MainRole {
+            scenario::Role::Main { peers, peers_srv } => Role::Main(MainRole {
                 listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), MAIN_PORT),
                 tls: host.tls,
                 address: None,
                 peers: peers.iter().map(url).collect(),
+                listed: PeerLists {
+                    file: None,
+                    srv: peers_srv.as_ref().map(|name| name.parse().expect("checked when it was read")),
+                },
                 balance: BTreeMap::new(),
             }),
             scenario::Role::Home { main, fallback } => Role::Home(HomeRole {

@@ -1,5 +1,8 @@
 //! The node under the engine: what only a whole world shows.
 
+#[path = "federation/state.rs"]
+mod state;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -54,6 +54,15 @@ pub struct Args {
     /// least-connections or random
     #[arg(long, value_name = "SERVICE=POLICY,…", value_delimiter = ',')]
     pub balance: Vec<String>,
+    /// A file with other Mains to connect to: one URL a line, # begins a remark; read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub peers_file: Option<String>,
+    /// A DNS name whose SRV records are other Mains to connect to: _relay._tcp.DOMAIN, or _relays._tcp.DOMAIN for wss://
+    #[arg(long, value_name = "NAME")]
+    pub peers_srv: Option<String>,
+    /// The name server to ask in place of the system's (its port is 53 unless given)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dns: Option<String>,
     /// Run as a Home Relay that hangs on this Main
     #[arg(long, value_name = "URL")]
     pub connect: Option<String>,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::federation::{BackoffPolicy, Policy, Secret, TrustPolicy};
-use crate::link::RelayUrl;
+use crate::link::{RelayUrl, SrvName};
 use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
 
@@ -85,8 +85,19 @@ pub struct MainRole {
     pub address: Option<RelayUrl>,
     /// The Mains that it dials.
     pub peers: Vec<RelayUrl>,
+    /// Where more of them are listed.
+    pub listed: PeerLists,
     /// How calls of these services are spread, whatever their Homes wish.
     pub balance: BTreeMap<String, Policy>,
+}
+
+/// Where Mains to dial are listed, and looked up again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerLists {
+    /// A file: one URL a line.
+    pub file: Option<String>,
+    /// A name in DNS.
+    pub srv: Option<SrvName>,
 }
 
 /// What only a Home has.

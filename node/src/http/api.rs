@@ -76,11 +76,12 @@ pub(super) async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value
     let all = everything(board);
     let failed = all.iter().filter(|(_, reachable)| !reachable).count();
     let peers = board.peers();
-    let down = peers.iter().filter(|peer| peer.up_since.is_none()).count();
+    let now = board.env.clock.now();
+    let down = peers.iter().filter(|peer| peer.is_missed(now)).count();
     let peers: Vec<Value> = peers
         .iter()
         .map(|peer| {
-            let state = if peer.up_since.is_some() { "connected" } else { "down" };
+            let state = if peer.is_up() { "connected" } else { "down" };
             json!({ "node_id": peer.node, "address": peer.address, "state": state })
         })
         .collect();
@@ -147,26 +148,6 @@ pub(super) async fn federation_registry(State(api): State<Arc<Api>>) -> Json<Val
     Json(json!({
         "node_id": board.me(),
         "services": lines,
-        "timestamp": board.env.clock.unix().to_string(),
-    }))
-}
-
-/// The Mains that this one is connected to or tries to connect to.
-pub(super) async fn federation_peers(State(api): State<Arc<Api>>) -> Json<Value> {
-    let board = &api.board;
-    let now = board.env.clock.now();
-    let peers = board.peers().into_iter().map(|peer| {
-        json!({
-            "node_id": peer.node,
-            "address": peer.address,
-            "status": if peer.up_since.is_some() { "connected" } else { "down" },
-            "connected_seconds": peer.up_since.map(|since| (now - since).as_secs()),
-            "last_error": peer.last_error,
-        })
-    });
-    Json(json!({
-        "node_id": board.me(),
-        "peers": peers.collect::<Vec<_>>(),
         "timestamp": board.env.clock.unix().to_string(),
     }))
 }

@@ -5,6 +5,7 @@ mod api;
 mod client;
 mod front;
 mod older;
+mod peers;
 mod routes;
 mod rpc;
 mod timer;

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::api::{self, Api};
-use super::{older, rpc};
+use super::{older, peers, rpc};
 use crate::wire::NodeKind;
 
 /// Who has a route.
@@ -40,7 +40,7 @@ type Route = (&'static str, Method, On, Serve);
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 
-static ROUTES: [Route; 17] = [
+static ROUTES: [Route; 18] = [
     ("/rpc", POST, On::Both, Serve::Http(|| post(rpc::handle))),
     ("/health", GET, On::Both, Serve::Http(|| get(api::health))),
     ("/ready", GET, On::Both, Serve::Http(|| get(api::ready))),
@@ -53,7 +53,8 @@ static ROUTES: [Route; 17] = [
     ("/registry/peers/add", POST, On::Main, Serve::Http(|| post(older::add_peer))),
     ("/registry/peers/remove", Method::DELETE, On::Main, Serve::Http(|| delete(older::remove_peer))),
     ("/federation/registry", GET, On::Main, Serve::Http(|| get(api::federation_registry))),
-    ("/federation/peers", GET, On::Main, Serve::Http(|| get(api::federation_peers))),
+    ("/federation/peers", GET, On::Main, Serve::Http(|| get(peers::list))),
+    ("/federation/peers/add", POST, On::Main, Serve::Http(|| post(peers::add))),
     ("/federation/health", GET, On::Main, Serve::Http(|| get(api::federation_health))),
     ("/ws/federation", GET, On::Main, Serve::WebSocket),
     ("/ws/peers", GET, On::Main, Serve::WebSocket),

@@ -161,6 +161,7 @@ async fn read(
             }
         };
         heard = clock.now();
+        outbox.pulse.hear(heard);
         let complaint = match message {
             None => return closed(goodbye, String::new()),
             Some(Err(tungstenite::Error::Capacity(error))) => {
@@ -179,7 +180,11 @@ async fn read(
                 Err(malformed) => malformed,
             },
             Some(Ok(Message::Binary(_))) => (None, "binary frames are not spoken here, send text".to_owned()),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Ok(Message::Pong(payload))) => {
+                outbox.pulse.pong(heard, &payload);
+                continue;
+            }
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
         };
         let (message_id, what) = complaint;
         malformed += 1;
@@ -198,6 +203,10 @@ async fn write(
     codec: &Codec,
 ) -> End {
     let clock = &board.env.clock;
+    // How far a peer is, its operator wants to know; of thousands of Homes nobody does.
+    let measures = matches!(codec, Codec::Federation) && board.leads_to_a_peer(link);
+    // The first ping goes behind our introduction, if that is still to go: the other side waits for it.
+    let mut ping_due = measures;
     let mut next_beat = clock.now() + board.timing.heartbeat;
     let mut beat = clock.sleep_until(next_beat);
     loop {
@@ -206,6 +215,7 @@ async fn write(
         if now >= next_beat {
             board.heartbeat(link);
             codec.beat(board, outbox);
+            ping_due = measures;
             next_beat = now + board.timing.heartbeat;
             beat = clock.sleep_until(next_beat);
         }
@@ -226,6 +236,13 @@ async fn write(
                 }
                 Next::Idle => break,
             }
+        }
+        if ping_due {
+            if let Err(error) = sink.feed(Message::Ping(outbox.pulse.ping(now))).await {
+                return End::Broken(error);
+            }
+            ping_due = false;
+            batched += 1;
         }
         if batched > 0 {
             if let Err(error) = sink.flush().await {

@@ -14,15 +14,16 @@ use tokio::sync::{Notify, oneshot};
 use super::keyring::Keyring;
 use super::mesh;
 use super::outbox::Outbox;
-use super::peers::{PeerBook, PeerStatus};
+use super::peers::{PeerBook, PeerStatus, UpLink};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, LinkRole, Moment, Router,
+    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, LinkRole, Moment, Remembered, Router,
     RouterConfig, Ticket,
 };
 use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
+use crate::store::Store;
 use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration};
 
 /// The longest that a replaced link stays open for the calls that are under way on it, in seconds.
@@ -40,10 +41,22 @@ pub struct Switchboard {
     pub metrics: Metrics,
     /// Whom it lets in.
     pub(super) keyring: Keyring,
-    me: NodeId,
-    kind: NodeKind,
+    /// What survives a restart.
+    pub(super) store: Store,
+    who: Who,
     services: Services,
     state: Mutex<State>,
+    signals: Signals,
+}
+
+/// Which node it is.
+struct Who {
+    id: NodeId,
+    kind: NodeKind,
+}
+
+#[derive(Default)]
+struct Signals {
     /// Wakes the timer task when something is due earlier than it thinks.
     timer: Notify,
     /// Tells that a link came up or went down. Not a `watch`: that wakes in an order drawn from a generator which no
@@ -72,6 +85,7 @@ impl Switchboard {
         services: Services,
         router: RouterConfig,
         keyring: Keyring,
+        store: Store,
     ) -> Arc<Self> {
         let rng = env.rng("balancer");
         Arc::new(Switchboard {
@@ -80,8 +94,8 @@ impl Switchboard {
             limits,
             metrics: Metrics::default(),
             keyring,
-            me: router.me.clone(),
-            kind: router.kind,
+            store,
+            who: Who { id: router.me.clone(), kind: router.kind },
             services,
             state: Mutex::new(State {
                 router: Router::new(router, rng),
@@ -91,19 +105,23 @@ impl Switchboard {
                 armed: None,
                 peers: PeerBook::default(),
             }),
-            timer: Notify::new(),
-            links_changed: Notify::new(),
+            signals: Signals::default(),
         })
     }
 
     /// This node's id.
     pub fn me(&self) -> &NodeId {
-        &self.me
+        &self.who.id
     }
 
     /// Main or Home.
     pub fn kind(&self) -> NodeKind {
-        self.kind
+        self.who.kind
+    }
+
+    /// Takes up what other Mains announced before a restart. To be called before anything else runs.
+    pub(super) fn restore(&self, remembered: Vec<Remembered>) {
+        self.lock().router.restore(remembered, self.env.clock.now());
     }
 
     /// Reads the router's state.
@@ -125,8 +143,8 @@ impl Switchboard {
         caller.has_its_answer();
         answer.unwrap_or_else(|_| {
             let failure = Failure::Internal("the call was dropped without an answer".into());
-            let outcome = Err(failure.at(&self.me, &[]));
-            Answer { outcome, path: vec![self.me.clone()], timing: Vec::new() }
+            let outcome = Err(failure.at(self.me(), &[]));
+            Answer { outcome, path: vec![self.me().clone()], timing: Vec::new() }
         })
     }
 
@@ -174,8 +192,11 @@ impl Switchboard {
     /// The Mains that this one is connected to or dials.
     pub fn peers(&self) -> Vec<PeerStatus> {
         let state = self.lock();
-        let up = state.router.peers().map(|info| (info.node.clone(), (info.address.clone(), info.since)));
-        state.peers.list(&up.collect())
+        let up = state.router.peer_links().filter_map(|(link, info)| {
+            let vitals = state.outboxes.get(&link)?.pulse.vitals(info.since);
+            Some((info.node.clone(), UpLink { address: info.address.clone(), since: info.since, vitals }))
+        });
+        state.peers.list(up.collect())
     }
 
     /// Notes how dialling a peer goes.
@@ -209,7 +230,7 @@ impl Switchboard {
 
     /// Completes at the next change of links after this call.
     pub(super) fn links_change(&self) -> Notified<'_> {
-        self.links_changed.notified()
+        self.signals.links_changed.notified()
     }
 
     /// Does what the router has put off until a certain time, for ever.
@@ -226,7 +247,7 @@ impl Switchboard {
                 state.armed = state.router.next_timeout();
                 state.armed
             };
-            let earlier = self.timer.notified();
+            let earlier = self.signals.timer.notified();
             match due {
                 Some(at) => tokio::select! {
                     biased;
@@ -269,10 +290,13 @@ impl Switchboard {
             let reply = state.router.introduction(Some(message_id), at);
             outbox.push(reply, at.now).expect("an introduction is no request");
         }
+        if let Some(info) = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned() {
+            state.peers.came_up(&info.node);
+        }
         state.outboxes.insert(link, Arc::clone(&outbox));
         self.carry_out(&mut state, actions);
         drop(state);
-        self.links_changed.notify_waiters();
+        self.signals.links_changed.notify_waiters();
         Some((link, outbox))
     }
 
@@ -280,10 +304,14 @@ impl Switchboard {
     pub(super) fn detach(self: &Arc<Self>, link: LinkId) {
         let mut state = self.lock();
         state.outboxes.remove(&link);
+        let peer = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned();
         let actions = state.router.link_down(link, self.moment());
+        if let Some(info) = peer.filter(|info| !state.router.reaches(&info.node)) {
+            state.peers.went_down(&info.node, info.address, self.env.clock.now());
+        }
         self.carry_out(&mut state, actions);
         drop(state);
-        self.links_changed.notify_waiters();
+        self.signals.links_changed.notify_waiters();
     }
 
     /// A message came in.
@@ -294,6 +322,11 @@ impl Switchboard {
             self.metrics.answered(took);
         }
         self.carry_out(&mut state, actions);
+    }
+
+    /// Whether there is another Main at the other end of a link.
+    pub(super) fn leads_to_a_peer(&self, link: LinkId) -> bool {
+        self.look(|router| router.link(link).is_some_and(|info| info.role == LinkRole::Peer))
     }
 
     /// Queues a sign of life.
@@ -438,7 +471,7 @@ impl Switchboard {
         let next = state.router.next_timeout();
         if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
             state.armed = next;
-            self.timer.notify_one();
+            self.signals.timer.notify_one();
         }
     }
 

@@ -210,7 +210,9 @@ async fn every_operation_answers_as_the_document_says() {
 
     let mut described = BTreeSet::new();
     for operation in api.operations("main") {
-        for status in operation.described["responses"].as_object().unwrap().keys() {
+        // A disk that does not work is not to be had here.
+        let statuses = operation.described["responses"].as_object().unwrap().keys().filter(|it| *it != "500");
+        for status in statuses {
             described.insert((operation.method.clone(), operation.path.clone(), status.parse().unwrap()));
         }
     }

@@ -22,7 +22,7 @@ use self::announce::Announcements;
 use super::health::{Blame, Health};
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
-use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry};
+use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry, Remembered};
 use crate::env::{Instant, Rng, UnixTime};
 use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, JsonRpcCall, NodeAddress,
@@ -200,6 +200,13 @@ impl Router {
             draining: false,
             failed: BTreeMap::new(),
             round_trip: None,
+        }
+    }
+
+    /// Takes up what other Mains announced before this node was restarted.
+    pub fn restore(&mut self, remembered: Vec<Remembered>, now: Instant) {
+        for main in remembered {
+            self.registry.restore(main, now);
         }
     }
 
