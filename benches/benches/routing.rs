@@ -64,6 +64,7 @@ impl Main {
             balance: BTreeMap::new(),
             registry_ttl: Duration::from_secs(600),
             call_timeout: Duration::from_secs(60),
+            home_calls_per_second: None,
         };
         let mut router = Router::new(config, Rng::seed_from_u64(1));
         let mut link = |node: &str, role| {

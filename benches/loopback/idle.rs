@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ed25519_dalek::SigningKey;
+use relay_node::wire::{Body, End, Frame, Handshake, Hex, NodeId, NodeKind, Party, decode, public};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -142,11 +144,37 @@ async fn introduce(stream: &mut TcpStream, id: &str) -> Result<(), String> {
          Sec-WebSocket-Protocol: relay.1\r\nX-Relay-Node-ID: {id}\r\nX-Relay-Node-Type: home\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-    read_until(stream, b"\r\n\r\n").await?;
-    let data = json!({ "services": [{ "name": format!("service-of-{id}"), "methods": ["get", "list"] }] });
-    let registration = message("registration", id, data);
-    stream.write_all(&registration).await.map_err(|error| error.to_string())?;
-    read_until(stream, b"\"registration\"").await
+    // Whatever comes behind the head belongs to the challenge.
+    let mut input = read_until(stream, b"\r\n\r\n").await?;
+    let head = find(&input, b"\r\n\r\n").map_or(0, |end| end + 4);
+    input.drain(..head);
+    let (header, challenge) = match read_frame(stream, input).await? {
+        Frame { header, body: Body::Challenge(challenge) } => (header, challenge),
+        other => return Err(format!("{other:?} instead of a challenge")),
+    };
+    let me: NodeId = id.parse().map_err(|error| format!("{id}: {error}"))?;
+    let key = key_of(id);
+    let ours = Party { node: &me, kind: NodeKind::Home, key: public(&key), nonce: Hex([7; 32]) };
+    let theirs = Party {
+        node: &header.source.id,
+        kind: header.source.kind,
+        key: challenge.public_key,
+        nonce: challenge.nonce,
+    };
+    let proof = Handshake { dialler: ours, acceptor: theirs }.prove(End::Dialler, &key, None);
+    let services =
+        json!({ "services": [{ "name": format!("service-of-{id}"), "methods": ["get", "list"] }] });
+    for said in [message("proof", id, json!(proof)), message("registration", id, services)] {
+        stream.write_all(&said).await.map_err(|error| error.to_string())?;
+    }
+    read_until(stream, b"\"registration\"").await.map(drop)
+}
+
+/// A key for each Home, as each has its own.
+fn key_of(id: &str) -> SigningKey {
+    let mut seed = [0; 32];
+    seed[..id.len()].copy_from_slice(id.as_bytes());
+    SigningKey::from_bytes(&seed)
 }
 
 /// A message as a masked text frame. The mask is zero, so that the text is as it is.
@@ -166,14 +194,31 @@ fn message(kind: &str, id: &str, data: serde_json::Value) -> Vec<u8> {
     frame
 }
 
-async fn read_until(stream: &mut TcpStream, what: &[u8]) -> Result<(), String> {
+/// The first message; what has been read of it so far is in `input`.
+async fn read_frame(stream: &mut TcpStream, mut input: Vec<u8>) -> Result<Frame, String> {
+    loop {
+        // A server's frames are not masked, and this one has from 126 to 65,535 bytes.
+        if let [0x81, 126, high, low, text @ ..] = &input[..]
+            && let Some(text) = text.get(..usize::from(u16::from_be_bytes([*high, *low])))
+        {
+            let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+            return decode(text).map_err(|error| error.to_string());
+        }
+        if stream.read_buf(&mut input).await.map_err(|error| error.to_string())? == 0 {
+            return Err(format!("closed after {}", String::from_utf8_lossy(&input)));
+        }
+    }
+}
+
+/// Reads until this has come; gives all that was read.
+async fn read_until(stream: &mut TcpStream, what: &[u8]) -> Result<Vec<u8>, String> {
     let mut input = Vec::new();
     loop {
         if stream.read_buf(&mut input).await.map_err(|error| error.to_string())? == 0 {
             return Err(format!("closed after {}", String::from_utf8_lossy(&input)));
         }
         if find(&input, what).is_some() {
-            return Ok(());
+            return Ok(input);
         }
     }
 }

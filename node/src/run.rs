@@ -106,6 +106,7 @@ pub async fn run(
         },
         registry_ttl: timing.registry_ttl,
         call_timeout: timing.call_timeout,
+        home_calls_per_second: limits.home_calls_per_second,
     };
     let facts = NodeFacts {
         public_key: identity.public_key(),

@@ -95,9 +95,15 @@ pub struct Args {
     /// Connections that one address may have (256 unless given); this machine's own are not counted
     #[arg(long, value_name = "N")]
     pub max_connections_per_address: Option<usize>,
+    /// Calls that one Home may make per second in the long run, twice as many at once (5000 unless given; 0: no limit)
+    #[arg(long, value_name = "N")]
+    pub home_calls_per_second: Option<u32>,
     /// The largest message taken, in bytes (1048576 unless given)
     #[arg(long, value_name = "BYTES")]
     pub max_message_bytes: Option<usize>,
+    /// Threads that carry messages (1 for a Home, half of the processor's cores for a Main unless given)
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
     /// human or json (human unless given)
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,

@@ -1,6 +1,7 @@
 //! From flags to a [`Config`], with every contradiction named.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
@@ -24,6 +25,9 @@ const DNS_PORT: u16 = 53;
 /// Below it no useful message fits, in bytes.
 const MIN_MESSAGE_BYTES: usize = 1024;
 
+/// Threads that may carry messages. More than cores help nobody.
+const MAX_THREADS: usize = 256;
+
 /// Where the data directories of nodes lie that are not given one.
 const DEFAULT_DATA_ROOT: &str = "relay-data";
 
@@ -34,6 +38,8 @@ pub struct Launch {
     pub config: Config,
     /// Where its data lies, and the files of its TLS.
     pub machine: Machine,
+    /// Threads that carry messages; `None` leaves it to the node's kind. 1 to 256.
+    pub threads: Option<usize>,
     /// How logs look.
     pub log_format: LogFormat,
     /// Which logs are written: a `tracing-subscriber` filter.
@@ -141,6 +147,9 @@ impl Launch {
         };
         let log_level = args.log_level.clone().unwrap_or_else(|| "info".into());
         log_filter(&log_level).map_err(|reason| value("-log-level", reason))?;
+        if let Some(threads) = args.threads.filter(|threads| !(1..=MAX_THREADS).contains(threads)) {
+            return Err(value("-threads", format!("{threads} is not from 1 to {MAX_THREADS}")));
+        }
         let config = config(&args, kind, node_id, services, read)?;
         let machine = Machine {
             data_dir,
@@ -148,7 +157,7 @@ impl Launch {
             extra_roots: args.tls_ca.as_ref().map(PathBuf::from),
             name_server: args.dns.as_deref().map(name_server).transpose()?,
         };
-        Ok(Launch { config, machine, log_format, log_level })
+        Ok(Launch { config, machine, threads: args.threads, log_format, log_level })
     }
 }
 
@@ -200,8 +209,10 @@ fn merge(flags: Args, file: Args) -> Args {
         allow_legacy: flags.allow_legacy || file.allow_legacy,
         rpc_token_file: flags.rpc_token_file.or(file.rpc_token_file),
         admin_token_file: flags.admin_token_file.or(file.admin_token_file),
+        home_calls_per_second: flags.home_calls_per_second.or(file.home_calls_per_second),
         max_connections_per_address: flags.max_connections_per_address.or(file.max_connections_per_address),
         max_message_bytes: flags.max_message_bytes.or(file.max_message_bytes),
+        threads: flags.threads.or(file.threads),
         log_format: flags.log_format.or(file.log_format),
         log_level: flags.log_level.or(file.log_level),
     }
@@ -258,6 +269,9 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
         }
         NodeKind::Home if args.peers_srv.is_some() => {
             Err(Contradiction("-peers-srv", "-connect", "only a Main has peers; a Home takes -fallback"))
+        }
+        NodeKind::Home if args.home_calls_per_second.is_some() => {
+            Err(Contradiction("-home-calls-per-second", "-connect", "only a Main has Homes"))
         }
         NodeKind::Home if args.advertise.is_some() => {
             Err(Contradiction("-advertise", "-connect", "nobody connects to a Home"))
@@ -340,7 +354,9 @@ fn config(
     }
     let max_connections_per_address =
         args.max_connections_per_address.unwrap_or(Limits::default().max_connections_per_address);
-    let limits = Limits { max_message_bytes, max_connections_per_address };
+    let home_calls_per_second =
+        args.home_calls_per_second.map_or(Limits::default().home_calls_per_second, NonZeroU32::new);
+    let limits = Limits { max_message_bytes, max_connections_per_address, home_calls_per_second };
     let (trust, tokens) = access(args, kind, read)?;
     Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
 }
@@ -442,6 +458,7 @@ mod tests {
             ("-connect wss://a -tls-key k", "-tls-key", "-connect"),
             ("-server -tls-cert c -tls-key k -advertise ws://b:1", "-advertise ws://", "-tls-cert"),
             ("-connect ws://a:1 -balance blog=random", "-balance", "-connect"),
+            ("-connect ws://a:1 -home-calls-per-second 5", "-home-calls-per-second", "-connect"),
         ] {
             let words = refusal(line);
             assert!(
@@ -496,6 +513,15 @@ mod tests {
         assert_eq!(secure.machine.certificate.unwrap().key, PathBuf::from("k"));
         assert_eq!(secure.machine.extra_roots, Some(PathBuf::from("r")));
         assert!(launch("-connect wss://relay-a.com -tls-ca r").is_ok());
+    }
+
+    #[test]
+    fn calls_of_homes_are_limited_unless_the_limit_is_zero() {
+        let limit =
+            |line: &str| launch(line).unwrap().config.limits.home_calls_per_second.map(NonZeroU32::get);
+        assert_eq!(limit("-server"), Some(5_000));
+        assert_eq!(limit("-server -home-calls-per-second 20"), Some(20));
+        assert_eq!(limit("-server -home-calls-per-second 0"), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod launch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::federation::{BackoffPolicy, Policy, Secret, TrustPolicy};
@@ -152,10 +153,17 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Connections that one address may have at a time. This machine's own are not counted.
     pub max_connections_per_address: usize,
+    /// Calls that one Home may make at this Main in the long run, and twice as many at once; no limit where it is
+    /// `None`.
+    pub home_calls_per_second: Option<NonZeroU32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_message_bytes: 1024 * 1024, max_connections_per_address: 256 }
+        Limits {
+            max_message_bytes: 1024 * 1024,
+            max_connections_per_address: 256,
+            home_calls_per_second: NonZeroU32::new(5_000),
+        }
     }
 }

@@ -11,10 +11,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
 use rand::TryRng;
 
 use self::dns::Dns;
@@ -112,11 +114,9 @@ struct TokioSpawner;
 
 impl Spawner for TokioSpawner {
     fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
-        let task = tokio::spawn(task);
+        // One task, not two: there are thousands of them.
         tokio::spawn(async move {
-            if let Err(error) = task.await
-                && error.is_panic()
-            {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "a task panicked; this is a bug in relay, please report it");
             }
         });

@@ -6,8 +6,10 @@ mod client;
 mod front;
 mod older;
 mod peers;
+mod rewound;
 mod routes;
 mod rpc;
+mod secure;
 mod timer;
 
 use std::net::SocketAddr;
@@ -29,8 +31,10 @@ use crate::wire::NodeKind;
 
 use access::Doorman;
 pub use access::Guard;
+use api::Api;
 pub use api::NodeFacts;
 pub use client::{Client, ClientError, Server};
+use front::Front;
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;
@@ -51,8 +55,8 @@ pub async fn serve(
     closing: CancellationToken,
 ) {
     let tls = facts.tls;
-    let api = api::Api { board: Arc::clone(&board), facts };
-    let routes = Arc::new(Routes { router: routes::router(api), guard });
+    let api = Arc::new(Api { board: Arc::clone(&board), facts });
+    let routes = Arc::new(Routes { router: routes::router(&api), api, guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
         let accepted = tokio::select! {
@@ -71,9 +75,9 @@ pub async fn serve(
                     (Arc::clone(&board), Arc::clone(&routes), closing.clone());
                 board.env.spawn("http-connection", async move {
                     let stream =
-                        if tls { front::secured(&task_board, stream, from).await } else { Some(stream) };
+                        if tls { secure::secured(&task_board, stream, from).await } else { Some(stream) };
                     if let Some(stream) = stream {
-                        connection(task_board, stream, from, routes, closing, tls).await;
+                        connection(task_board, stream, from, routes, closing).await;
                     }
                 });
             }
@@ -88,6 +92,7 @@ pub async fn serve(
 /// Where requests go, and which of them may.
 struct Routes {
     router: axum::Router,
+    api: Arc<Api>,
     guard: Guard,
 }
 
@@ -97,9 +102,23 @@ async fn connection(
     from: SocketAddr,
     routes: Arc<Routes>,
     closing: CancellationToken,
-    tls: bool,
 ) {
-    let env = board.env.clone();
+    let front = Front { api: &routes.api, guard: &routes.guard, from, closing: &closing };
+    let Some(stream) = front.serve(stream).await else { return };
+    // On the heap: most connections that come this far are upgraded, and a link's task is not to hold room for this.
+    let rest = general(board, stream, from, routes, closing);
+    Box::pin(rest).await;
+}
+
+/// Serves what is left of a connection with all of HTTP.
+async fn general(
+    board: Arc<Switchboard>,
+    stream: Stream,
+    from: SocketAddr,
+    routes: Arc<Routes>,
+    closing: CancellationToken,
+) {
+    let (env, tls) = (board.env.clone(), routes.api.facts.tls);
     let service = service_fn(move |request| {
         let (board, routes) = (Arc::clone(&board), Arc::clone(&routes));
         async move { Ok::<_, std::convert::Infallible>(answer(&board, &routes, request, from).await) }

@@ -62,7 +62,7 @@ static ROUTES: [Route; 18] = [
 ];
 
 /// The routes of this node's kind.
-pub(super) fn router(api: Api) -> Router {
+pub(super) fn router(api: &Arc<Api>) -> Router {
     let kind = api.board.kind();
     let max_bytes = api.board.limits.max_message_bytes;
     let mut routes = Router::new();
@@ -77,7 +77,7 @@ pub(super) fn router(api: Api) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_bytes))
-        .with_state(Arc::new(api))
+        .with_state(Arc::clone(api))
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::ahead::ReadAhead;
 use super::codec::Codec;
 use super::handshake::{self, Trouble};
 use super::session::{self, Socket};
@@ -90,7 +91,7 @@ pub(super) fn switch_protocols<F: Future<Output = ()> + Send>(
         };
         let parts = stream.expect("every connection that we serve is a stream of the network seam");
         let socket = WebSocketStream::from_partially_read(
-            parts.io.into_inner(),
+            ReadAhead::boxed(parts.io.into_inner()),
             parts.read_buf.to_vec(),
             Role::Server,
             Some(settings),

@@ -7,6 +7,7 @@ use hyper::header::{HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::ahead::ReadAhead;
 use super::codec::Codec;
 use super::handshake::{self, Trouble};
 use super::outbox::Outbox;
@@ -102,6 +103,7 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         .body(())
         .expect("every part of this request is a valid header");
     let settings = settings(board.limits.max_message_bytes);
+    let stream = ReadAhead::boxed(stream);
     let (mut socket, response) = tokio_tungstenite::client_async_with_config(request, stream, Some(settings))
         .await
         .map_err(|error| refused(url, error))?;

@@ -6,6 +6,7 @@
 //! Home's and a Main's outbound connections alive; [`remember`] keeps what other Mains announced over a restart.
 
 pub mod accept;
+mod ahead;
 mod codec;
 pub mod dial;
 mod handshake;

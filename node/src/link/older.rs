@@ -139,7 +139,7 @@ impl Edge {
     ) -> Result<(), Malformed> {
         let taken = self.lock().translator.take_in(text);
         let Taken { frame, reply, syncs } =
-            taken.map_err(|rejected| (rejected.answering, rejected.error.to_string()))?;
+            taken.map_err(|rejected| (rejected.answering.map(Into::into), rejected.error.to_string()))?;
         if let Some(frame) = frame {
             board.receive(link, frame);
         }

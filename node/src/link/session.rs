@@ -136,6 +136,7 @@ async fn read(
     let mut malformed = 0;
     let mut batched = 0;
     let mut goodbye = None;
+    let mut limit = board.message_limit(link);
     let closed = |goodbye: Option<Goodbye>, reason: String| match goodbye {
         Some(goodbye) => End::Goodbye(goodbye),
         None => End::ClosedByPeer(reason),
@@ -162,6 +163,10 @@ async fn read(
         };
         heard = clock.now();
         outbox.pulse.hear(heard);
+        // What comes too fast is not read for a moment: the sender's queue fills, and it is told there.
+        while let Some(Err(wait)) = limit.as_mut().map(|limit| limit.check(clock.now())) {
+            board.env.sleep(wait).await;
+        }
         let complaint = match message {
             None => return closed(goodbye, String::new()),
             Some(Err(tungstenite::Error::Capacity(error))) => {

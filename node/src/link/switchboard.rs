@@ -4,6 +4,7 @@
 //! the router decides and what is done about it cannot drift apart.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -18,16 +19,22 @@ use super::peers::{PeerBook, PeerStatus, UpLink};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, LinkRole, Moment, Remembered, Router,
-    RouterConfig, Ticket,
+    Action, Admission, Answer, Call, CallId, Failure, Gcra, LinkId, LinkInfo, LinkRole, Moment, Remembered,
+    Router, RouterConfig, Ticket, call_limit,
 };
 use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
 use crate::store::Store;
-use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration};
+use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration, SmolStr};
 
 /// The longest that a replaced link stays open for the calls that are under way on it, in seconds.
 const RETIRE_SECONDS_MAX: u64 = 10;
+
+/// Messages of all kinds that a Home may send for each call that it may make. Reading pauses beyond it.
+const MESSAGES_PER_CALL: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
+
+/// When to try again what a link had no room for, in milliseconds: the time that its queue needs to move on.
+const LINK_RETRY_MILLIS: u64 = 1_000;
 
 /// The running node's centre.
 pub struct Switchboard {
@@ -260,7 +267,7 @@ impl Switchboard {
     }
 
     /// This node's introduction on a link that is not up yet, as an answer to the other side's where it is one.
-    pub(super) fn introduction(&self, answering: Option<String>) -> Frame {
+    pub(super) fn introduction(&self, answering: Option<SmolStr>) -> Frame {
         self.lock().router.introduction(answering, self.moment())
     }
 
@@ -276,7 +283,7 @@ impl Switchboard {
         self: &Arc<Self>,
         info: LinkInfo,
         registration: Registration,
-        answering: Option<String>,
+        answering: Option<SmolStr>,
     ) -> Option<(LinkId, Arc<Outbox>)> {
         let at = self.moment();
         let outbox = Arc::new(Outbox::default());
@@ -317,16 +324,25 @@ impl Switchboard {
     /// A message came in.
     pub(super) fn receive(self: &Arc<Self>, link: LinkId, frame: Frame) {
         let mut state = self.lock();
-        let actions = state.router.handle(link, frame, self.moment());
+        let at = self.moment();
+        let actions = state.router.handle(link, frame, at);
         if let Some(took) = state.router.take_round_trip() {
             self.metrics.answered(took);
         }
-        self.carry_out(&mut state, actions);
+        self.carry_out_at(&mut state, actions, at);
     }
 
     /// Whether there is another Main at the other end of a link.
     pub(super) fn leads_to_a_peer(&self, link: LinkId) -> bool {
         self.look(|router| router.link(link).is_some_and(|info| info.role == LinkRole::Peer))
+    }
+
+    /// The limit on what comes over this link, where it is a Home's: four messages for each call that it may make, its
+    /// answers to others included.
+    pub(super) fn message_limit(&self, link: LinkId) -> Option<Gcra> {
+        let per_second = self.limits.home_calls_per_second?;
+        let is_home = self.look(|router| router.role(link) == Some(LinkRole::Home));
+        is_home.then(|| call_limit(per_second.saturating_mul(MESSAGES_PER_CALL)))
     }
 
     /// Queues a sign of life.
@@ -337,7 +353,7 @@ impl Switchboard {
     }
 
     /// Tells the other side what was wrong with its message.
-    pub(super) fn complain(self: &Arc<Self>, link: LinkId, answering: Option<String>, failure: &Failure) {
+    pub(super) fn complain(self: &Arc<Self>, link: LinkId, answering: Option<SmolStr>, failure: &Failure) {
         let mut state = self.lock();
         let from = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
         tracing::warn!(from, "{failure}");
@@ -346,7 +362,7 @@ impl Switchboard {
     }
 
     /// A message for the other side of a link that is not up yet.
-    pub(super) fn complaint(&self, answering: Option<String>, failure: &Failure) -> Frame {
+    pub(super) fn complaint(&self, answering: Option<SmolStr>, failure: &Failure) -> Frame {
         self.lock().router.complaint(answering, failure, self.moment())
     }
 
@@ -381,7 +397,7 @@ impl Switchboard {
     /// A request waited for its link until its time was up.
     pub(super) fn late(self: &Arc<Self>, link: LinkId, request: &Header) {
         let mut state = self.lock();
-        let failure = Failure::Overloaded("the call's time was up before the link was free".into());
+        let failure = overloaded("the call's time was up before the link was free");
         let actions = state.router.not_sent(link, request, failure, self.moment());
         self.carry_out(&mut state, actions);
     }
@@ -401,16 +417,21 @@ impl Switchboard {
 
     /// Does what the router asks for, and what follows from it.
     fn carry_out(self: &Arc<Self>, state: &mut State, actions: Vec<Action>) {
+        self.carry_out_at(state, actions, self.moment());
+    }
+
+    /// The same for one who has just looked at the clock.
+    fn carry_out_at(self: &Arc<Self>, state: &mut State, actions: Vec<Action>, at: Moment) {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Send(link, frame) => {
                     // A link without an outbox has just ended; its calls have been failed by that.
                     if let Some(outbox) = state.outboxes.get(&link)
-                        && let Err(frame) = outbox.push(frame, self.env.clock.now())
+                        && let Err(frame) = outbox.push(frame, at.now)
                     {
-                        let failure = Failure::Overloaded("too many calls wait for this link".into());
-                        actions.extend(state.router.not_sent(link, &frame.header, failure, self.moment()));
+                        let failure = overloaded("too many calls wait for this link");
+                        actions.extend(state.router.not_sent(link, &frame.header, failure, at));
                     }
                 }
                 Action::Cancel(link, frame) => {
@@ -418,7 +439,7 @@ impl Switchboard {
                     if let Some(outbox) = state.outboxes.get(&link)
                         && !outbox.withdraw(&frame.header.source.id, request)
                     {
-                        outbox.push(frame, self.env.clock.now()).expect("a cancellation is no request");
+                        outbox.push(frame, at.now).expect("a cancellation is no request");
                     }
                 }
                 Action::Abort(ticket) => {
@@ -429,14 +450,14 @@ impl Switchboard {
                 Action::Answer(call, answer) => {
                     if let Some((waiting, since)) = state.waiting.remove(&call) {
                         let code = answer.outcome.as_ref().err().map(|error| error.code);
-                        self.metrics.call_ended(code, self.env.clock.now() - since);
+                        self.metrics.call_ended(code, at.now - since);
                         // Nobody listens where the client has hung up.
                         let _ = waiting.send(answer);
                     }
                 }
                 Action::Deliver(delivery) => match self.services.start(&self.env, &delivery) {
                     Started::Done(outcome) => {
-                        actions.extend(state.router.finished(delivery.ticket, outcome, self.moment()));
+                        actions.extend(state.router.finished(delivery.ticket, outcome, at));
                     }
                     Started::Running(work) => {
                         let (board, ticket) = (Arc::clone(self), delivery.ticket);
@@ -482,6 +503,11 @@ impl Switchboard {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the router does not panic")
     }
+}
+
+/// A link is too slow for what is to go over it.
+fn overloaded(reason: &str) -> Failure {
+    Failure::Overloaded { reason: reason.into(), retry_after: Duration::from_millis(LINK_RETRY_MILLIS) }
 }
 
 /// A client that waits for its answer. Where it goes away before that, its call is cancelled.

@@ -82,7 +82,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Discovery {
-    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         let discovery: Discovery = envelope.read_data()?;
         for (field, len, most) in [
             ("data.services", discovery.services.len(), MAX_OFFERS),
@@ -97,9 +97,5 @@ impl Discovery {
             check_service_name(&service.name).map_err(|error| WireError::invalid("data.services", error))?;
         }
         Ok(discovery)
-    }
-
-    pub(super) fn encode(&self, envelope: &mut Envelope) {
-        envelope.write_data(self);
     }
 }

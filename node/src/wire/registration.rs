@@ -59,7 +59,7 @@ pub(super) fn known_policy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<
 }
 
 impl Registration {
-    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         let registration: Registration = envelope.read_data()?;
         if registration.services.len() > MAX_OFFERS {
             let reason = format!("{} services, at most {MAX_OFFERS}", registration.services.len());
@@ -69,9 +69,5 @@ impl Registration {
             check_service_name(&service.name).map_err(|error| WireError::invalid("data.services", error))?;
         }
         Ok(registration)
-    }
-
-    pub(super) fn encode(&self, envelope: &mut Envelope) {
-        envelope.write_data(self);
     }
 }

@@ -43,8 +43,8 @@ prop_compose! {
         traceparent in proptest::option::of("[0-9a-f-]{55}"),
     ) -> Header {
         Header {
-            message_id,
-            correlation_id: Some(correlation_id),
+            message_id: message_id.into(),
+            correlation_id: Some(correlation_id.into()),
             timestamp: "2026-01-02T03:04:05.678Z".into(),
             source,
             destination: Some(destination),

@@ -14,23 +14,24 @@ mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
+use smol_str::format_smolstr;
 
 use self::announce::Announcements;
 use super::health::{Blame, Health};
+use super::intake::Intake;
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
 use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry, Remembered};
 use crate::env::{Instant, Rng, UnixTime};
 use crate::wire::{
-    Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, JsonRpcCall, NodeAddress,
-    NodeId, NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
+    Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, NodeAddress, NodeId,
+    NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, SmolStr, Target, payload,
 };
-
-/// Calls that may be under way through one node. More are refused as overload.
-const MAX_PENDING_CALLS: usize = 65_536;
 
 /// The longest that a call may wait, in seconds; a longer wish is cut down to it.
 const MAX_CALL_SECONDS: u64 = 3_600;
@@ -72,6 +73,8 @@ pub struct RouterConfig {
     pub registry_ttl: Duration,
     /// How long a call waits whose caller says nothing.
     pub call_timeout: Duration,
+    /// Calls that one Home may make in the long run; no limit where it is `None`.
+    pub home_calls_per_second: Option<NonZeroU32>,
 }
 
 /// A port that a Main listens on, and what it speaks there.
@@ -113,6 +116,16 @@ pub struct Call {
     pub dry_run: bool,
     /// The caller's W3C trace context.
     pub traceparent: Option<String>,
+}
+
+/// The JSON-RPC call inside a request, as this node writes it for its own clients.
+#[derive(Serialize)]
+struct CarriedCall<'a> {
+    jsonrpc: &'static str,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a RawValue>,
+    id: &'a str,
 }
 
 /// How a call ended.
@@ -173,7 +186,7 @@ pub struct Router {
     /// Numbers links, calls, tickets and messages.
     counter: u64,
     announcements: Announcements,
-    draining: bool,
+    intake: Intake,
     /// Calls that failed here, by code.
     failed: BTreeMap<i64, u64>,
     /// How long the last answer took that came over a link, until it is asked for.
@@ -188,6 +201,7 @@ impl Router {
         let registry =
             Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl)
                 .with_balance(config.balance.clone());
+        let intake = Intake::new(config.home_calls_per_second);
         Router {
             config,
             links: Links::default(),
@@ -197,7 +211,7 @@ impl Router {
             known_mains: BTreeSet::new(),
             counter: 0,
             announcements: Announcements::default(),
-            draining: false,
+            intake,
             failed: BTreeMap::new(),
             round_trip: None,
         }
@@ -212,7 +226,7 @@ impl Router {
 
     /// From now on new calls are refused; those under way go on.
     pub fn drain(&mut self) {
-        self.draining = true;
+        self.intake.draining = true;
     }
 
     /// Ends all calls under way: this node goes, and whoever waits is to hear it.
@@ -226,7 +240,7 @@ impl Router {
     }
 
     /// This node's introduction, as an answer to another's where it is one.
-    pub fn introduction(&mut self, answering: Option<String>, at: Moment) -> Frame {
+    pub fn introduction(&mut self, answering: Option<SmolStr>, at: Moment) -> Frame {
         let registration = Registration {
             services: self.config.services.clone(),
             public_key: Some(self.config.public_key.clone()),
@@ -249,7 +263,7 @@ impl Router {
     }
 
     /// Tells the other side of a link that what it sent cannot be handled.
-    pub fn complaint(&mut self, answering: Option<String>, failure: &Failure, at: Moment) -> Frame {
+    pub fn complaint(&mut self, answering: Option<SmolStr>, failure: &Failure, at: Moment) -> Frame {
         let report = ErrorReport { code: failure.code(), message: failure.to_string() };
         let mut frame = self.message(Body::Error(report), at);
         frame.header.correlation_id = answering;
@@ -311,6 +325,7 @@ impl Router {
         let Some((info, was_current)) = self.links.remove(link) else {
             return actions;
         };
+        self.intake.forget(link);
         if was_current && info.role == LinkRole::Home {
             self.registry.home_down(&info.node);
             self.announce_soon(at);
@@ -392,16 +407,17 @@ impl Router {
         let longest = Duration::from_secs(MAX_CALL_SECONDS);
         let timeout = call.timeout.unwrap_or(self.config.call_timeout).min(longest);
         let message_id = self.message_id();
-        let json_rpc = JsonRpcCall {
-            jsonrpc: "2.0".into(),
-            method: call.method.clone(),
-            params: call.params,
-            id: Some(payload(&message_id)),
+        let json_rpc = CarriedCall {
+            jsonrpc: "2.0",
+            method: &call.method,
+            params: call.params.as_deref(),
+            id: &message_id,
         };
+        let carried = payload(&json_rpc);
         let request = Request {
             service: call.service,
             method: call.method,
-            call: Some(payload(&json_rpc)),
+            call: Some(carried),
             timeout: Some(timeout),
             dry_run: call.dry_run,
         };
@@ -414,8 +430,11 @@ impl Router {
             id: target.id,
             main_relay: target.main_relay,
         });
-        if self.draining {
+        if self.intake.draining {
             let failure = Failure::ShuttingDown { node: self.config.me.clone() };
+            let call = self.pending_call(Asker::Here(id), &header, timeout, at);
+            self.fail(call, failure, at, &mut actions);
+        } else if let Err(failure) = self.intake.take(Asker::Here(id), None, &self.pending, at.now) {
             let call = self.pending_call(Asker::Here(id), &header, timeout, at);
             self.fail(call, failure, at, &mut actions);
         } else {
@@ -551,9 +570,9 @@ impl Router {
         self.counter
     }
 
-    fn message_id(&mut self) -> String {
+    fn message_id(&mut self) -> SmolStr {
         let number = self.count();
-        format!("{}-{number}", self.config.boot)
+        format_smolstr!("{}-{number}", self.config.boot)
     }
 
     fn address(&self) -> NodeAddress {
@@ -561,7 +580,7 @@ impl Router {
         NodeAddress { kind: self.config.kind, id: self.config.me.clone(), main_relay }
     }
 
-    fn header(&self, message_id: String, at: Moment) -> Header {
+    fn header(&self, message_id: SmolStr, at: Moment) -> Header {
         Header {
             message_id,
             correlation_id: None,

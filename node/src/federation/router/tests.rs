@@ -3,6 +3,7 @@
 mod announcements;
 mod balance;
 mod breakers;
+mod overload;
 mod random;
 mod world;
 
@@ -205,7 +206,7 @@ fn an_answer_counts_only_over_the_link_that_was_asked() {
         let mut requests = world.sent.iter().filter(|(_, _, frame)| matches!(frame.body, Body::Request(_)));
         requests.next_back().map(|(_, _, frame)| frame.header.message_id.clone()).unwrap()
     };
-    let forged = |message_id: String, from: &str| {
+    let forged = |message_id: crate::wire::SmolStr, from: &str| {
         let header = Header {
             correlation_id: Some(message_id),
             destination: to("alice"),
@@ -332,7 +333,7 @@ fn an_answer_that_is_no_outcome_is_an_error_of_the_one_that_sent_it() {
         ..header("odd", "bob", &["bob"])
     };
     let data = RawValue::from_string("{\"weather\":\"fine\"}".into()).unwrap();
-    world.inject("bob", "relay-a", Frame { header, body: Body::Response(Response { data }) });
+    world.inject("bob", "relay-a", Frame { header, body: Body::Response(Response { data, waited: None }) });
     assert_eq!(world.answer("alice", id).unwrap().outcome.unwrap_err().code, -32009);
 }
 

@@ -2,7 +2,7 @@
 
 use super::Router;
 use crate::env::Instant;
-use crate::federation::{Failure, LinkId, LinkInfo, Registry};
+use crate::federation::{Failure, LinkId, LinkInfo, LinkRole, Registry};
 use crate::wire::{NodeId, PublicKey};
 
 impl Router {
@@ -41,6 +41,11 @@ impl Router {
         self.links.get(link).map(|info| &info.node)
     }
 
+    /// What the node at the other end of a link is.
+    pub fn role(&self, link: LinkId) -> Option<LinkRole> {
+        self.links.get(link).map(|info| info.role)
+    }
+
     /// The current link to a node, where there is one.
     pub fn linked(&self, node: &NodeId) -> Option<&LinkInfo> {
         self.links.to(node).and_then(|link| self.links.get(link))
@@ -65,7 +70,7 @@ impl Router {
 
     /// Whether [`Router::drain`] was called.
     pub fn is_draining(&self) -> bool {
-        self.draining
+        self.intake.draining
     }
 
     /// Calls under way through this node.

@@ -111,7 +111,7 @@ fn forged() -> impl Strategy<Value = Frame> {
         }),
         3 => any::<bool>().prop_map(|lawful| Body::Response(match lawful {
             true => Response::new(Ok(payload(&"forged"))),
-            false => Response { data: payload(&[1]) },
+            false => Response { data: payload(&[1]), waited: None },
         })),
         1 => offers().prop_map(|services| Body::Registration(Registration { services, ..Default::default() })),
         1 => proptest::option::of(0u64..5)
@@ -133,8 +133,8 @@ fn forged() -> impl Strategy<Value = Frame> {
     let head = (message_id(), message_id(), address(), destination, path, 0u32..12);
     (head, body).prop_map(|((message_id, correlation_id, source, destination, path, ttl), body)| Frame {
         header: Header {
-            message_id,
-            correlation_id: Some(correlation_id),
+            message_id: message_id.into(),
+            correlation_id: Some(correlation_id.into()),
             timestamp: String::new(),
             source,
             destination: match body {

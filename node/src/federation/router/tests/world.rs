@@ -73,6 +73,7 @@ impl World {
             balance: self.balance.clone(),
             registry_ttl: TTL,
             call_timeout: CALL_TIMEOUT,
+            home_calls_per_second: None,
         };
         let mut node = Router::new(config, Rng::seed_from_u64(7));
         // The links of one that went by this name are not mistaken for its own.
