@@ -7,6 +7,7 @@ mod front;
 mod older;
 mod peers;
 mod rewound;
+mod routes;
 mod rpc;
 mod secure;
 mod timer;
@@ -55,7 +56,7 @@ pub async fn serve(
 ) {
     let tls = facts.tls;
     let api = Arc::new(Api { board: Arc::clone(&board), facts });
-    let routes = Arc::new(Routes { router: api::router(&api), api, guard });
+    let routes = Arc::new(Routes { router: routes::router(&api), api, guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
         let accepted = tokio::select! {

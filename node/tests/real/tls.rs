@@ -3,7 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use hyper::Method;
+use hyper::header::HOST;
+use hyper::{Method, Request};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -74,7 +75,8 @@ async fn https(relay: &Relay, authority: &Authority, path: &str) -> (u16, Value,
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
     let shown = stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
-    let response = exchange(stream, "localhost", Method::GET, path, String::new(), None).await.unwrap();
+    let request = Request::get(path).header(HOST, "localhost").body(String::new()).unwrap();
+    let response = exchange(stream, request).await.unwrap();
     (response.status().as_u16(), serde_json::from_str(response.body()).unwrap(), shown)
 }
 

@@ -158,8 +158,8 @@ impl Router {
         tracing::debug!(
             call = %header.message_id,
             source = %header.source,
-            service = request.service,
-            method = request.method,
+            service = %request.service,
+            method = %request.method,
             "a call"
         );
         let timeout = request.timeout.unwrap_or(self.config.call_timeout);
@@ -433,7 +433,7 @@ fn log_end(call: &PendingCall, error: Option<&CallError>, at: Moment) {
         None => tracing::debug!(call = %id, %source, ms, "a call was answered"),
         Some(CallError { code, message, data }) => {
             let by = data.node.as_ref().map_or("", NodeId::as_str);
-            tracing::debug!(call = %id, %source, ms, code, by, "a call failed: {message}");
+            tracing::debug!(call = %id, %source, ms, code, %by, "a call failed: {message}");
         }
     }
 }
