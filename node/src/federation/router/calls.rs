@@ -119,7 +119,7 @@ impl Router {
             _ => Blame::Nobody,
         };
         self.settle(&mut call, blame, at);
-        self.round_trip = Some(at.now - call.since);
+        self.tally.round_trip = Some(at.now - call.since);
         let too_fast = error.is_some_and(|error| self.calls_too_fast(link, &error));
         self.intake.answered(link, call.since, (response.waited, too_fast), &self.pending, at.now);
         response.waited = Some(at.now - call.since);
@@ -375,7 +375,7 @@ impl Router {
             _ => Blame::Unknown,
         };
         self.settle(&mut call, blame, at);
-        *self.failed.entry(failure.code()).or_insert(0) += 1;
+        *self.tally.failed.entry(failure.code()).or_insert(0) += 1;
         let error = failure.at(&self.config.me, &call.path);
         self.answer(call, Err(error), at, actions);
     }
