@@ -10,6 +10,7 @@ use relay_chaos::{Fault, LinkQuality};
 use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
 use relay_node::env::{Env, SrvRecord};
 use relay_node::federation::{Secret, TrustPolicy};
+use relay_node::link::RelayUrl;
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
@@ -219,18 +220,13 @@ impl World {
     }
 
     fn config(&self, host: &scenario::Host) -> Config {
-        let url = |main: &HostIndex| {
-            let main = self.scenario.topology.hosts.get(*main);
-            let scheme = if main.tls { "wss" } else { "ws" };
-            format!("{scheme}://{}:{MAIN_PORT}", main.name)
-                .parse()
-                .expect("host names of scenarios are fine in a URL")
-        };
+        let url = |main: &HostIndex| main_url(self.scenario.topology.hosts.get(*main));
         let role = match &host.role {
             scenario::Role::Main { peers, peers_srv } => Role::Main(MainRole {
                 listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), MAIN_PORT),
                 tls: host.tls,
-                address: None,
+                // As an operator has to: a certificate is for a name.
+                address: host.tls.then(|| main_url(host)),
                 peers: peers.iter().map(url).collect(),
                 listed: PeerLists {
                     file: None,
@@ -286,6 +282,13 @@ impl World {
     fn lock(&self) -> MutexGuard<'_, Vec<HostState>> {
         self.state.lock().expect("nothing panics with the hosts")
     }
+}
+
+/// Where a Main is dialled.
+fn main_url(main: &scenario::Host) -> RelayUrl {
+    let scheme = if main.tls { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}:{MAIN_PORT}", main.name);
+    url.parse().expect("host names of scenarios are fine in a URL")
 }
 
 /// The settings of every relay: the scenario's, and the node's own where it says nothing.

@@ -166,8 +166,7 @@ async fn dialled(sim: &Sim, world: &World, host: HostIndex, relay: HostIndex) ->
     });
     world.start(relay);
     sim.sleep(secs(120)).await;
-    let times = times.lock().unwrap().clone();
-    times
+    times.lock().unwrap().clone()
 }
 
 #[test]

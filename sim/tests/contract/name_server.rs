@@ -1,5 +1,11 @@
 //! A name server on loopback, with just enough of DNS (RFC 1035, RFC 2782) for the real world's resolver.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "it is part of the real world under test"
+)]
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::UdpSocket;

@@ -1,5 +1,7 @@
 //! Where the cases run: two hosts, in the real world or in a simulated one.
 
+#![expect(clippy::disallowed_methods, reason = "the real world reads its certificates from files")]
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

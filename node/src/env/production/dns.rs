@@ -3,11 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use tokio::sync::OnceCell;
 
 use super::super::SrvRecord;
@@ -73,7 +73,7 @@ impl Dns {
                 }
             };
             builder
-                .and_then(|builder| builder.build())
+                .and_then(ResolverBuilder::build)
                 .map_err(|error| io::Error::other(format!("this system's name servers: {error}")))
         };
         self.resolver.get_or_try_init(|| make).await
