@@ -16,7 +16,7 @@ pub struct CallError {
     pub message: String,
     /// Who says so.
     #[serde(default)]
-    pub data: ErrorData,
+    pub data: Box<ErrorData>,
 }
 
 /// What stands in `error.data`.
@@ -253,7 +253,7 @@ impl Failure {
         if let Failure::ServiceFailed { detail, .. } = self {
             data.detail = detail;
         }
-        CallError { code, message, data }
+        CallError { code, message, data: Box::new(data) }
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!((fast.code, fast.data.retryable, fast.data.retry_after_ms), (-32007, true, Some(1)));
         let text = serde_json::to_string(&full.data).unwrap();
         assert!(text.contains(r#""retry_after_ms":120"#), "{text}");
-        assert_eq!(serde_json::from_str::<ErrorData>(&text).unwrap(), full.data);
+        assert_eq!(serde_json::from_str::<ErrorData>(&text).unwrap(), *full.data);
         let text = serde_json::to_string(&error(Failure::HopLimit).data).unwrap();
         assert!(!text.contains("retry_after_ms"), "{text}");
     }

@@ -88,14 +88,14 @@ impl Window {
         }
         self.late = None;
         let Some(calls) = self.calls else { return };
+        let roomy = shortest + Duration::from_millis(WAITING_MILLIS / 2);
         match self.refused {
             // Only a window that stood in the way has to open: by a share for each round trip.
-            Some(refused) if refused >= self.changed => {
-                if way <= shortest + Duration::from_millis(WAITING_MILLIS / 2) {
-                    self.calls = Some(calls + (calls / CALLS_MIN).max(1));
-                    self.changed = now;
-                }
+            Some(refused) if refused >= self.changed && way <= roomy => {
+                self.calls = Some(calls + (calls / CALLS_MIN).max(1));
+                self.changed = now;
             }
+            Some(refused) if refused >= self.changed => {}
             _ if now - self.changed > Duration::from_secs(UNUSED_SECONDS) => self.calls = None,
             _ => {}
         }
