@@ -175,7 +175,7 @@ impl Router {
     pub fn new(config: RouterConfig, rng: Rng) -> Self {
         let registry =
             Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl);
-        let intake = Intake::new(config.home_calls_per_second);
+        let intake = Intake::new(config.kind, config.home_calls_per_second);
         Router {
             config,
             links: Links::default(),
