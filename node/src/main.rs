@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use relay_node::config::{Launch, LogFormat, Parsed, parse_args};
 use relay_node::env::{Env, Rng};
+use relay_node::wire::NodeKind;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -33,17 +35,35 @@ fn main() -> ExitCode {
             }
         };
     log_to_stderr(&launch);
-    let runtime = tokio::runtime::Runtime::new().expect("the system gives threads and an event queue");
-    let ended = runtime.block_on(async {
-        let env = Env::production(launch.data_dir);
-        relay_node::run(launch.config, env, terminated()).await
-    });
+    let runtime = runtime(&launch).expect("the system gives threads and an event queue");
+    let _inside = runtime.enter();
+    let env = match Env::on_machine(launch.machine) {
+        Ok(env) => env,
+        Err(error) => {
+            eprintln!("relay: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let ended = runtime.block_on(relay_node::run(launch.config, env, terminated()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("relay: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The tasks' threads. One thread hands work over without waking another, and so gathers more of it for each write: it
+/// is the faster choice as long as it is not all busy. A Main leaves half of the cores to the system's own network work.
+fn runtime(launch: &Launch) -> std::io::Result<Runtime> {
+    let threads = launch.threads.unwrap_or_else(|| match launch.config.role.kind() {
+        NodeKind::Home => 1,
+        NodeKind::Main => std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
+    });
+    match threads {
+        1 => Builder::new_current_thread().enable_all().build(),
+        _ => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
     }
 }
 

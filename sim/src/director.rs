@@ -21,6 +21,8 @@ const LAST_CALLS_SECONDS: u64 = 2;
 /// Something that the director does at a certain time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// A name stands for something else.
+    Dns(usize),
     /// A host starts.
     Start(HostIndex),
     /// A fault is over. Before any that begins at the same moment.
@@ -35,6 +37,8 @@ struct Director {
     cuts: BTreeMap<usize, Vec<CutId>>,
     /// Link faults that are active.
     degraded: BTreeMap<usize, Fault<HostSet>>,
+    /// Whose certificates have expired, by fault.
+    expired: BTreeMap<usize, HostSet>,
 }
 
 /// Runs the scenario to its end and fills the record.
@@ -43,7 +47,13 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
     upstream::start(&world);
     load::start(&world, &record);
     probe::start(&world, &record);
-    let mut director = Director { world, record, cuts: BTreeMap::new(), degraded: BTreeMap::new() };
+    let mut director = Director {
+        world,
+        record,
+        cuts: BTreeMap::new(),
+        degraded: BTreeMap::new(),
+        expired: BTreeMap::new(),
+    };
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
     (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
@@ -71,7 +81,11 @@ fn steps(scenario: &Scenario) -> Vec<(Duration, Step)> {
         let end = active.end.map(|end| (end, Step::End(number)));
         std::iter::once((active.start, Step::Begin(number))).chain(end)
     });
-    let mut steps: Vec<_> = starts.chain(faults).filter(|(at, _)| *at < scenario.run.duration).collect();
+    // What holds from the start does so before anything runs.
+    let dns = scenario.topology.dns.iter().enumerate().filter(|(_, change)| !change.at.is_zero());
+    let dns = dns.map(|(number, change)| (change.at, Step::Dns(number)));
+    let mut steps: Vec<_> =
+        starts.chain(faults).chain(dns).filter(|(at, _)| *at < scenario.run.duration).collect();
     steps.sort_unstable();
     steps
 }
@@ -93,6 +107,19 @@ impl Director {
     fn perform(&mut self, step: Step) {
         let now = self.world.sim.now();
         match step {
+            Step::Dns(number) => {
+                let scenario = Arc::clone(&self.world.scenario);
+                let change = &scenario.topology.dns[number];
+                self.world.change_dns(change);
+                let names: Vec<&str> = change
+                    .targets
+                    .iter()
+                    .map(|main| scenario.topology.hosts.get(*main).name.as_str())
+                    .collect();
+                let targets = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+                let text = format!("{} stands for {targets}", change.name);
+                self.record().timeline.push(now, None, "dns", text);
+            }
             Step::Start(host) => {
                 self.start(host, "start");
                 let convergence = &mut self.record().convergence;
@@ -167,6 +194,10 @@ impl Director {
                 self.degraded.insert(number, fault.clone());
                 self.set_links();
             }
+            FaultKind::Expiry(it) => {
+                self.expired.insert(number, it.hosts.clone());
+                self.certify(&it.hosts);
+            }
         }
     }
 
@@ -203,6 +234,12 @@ impl Director {
                 let text = format!("links from {} to {} are as before", it.from, it.to);
                 self.record().timeline.push(now, None, "heal", text);
             }
+            FaultKind::Expiry(it) => {
+                self.expired.remove(&number);
+                self.certify(&it.hosts);
+                let text = format!("the certificates of {} are renewed", it.hosts);
+                self.record().timeline.push(now, None, "heal", text);
+            }
         }
     }
 
@@ -227,6 +264,15 @@ impl Director {
     fn set(&self, wanted: impl Fn(HostIndex) -> bool) -> EngineSet {
         let hosts = self.world.scenario.topology.hosts.iter();
         EngineSet::of(hosts.filter(|(index, _)| wanted(*index)).map(|(index, _)| self.world.host(index)))
+    }
+
+    /// Gives these hosts the certificates that the active faults leave them.
+    fn certify(&self, hosts: &HostSet) {
+        let now = self.world.sim.now();
+        for host in hosts.hosts() {
+            let is_expired = self.expired.values().any(|set| set.contains(*host));
+            self.world.certify([*host], is_expired.then_some(now));
+        }
     }
 
     fn set_links(&self) {

@@ -1,19 +1,23 @@
 //! The hosts of a scenario in a run: built, started, crashed, restarted. The only place that calls
 //! [`relay_node::run`].
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use relay_chaos::{Fault, LinkQuality};
-use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing, Tokens};
+use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
+use relay_node::env::{Env, SrvRecord};
 use relay_node::federation::{Secret, TrustPolicy};
+use relay_node::link::RelayUrl;
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
-use crate::engine::event::{Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
-use crate::scenario::{self, HostIndex, HostSet, Scenario, ServiceKind};
+use crate::engine::event::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
+use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
+use crate::workload::api::Api;
 
 /// The port that Mains listen on.
 const MAIN_PORT: u16 = 8080;
@@ -63,6 +67,10 @@ impl World {
         });
         let state = Arc::new(Mutex::new(hosts.collect()));
         let world = World { sim, scenario, state };
+        world.certify(world.scenario.topology.hosts.iter().map(|(index, _)| index), None);
+        for change in world.scenario.topology.dns.iter().filter(|change| change.at.is_zero()) {
+            world.change_dns(change);
+        }
         world.set_links(&[]);
         world
     }
@@ -94,6 +102,40 @@ impl World {
         if self.scenario.topology.hosts.get(index).is_main() { MAIN_PORT } else { HOME_PORT }
     }
 
+    /// A client of a host's relay, on its loopback.
+    pub fn api(&self, env: Env, index: HostIndex) -> Api {
+        let speaks_tls = self.scenario.topology.hosts.get(index).tls;
+        Api::with(env, self.api_port(index), speaks_tls)
+    }
+
+    /// Gives those of these hosts that speak TLS a certificate that is valid until `expires`, or for good.
+    pub fn certify(&self, hosts: impl IntoIterator<Item = HostIndex>, expires: Option<Duration>) {
+        for index in hosts {
+            let host = self.scenario.topology.hosts.get(index);
+            if host.tls {
+                let names = vec![host.name.clone(), public_address(index).to_string()];
+                let certificate = Certificate { names, expires, trusted: true };
+                self.sim.set_certificate(self.host(index), Some(certificate));
+            }
+        }
+    }
+
+    /// The secret by which Mains know each other.
+    pub fn peer_secret(&self) -> &'static str {
+        PEER_SECRET
+    }
+
+    /// Has names stand for what the scenario says.
+    pub fn change_dns(&self, change: &DnsChange) {
+        let records = change.targets.iter().map(|main| SrvRecord {
+            priority: 0,
+            weight: 0,
+            port: MAIN_PORT,
+            target: self.scenario.topology.hosts.get(*main).name.clone(),
+        });
+        self.sim.set_srv(&change.name, records.collect());
+    }
+
     /// Where the simulated upstream of a service is, on the loopback of each host that offers it.
     pub fn upstream_port(service: usize) -> u16 {
         FIRST_UPSTREAM_PORT
@@ -123,8 +165,14 @@ impl World {
 
     /// Starts the host's relay.
     pub fn start(&self, index: HostIndex) {
+        self.start_as(index, |_| {});
+    }
+
+    /// Starts the host's relay with settings of its own.
+    pub fn start_as(&self, index: HostIndex, change: impl FnOnce(&mut Config)) {
         let host = self.scenario.topology.hosts.get(index);
-        let config = self.config(host);
+        let mut config = self.config(host);
+        change(&mut config);
         let (stop, stopped) = oneshot::channel();
         let name = host.name.clone();
         let mut state = self.lock();
@@ -173,15 +221,19 @@ impl World {
     }
 
     fn config(&self, host: &scenario::Host) -> Config {
-        let url = |main: &HostIndex| {
-            let name = &self.scenario.topology.hosts.get(*main).name;
-            format!("ws://{name}:{MAIN_PORT}").parse().expect("host names of scenarios are fine in a URL")
-        };
+        let url = |main: &HostIndex| main_url(self.scenario.topology.hosts.get(*main));
         let role = match &host.role {
-            scenario::Role::Main { peers } => Role::Main(MainRole {
+            scenario::Role::Main { peers, peers_srv } => Role::Main(MainRole {
                 listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), MAIN_PORT),
-                address: None,
+                tls: host.tls,
+                // As an operator has to: a certificate is for a name.
+                address: host.tls.then(|| main_url(host)),
                 peers: peers.iter().map(url).collect(),
+                listed: PeerLists {
+                    file: None,
+                    srv: peers_srv.as_ref().map(|name| name.parse().expect("checked when it was read")),
+                },
+                balance: BTreeMap::new(),
             }),
             scenario::Role::Home { main, fallback } => Role::Home(HomeRole {
                 mains: std::iter::once(main).chain(fallback).map(url).collect(),
@@ -240,6 +292,13 @@ fn limits(wanted: &scenario::NodeSettings) -> Limits {
         limits.home_calls_per_second = NonZeroU32::new(per_second);
     }
     limits
+}
+
+/// Where a Main is dialled.
+fn main_url(main: &scenario::Host) -> RelayUrl {
+    let scheme = if main.tls { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}:{MAIN_PORT}", main.name);
+    url.parse().expect("host names of scenarios are fine in a URL")
 }
 
 /// The settings of every relay: the scenario's, and the node's own where it says nothing.

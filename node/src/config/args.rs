@@ -38,9 +38,31 @@ pub struct Args {
     /// The URL under which other Mains reach this Main, where they cannot tell it by themselves
     #[arg(long, value_name = "URL")]
     pub advertise: Option<String>,
+    /// Serve https:// and wss:// with the certificate in this PEM file; read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// The private key of -tls-cert, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// Certificate authorities to trust besides the system's when dialling wss:// or https://, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<String>,
     /// Other Mains to connect to, separated by commas
     #[arg(long, value_name = "URL,…", value_delimiter = ',')]
     pub peers: Vec<String>,
+    /// How a Main spreads calls over a service's instances, whatever its Homes wish: power-of-two, round-robin,
+    /// least-connections or random
+    #[arg(long, value_name = "SERVICE=POLICY,…", value_delimiter = ',')]
+    pub balance: Vec<String>,
+    /// A file with other Mains to connect to: one URL a line, # begins a remark; read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub peers_file: Option<String>,
+    /// A DNS name whose SRV records are other Mains to connect to: _relay._tcp.DOMAIN, or _relays._tcp.DOMAIN for wss://
+    #[arg(long, value_name = "NAME")]
+    pub peers_srv: Option<String>,
+    /// The name server to ask in place of the system's (its port is 53 unless given)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dns: Option<String>,
     /// Run as a Home Relay that hangs on this Main
     #[arg(long, value_name = "URL")]
     pub connect: Option<String>,
@@ -79,6 +101,9 @@ pub struct Args {
     /// The largest message taken, in bytes (1048576 unless given)
     #[arg(long, value_name = "BYTES")]
     pub max_message_bytes: Option<usize>,
+    /// Threads that carry messages (1 for a Home, half of the processor's cores for a Main unless given)
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
     /// human or json (human unless given)
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,

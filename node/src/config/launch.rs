@@ -7,18 +7,26 @@ use std::path::PathBuf;
 use tracing_subscriber::filter::Targets;
 
 use super::access::access;
-use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
+use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing};
 use crate::env::Rng;
-use crate::link::{RelayUrl, UrlError};
+use crate::env::production::{CertificateFiles, Machine};
+use crate::federation::{Policy, UnknownPolicy};
+use crate::link::{BadSrvName, RelayUrl, UrlError, parse_list};
 use crate::service::{self, ServiceFileError, ServiceSpec};
 use crate::store::Identity;
-use crate::wire::{AddressError, NodeId, NodeKind};
+use crate::wire::{AddressError, NodeId, NodeKind, check_service_name};
 
 /// The port that a Main listens on where no other is given.
 const DEFAULT_PORT: u16 = 8080;
 
+/// The port of name servers.
+const DNS_PORT: u16 = 53;
+
 /// Below it no useful message fits, in bytes.
 const MIN_MESSAGE_BYTES: usize = 1024;
+
+/// Threads that may carry messages. More than cores help nobody.
+const MAX_THREADS: usize = 256;
 
 /// Where the data directories of nodes lie that are not given one.
 const DEFAULT_DATA_ROOT: &str = "relay-data";
@@ -28,8 +36,10 @@ const DEFAULT_DATA_ROOT: &str = "relay-data";
 pub struct Launch {
     /// The node.
     pub config: Config,
-    /// Where its data lies.
-    pub data_dir: PathBuf,
+    /// Where its data lies, and the files of its TLS.
+    pub machine: Machine,
+    /// Threads that carry messages; `None` leaves it to the node's kind. 1 to 256.
+    pub threads: Option<usize>,
     /// How logs look.
     pub log_format: LogFormat,
     /// Which logs are written: a `tracing-subscriber` filter.
@@ -137,8 +147,17 @@ impl Launch {
         };
         let log_level = args.log_level.clone().unwrap_or_else(|| "info".into());
         log_filter(&log_level).map_err(|reason| value("-log-level", reason))?;
+        if let Some(threads) = args.threads.filter(|threads| !(1..=MAX_THREADS).contains(threads)) {
+            return Err(value("-threads", format!("{threads} is not from 1 to {MAX_THREADS}")));
+        }
         let config = config(&args, kind, node_id, services, read)?;
-        Ok(Launch { config, data_dir, log_format, log_level })
+        let machine = Machine {
+            data_dir,
+            certificate: certificate(&args, kind)?,
+            extra_roots: args.tls_ca.as_ref().map(PathBuf::from),
+            name_server: args.dns.as_deref().map(name_server).transpose()?,
+        };
+        Ok(Launch { config, machine, threads: args.threads, log_format, log_level })
     }
 }
 
@@ -174,7 +193,14 @@ fn merge(flags: Args, file: Args) -> Args {
         port: flags.port.or(file.port),
         host: flags.host.or(file.host),
         advertise: flags.advertise.or(file.advertise),
+        tls_cert: flags.tls_cert.or(file.tls_cert),
+        tls_key: flags.tls_key.or(file.tls_key),
+        tls_ca: flags.tls_ca.or(file.tls_ca),
         peers: list(flags.peers, file.peers),
+        peers_file: flags.peers_file.or(file.peers_file),
+        peers_srv: flags.peers_srv.or(file.peers_srv),
+        dns: flags.dns.or(file.dns),
+        balance: list(flags.balance, file.balance),
         fallback: list(flags.fallback, file.fallback),
         data_dir: flags.data_dir.or(file.data_dir),
         config: flags.config,
@@ -186,6 +212,7 @@ fn merge(flags: Args, file: Args) -> Args {
         home_calls_per_second: flags.home_calls_per_second.or(file.home_calls_per_second),
         max_connections_per_address: flags.max_connections_per_address.or(file.max_connections_per_address),
         max_message_bytes: flags.max_message_bytes.or(file.max_message_bytes),
+        threads: flags.threads.or(file.threads),
         log_format: flags.log_format.or(file.log_format),
         log_level: flags.log_level.or(file.log_level),
     }
@@ -232,6 +259,17 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
         NodeKind::Home if !args.peers.is_empty() => {
             Err(Contradiction("-peers", "-connect", "only a Main has peers; a Home takes -fallback"))
         }
+        NodeKind::Home if !args.balance.is_empty() => Err(Contradiction(
+            "-balance",
+            "-connect",
+            "only a Main spreads calls; a Home's wish is `balance` in its service file",
+        )),
+        NodeKind::Home if args.peers_file.is_some() => {
+            Err(Contradiction("-peers-file", "-connect", "only a Main has peers; a Home takes -fallback"))
+        }
+        NodeKind::Home if args.peers_srv.is_some() => {
+            Err(Contradiction("-peers-srv", "-connect", "only a Main has peers; a Home takes -fallback"))
+        }
         NodeKind::Home if args.home_calls_per_second.is_some() => {
             Err(Contradiction("-home-calls-per-second", "-connect", "only a Main has Homes"))
         }
@@ -239,6 +277,29 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
             Err(Contradiction("-advertise", "-connect", "nobody connects to a Home"))
         }
         kind => Ok(kind),
+    }
+}
+
+/// The files of a Main's certificate.
+fn certificate(args: &Args, kind: NodeKind) -> Result<Option<CertificateFiles>, LaunchError> {
+    use LaunchError::Contradiction;
+    match (args.tls_cert.as_deref(), args.tls_key.as_deref(), kind) {
+        (None, None, _) => Ok(None),
+        (Some(_), _, NodeKind::Home) => Err(Contradiction(
+            "-tls-cert",
+            "-connect",
+            "nobody connects to a Home; one that dials takes -tls-ca",
+        )),
+        (None, Some(_), NodeKind::Home) => Err(Contradiction(
+            "-tls-key",
+            "-connect",
+            "nobody connects to a Home; one that dials takes -tls-ca",
+        )),
+        (Some(_), None, _) => Err(value("-tls-cert", "it needs -tls-key FILE beside it, its private key")),
+        (None, Some(_), _) => Err(value("-tls-key", "it needs -tls-cert FILE beside it, its certificate")),
+        (Some(chain), Some(key), NodeKind::Main) => {
+            Ok(Some(CertificateFiles { chain: chain.into(), key: key.into() }))
+        }
     }
 }
 
@@ -265,8 +326,11 @@ fn config(
                 host.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
                 args.port.unwrap_or(DEFAULT_PORT),
             ),
-            address: args.advertise.as_deref().map(|text| url("-advertise", text)).transpose()?,
+            tls: args.tls_cert.is_some(),
+            address: advertised(args)?,
             peers: args.peers.iter().map(|text| url("-peers", text)).collect::<Result<_, _>>()?,
+            listed: peer_lists(args, &read)?,
+            balance: args.balance.iter().map(|text| balance(text)).collect::<Result<_, _>>()?,
         }),
         NodeKind::Home => {
             let host = host.unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -297,6 +361,47 @@ fn config(
     Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
 }
 
+/// The lists of peers. The file is read here to say at once what is wrong with it.
+fn peer_lists(
+    args: &Args,
+    read: impl Fn(&str) -> Result<String, LaunchError>,
+) -> Result<PeerLists, LaunchError> {
+    if let Some(file) = &args.peers_file {
+        parse_list(&read(file)?).map_err(|error| value("-peers-file", format!("{file}, {error}")))?;
+    }
+    let srv = args.peers_srv.as_deref().map(str::parse).transpose();
+    let srv = srv.map_err(|error: BadSrvName| value("-peers-srv", error))?;
+    Ok(PeerLists { file: args.peers_file.clone(), srv })
+}
+
+fn name_server(text: &str) -> Result<SocketAddr, LaunchError> {
+    let address: Result<IpAddr, _> = text.trim_start_matches('[').trim_end_matches(']').parse();
+    match (text.parse(), address) {
+        (Ok(server), _) => Ok(server),
+        (_, Ok(address)) => Ok(SocketAddr::new(address, DNS_PORT)),
+        _ => Err(value("-dns", format!("`{text}` is no address of a name server; write ADDRESS:PORT"))),
+    }
+}
+
+fn advertised(args: &Args) -> Result<Option<RelayUrl>, LaunchError> {
+    let Some(text) = args.advertise.as_deref() else { return Ok(None) };
+    let url = url("-advertise", text)?;
+    if args.tls_cert.is_some() && !url.is_secure() {
+        let reason = "with a certificate this Main speaks wss://, and nobody could dial it at a ws:// URL";
+        return Err(LaunchError::Contradiction("-advertise ws://", "-tls-cert", reason));
+    }
+    Ok(Some(url))
+}
+
+fn balance(text: &str) -> Result<(String, Policy), LaunchError> {
+    let (service, policy) = text.split_once('=').ok_or_else(|| {
+        value("-balance", format!("`{text}` is not SERVICE=POLICY, as in blog=round-robin"))
+    })?;
+    check_service_name(service).map_err(|error| value("-balance", error))?;
+    let policy = policy.parse().map_err(|error: UnknownPolicy| value("-balance", error))?;
+    Ok((service.to_owned(), policy))
+}
+
 fn url(flag: &'static str, text: &str) -> Result<RelayUrl, LaunchError> {
     text.parse().map_err(|error: UrlError| value(flag, error))
 }
@@ -319,6 +424,7 @@ mod tests {
         let read = |file: &str| match file {
             "echo.toml" => Ok("[[service]]\nname = \"echo\"\nkind = \"echo\"".to_owned()),
             "main.toml" => Ok("server = true\nport = 9000\npeers = [\"ws://b:1\"]".to_owned()),
+            "peers.txt" => Ok("ws://b:1\n".to_owned()),
             "typo.toml" => Ok("sever = true".to_owned()),
             _ => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "no such file")),
         };
@@ -346,6 +452,12 @@ mod tests {
             ("-server -fallback ws://a:1", "-fallback", "-server"),
             ("-connect ws://a:1 -peers ws://b:1", "-peers", "-connect"),
             ("-connect ws://a:1 -advertise ws://b:1", "-advertise", "-connect"),
+            ("-connect ws://a:1 -peers-file peers.txt", "-peers-file", "-connect"),
+            ("-connect ws://a:1 -peers-srv _relay._tcp.fed", "-peers-srv", "-connect"),
+            ("-connect wss://a -tls-cert c -tls-key k", "-tls-cert", "-connect"),
+            ("-connect wss://a -tls-key k", "-tls-key", "-connect"),
+            ("-server -tls-cert c -tls-key k -advertise ws://b:1", "-advertise ws://", "-tls-cert"),
+            ("-connect ws://a:1 -balance blog=random", "-balance", "-connect"),
             ("-connect ws://a:1 -home-calls-per-second 5", "-home-calls-per-second", "-connect"),
         ] {
             let words = refusal(line);
@@ -358,11 +470,49 @@ mod tests {
         assert!(refusal("-node-type home").contains("-connect URL"));
         assert!(refusal("-connect ws://a:1 -host 0.0.0.0").contains("loopback"));
         assert!(refusal("-connect http://a:1").contains("ws://HOST:PORT"));
+        assert!(refusal("-server -balance blog").contains("`blog` is not SERVICE=POLICY"));
+        assert!(refusal("-server -balance blog=fair").contains("`fair` is not known; use power-of-two"));
         assert!(refusal("-server -node-id a@b").contains("-node-id"));
         assert!(refusal("-server -max-message-bytes 10").contains("at least 1024"));
         assert!(refusal("-server -log-level loud").contains("`loud` is no level"));
         assert!(launch("-server -log-level warn,relay_node::link=debug").is_ok());
         assert!(refusal("-server missing.toml").contains("cannot read missing.toml"));
+    }
+
+    #[test]
+    fn lists_of_peers_are_checked_at_the_start() {
+        let Role::Main(main) =
+            launch("-server -peers-file peers.txt -peers-srv _relay._tcp.fed").unwrap().config.role
+        else {
+            panic!("a Main")
+        };
+        assert_eq!(main.listed.file.as_deref(), Some("peers.txt"));
+        assert_eq!(main.listed.srv.unwrap().as_str(), "_relay._tcp.fed");
+        let words = refusal("-server -peers-file main.toml");
+        assert!(words.contains("-peers-file: main.toml, line 1: `server = true` is not a URL"), "{words}");
+        assert!(refusal("-server -peers-file gone.txt").contains("cannot read gone.txt"));
+        assert!(
+            refusal("-server -peers-srv example.com").contains("-peers-srv: `example.com` is not a name")
+        );
+        let name_server = |text: &str| launch(&format!("-server -dns {text}")).unwrap().machine.name_server;
+        assert_eq!(name_server("9.9.9.9"), Some("9.9.9.9:53".parse().unwrap()));
+        assert_eq!(name_server("[::1]:5353"), Some("[::1]:5353".parse().unwrap()));
+        assert!(refusal("-server -dns dns.example.com").contains("-dns: `dns.example.com` is no address"));
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        assert!(refusal("-server -tls-cert c").contains("-tls-cert: it needs -tls-key"));
+        assert!(refusal("-server -tls-key k").contains("-tls-key: it needs -tls-cert"));
+        let plain = launch("-server").unwrap();
+        let Role::Main(main) = plain.config.role else { panic!("a Main") };
+        assert!(!main.tls && plain.machine.certificate.is_none());
+        let secure = launch("-server -tls-cert c -tls-key k -tls-ca r -advertise wss://relay-a.com").unwrap();
+        let Role::Main(main) = secure.config.role else { panic!("a Main") };
+        assert!(main.tls && main.address.unwrap().is_secure());
+        assert_eq!(secure.machine.certificate.unwrap().key, PathBuf::from("k"));
+        assert_eq!(secure.machine.extra_roots, Some(PathBuf::from("r")));
+        assert!(launch("-connect wss://relay-a.com -tls-ca r").is_ok());
     }
 
     #[test]
@@ -387,14 +537,14 @@ mod tests {
     #[test]
     fn the_data_directory_is_named_after_the_node() {
         let named = launch("-server -node-id relay-a.com").unwrap();
-        assert_eq!(named.data_dir, PathBuf::from("relay-data/relay-a.com"));
+        assert_eq!(named.machine.data_dir, PathBuf::from("relay-data/relay-a.com"));
         let made_up = launch("-connect ws://a:1").unwrap();
         let NodeIdSource::MadeUp(id) = made_up.config.node_id else { panic!("a made-up id") };
         assert!(id.as_str().starts_with("home-"));
-        assert_eq!(made_up.data_dir, PathBuf::from("relay-data").join(id.as_str()));
+        assert_eq!(made_up.machine.data_dir, PathBuf::from("relay-data").join(id.as_str()));
         let kept = launch("-server -data-dir /var/lib/relay").unwrap();
         assert_eq!(
-            (kept.config.node_id, kept.data_dir),
+            (kept.config.node_id, kept.machine.data_dir),
             (NodeIdSource::DataDir, PathBuf::from("/var/lib/relay"))
         );
     }

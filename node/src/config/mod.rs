@@ -4,12 +4,13 @@ mod access;
 mod args;
 mod launch;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::federation::{BackoffPolicy, Secret, TrustPolicy};
-use crate::link::RelayUrl;
+use crate::federation::{BackoffPolicy, Policy, Secret, TrustPolicy};
+use crate::link::{RelayUrl, SrvName};
 use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
 
@@ -79,10 +80,25 @@ impl Role {
 pub struct MainRole {
     /// Where it listens for Homes, peers and HTTP clients.
     pub listen: SocketAddr,
+    /// Whether it speaks TLS there, with the certificate of the machine.
+    pub tls: bool,
     /// The URL that it tells its peers; they use the address that they see it from where there is none.
     pub address: Option<RelayUrl>,
     /// The Mains that it dials.
     pub peers: Vec<RelayUrl>,
+    /// Where more of them are listed.
+    pub listed: PeerLists,
+    /// How calls of these services are spread, whatever their Homes wish.
+    pub balance: BTreeMap<String, Policy>,
+}
+
+/// Where Mains to dial are listed, and looked up again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerLists {
+    /// A file: one URL a line.
+    pub file: Option<String>,
+    /// A name in DNS.
+    pub srv: Option<SrvName>,
 }
 
 /// What only a Home has.

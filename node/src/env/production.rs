@@ -2,33 +2,93 @@
 
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is where the world is let in")]
 
+mod dns;
+mod tls;
+mod watched;
+
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
 use rand::TryRng;
 
+use self::dns::Dns;
+use self::tls::Tls;
 use super::{
-    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream,
-    UnixTime, open_database,
+    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, SrvRecord, Storage,
+    Stream, UnixTime, open_database,
 };
+
+/// What an operator says of the machine that a node runs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Where the node's data lies; made when the first value is written.
+    pub data_dir: PathBuf,
+    /// What it shows to those who connect over TLS; without it nobody can.
+    pub certificate: Option<CertificateFiles>,
+    /// Authorities to trust besides the system's: a PEM file.
+    pub extra_roots: Option<PathBuf>,
+    /// The name server to ask; the system's where there is none.
+    pub name_server: Option<SocketAddr>,
+}
+
+/// A certificate and its key. The files may be replaced while the node runs: whoever connects from then on sees the new
+/// one, at most a second later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, then those of the authorities between it and a root, in PEM form.
+    pub chain: PathBuf,
+    /// Its private key, in PEM form.
+    pub key: PathBuf,
+}
+
+/// A file of the operator's that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{flag} {file}: {reason}")]
+pub struct FileError {
+    flag: &'static str,
+    file: String,
+    reason: String,
+}
+
+impl FileError {
+    fn new(flag: &'static str, file: &Path, reason: &dyn fmt::Display) -> Self {
+        FileError { flag, file: file.display().to_string(), reason: reason.to_string() }
+    }
+}
 
 impl Env {
     /// The real world, with this host's data in `data_dir` (made when the first value is written).
     ///
     /// Needs a running tokio runtime.
     pub fn production(data_dir: impl Into<PathBuf>) -> Env {
-        Env {
+        let machine = Machine { data_dir: data_dir.into(), ..Machine::default() };
+        Env::on_machine(machine).expect("without files there is nothing to be wrong with them")
+    }
+
+    /// The real world, as the operator describes this machine.
+    ///
+    /// Needs a running tokio runtime.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used, and its flag.
+    pub fn on_machine(machine: Machine) -> Result<Env, FileError> {
+        let Machine { data_dir, certificate, extra_roots, name_server } = machine;
+        let tls = Tls::new(certificate.as_ref(), extra_roots)?;
+        Ok(Env {
             clock: Arc::new(SystemClock { origin: std::time::Instant::now() }),
-            network: Arc::new(TcpNetwork),
+            network: Arc::new(TcpNetwork { tls, dns: Dns::new(name_server) }),
             spawner: Arc::new(TokioSpawner),
             entropy: Arc::new(OsEntropy),
-            storage: Arc::new(Directory { path: data_dir.into(), lock: Mutex::default() }),
-        }
+            storage: Arc::new(Directory { path: data_dir, lock: Mutex::default() }),
+        })
     }
 }
 
@@ -54,11 +114,9 @@ struct TokioSpawner;
 
 impl Spawner for TokioSpawner {
     fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
-        let task = tokio::spawn(task);
+        // One task, not two: there are thousands of them.
         tokio::spawn(async move {
-            if let Err(error) = task.await
-                && error.is_panic()
-            {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "a task panicked; this is a bug in relay, please report it");
             }
         });
@@ -79,7 +137,10 @@ impl Entropy for OsEntropy {
     }
 }
 
-struct TcpNetwork;
+struct TcpNetwork {
+    tls: Tls,
+    dns: Dns,
+}
 
 impl Network for TcpNetwork {
     fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
@@ -111,12 +172,34 @@ impl Network for TcpNetwork {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
             let unknown =
                 |reason: String| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {reason}"));
+            if self.dns.is_given() {
+                return match bare.parse() {
+                    Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
+                    Err(_) => self.dns.addresses(bare, port).await,
+                };
+            }
             // The system's resolver has no kinds of error, only words.
             let found =
                 tokio::net::lookup_host((bare, port)).await.map_err(|error| unknown(error.to_string()))?;
             let found: Vec<_> = found.collect();
             if found.is_empty() { Err(unknown("no address".into())) } else { Ok(found) }
         })
+    }
+
+    fn resolve_srv<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<SrvRecord>>> {
+        Box::pin(self.dns.srv(name))
+    }
+
+    fn secure_client<'a>(
+        &'a self,
+        stream: Stream,
+        server_name: &'a str,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        Box::pin(self.tls.client(stream, server_name))
+    }
+
+    fn secure_server(&self, stream: Stream) -> BoxFuture<'_, io::Result<Stream>> {
+        Box::pin(self.tls.server(stream))
     }
 }
 
@@ -195,6 +278,10 @@ impl Storage for Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(with_path(&error, &self.file(name))),
         }
+    }
+
+    fn read_file(&self, path: &str) -> io::Result<String> {
+        fs::read_to_string(path)
     }
 
     fn write(&self, name: &str, value: &[u8]) -> io::Result<()> {

@@ -10,12 +10,12 @@ use super::balancer::{Balancer, CallOutcome, Candidates, Choice, Flight, WhenAll
 use super::breaker::{Breakers, Permit, State, Verdict};
 use super::registry::{Offerers, Place};
 use crate::env::{Instant, Rng};
-use crate::wire::NodeId;
+use crate::wire::{NodeId, SmolStr};
 
 /// Balancer and breakers of one node.
 pub(super) struct Health {
     balancer: Balancer,
-    instances: Breakers<(NodeId, Box<str>)>,
+    instances: Breakers<(NodeId, SmolStr)>,
     peers: Breakers<NodeId>,
     rng: Rng,
 }
@@ -23,7 +23,7 @@ pub(super) struct Health {
 /// What a call on its way weighs, and on whom. To be given back with [`Health::ended`].
 #[derive(Debug)]
 pub(super) struct Charge {
-    service: Box<str>,
+    service: SmolStr,
     instance: NodeId,
     flight: Flight,
     permit: Option<Permit>,

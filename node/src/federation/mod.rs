@@ -14,6 +14,7 @@ mod rate;
 mod registry;
 mod router;
 mod trust;
+mod views;
 mod window;
 
 pub use backoff::{Backoff, BackoffPolicy};
@@ -23,6 +24,6 @@ pub use error::{CallError, ErrorData, Failure, SenderLimit};
 pub use intake::call_limit;
 pub use links::{Admission, LinkId, LinkInfo, LinkRole};
 pub use rate::Gcra;
-pub use registry::{Listing, Registry, Scope};
-pub use router::{Action, Answer, Call, CallId, Delivery, Moment, Router, RouterConfig, Ticket};
+pub use registry::{Listing, Registry, Remembered, Scope};
+pub use router::{Action, Answer, Call, CallId, Delivery, ListenPort, Moment, Router, RouterConfig, Ticket};
 pub use trust::{Claim, Entry, ListError, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::health::Charge;
 use super::{CallId, LinkId, Ticket};
 use crate::env::Instant;
-use crate::wire::{NodeAddress, NodeId};
+use crate::wire::{NodeAddress, NodeId, SmolStr};
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct PendingCall {
     pub(super) asker: Asker,
     pub(super) answerer: Answerer,
     pub(super) source: NodeAddress,
-    pub(super) message_id: String,
+    pub(super) message_id: SmolStr,
     /// The nodes that it has passed, this one last.
     pub(super) path: Vec<NodeId>,
     pub(super) timeout: Duration,
@@ -48,7 +48,7 @@ pub(super) struct PendingCall {
 /// What an answer is found by. A ticket is this node's own number and says it all.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
-    Link(LinkId, NodeId, String),
+    Link(LinkId, NodeId, SmolStr),
     Service(Ticket),
 }
 
@@ -69,7 +69,7 @@ impl PendingCall {
 #[derive(PartialEq, Eq, Hash)]
 enum AskerKey {
     Here(CallId),
-    Link(LinkId, NodeId, String),
+    Link(LinkId, NodeId, SmolStr),
 }
 
 impl PendingCall {
@@ -148,7 +148,7 @@ impl Pending {
         &mut self,
         link: LinkId,
         source: &NodeId,
-        message_id: String,
+        message_id: SmolStr,
     ) -> Option<PendingCall> {
         let number = self.by_key.get(&Key::Link(link, source.clone(), message_id)).copied()?;
         self.take(number)
@@ -171,7 +171,7 @@ impl Pending {
         &mut self,
         link: LinkId,
         source: &NodeId,
-        message_id: String,
+        message_id: SmolStr,
     ) -> Option<PendingCall> {
         let number = self.by_asker.get(&AskerKey::Link(link, source.clone(), message_id)).copied()?;
         self.take(number)

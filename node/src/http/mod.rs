@@ -3,8 +3,13 @@
 mod access;
 mod api;
 mod client;
+mod front;
 mod older;
+mod peers;
+mod rewound;
+mod routes;
 mod rpc;
+mod secure;
 mod timer;
 
 use std::net::SocketAddr;
@@ -26,8 +31,10 @@ use crate::wire::NodeKind;
 
 use access::Doorman;
 pub use access::Guard;
+use api::Api;
 pub use api::NodeFacts;
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Server};
+use front::Front;
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;
@@ -38,7 +45,8 @@ const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 /// Waits after `accept` has failed, as it does when file descriptors run out, in milliseconds.
 const ACCEPT_RETRY_MILLIS: u64 = 100;
 
-/// Accepts connections until `closing`; those that are open then end with the request that they are serving.
+/// Accepts connections until `closing`; those that are open then end with the request that they are serving. Where
+/// [`NodeFacts::tls`] says so, the port speaks TLS.
 pub async fn serve(
     board: Arc<Switchboard>,
     mut listener: Box<dyn Listener>,
@@ -46,7 +54,9 @@ pub async fn serve(
     guard: Guard,
     closing: CancellationToken,
 ) {
-    let routes = Arc::new(Routes { router: api::router(&board, facts), guard });
+    let tls = facts.tls;
+    let api = Arc::new(Api { board: Arc::clone(&board), facts });
+    let routes = Arc::new(Routes { router: routes::router(&api), api, guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
         let accepted = tokio::select! {
@@ -61,8 +71,15 @@ pub async fn serve(
                     board.metrics.turned_away();
                     continue;
                 };
-                let task = connection(Arc::clone(&board), stream, from, Arc::clone(&routes), closing.clone());
-                board.env.spawn("http-connection", task);
+                let (task_board, routes, closing) =
+                    (Arc::clone(&board), Arc::clone(&routes), closing.clone());
+                board.env.spawn("http-connection", async move {
+                    let stream =
+                        if tls { secure::secured(&task_board, stream, from).await } else { Some(stream) };
+                    if let Some(stream) = stream {
+                        connection(task_board, stream, from, routes, closing).await;
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
@@ -75,6 +92,7 @@ pub async fn serve(
 /// Where requests go, and which of them may.
 struct Routes {
     router: axum::Router,
+    api: Arc<Api>,
     guard: Guard,
 }
 
@@ -85,7 +103,22 @@ async fn connection(
     routes: Arc<Routes>,
     closing: CancellationToken,
 ) {
-    let env = board.env.clone();
+    let front = Front { api: &routes.api, guard: &routes.guard, from, closing: &closing };
+    let Some(stream) = front.serve(stream).await else { return };
+    // On the heap: most connections that come this far are upgraded, and a link's task is not to hold room for this.
+    let rest = general(board, stream, from, routes, closing);
+    Box::pin(rest).await;
+}
+
+/// Serves what is left of a connection with all of HTTP.
+async fn general(
+    board: Arc<Switchboard>,
+    stream: Stream,
+    from: SocketAddr,
+    routes: Arc<Routes>,
+    closing: CancellationToken,
+) {
+    let (env, tls) = (board.env.clone(), routes.api.facts.tls);
     let service = service_fn(move |request| {
         let (board, routes) = (Arc::clone(&board), Arc::clone(&routes));
         async move { Ok::<_, std::convert::Infallible>(answer(&board, &routes, request, from).await) }
@@ -106,8 +139,14 @@ async fn connection(
             connection.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%from, "HTTP connection: {error}");
+    match ended {
+        // What begins a TLS connection is no method of HTTP.
+        Err(error) if error.is_parse() && !tls => tracing::warn!(
+            %from,
+            "what came is not HTTP ({error}); perhaps TLS: this port speaks plain http:// and ws://"
+        ),
+        Err(error) => tracing::debug!(%from, "HTTP connection: {error}"),
+        Ok(()) => {}
     }
 }
 

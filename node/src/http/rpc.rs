@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::api::Api;
 use crate::federation::{Answer, Call, CallError, ErrorData, Failure};
-use crate::wire::{NodeId, Target, check_service_name, payload};
+use crate::wire::{self, NodeId, Target, check_service_name, payload};
 
 /// Calls that one batch may hold.
 const MAX_BATCH_CALLS: usize = 1_000;
@@ -107,32 +107,36 @@ pub(super) async fn handle(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let context = headers.get(TRACEPARENT).and_then(|it| it.to_str().ok()).filter(|it| is_traceparent(it));
+    let context = headers.get(TRACEPARENT).and_then(|it| it.to_str().ok());
     let body = match body {
         Ok(body) => body,
         Err(rejection) => return json(rejection.status(), unread(&api, &rejection)),
     };
+    match answer(&api, &body, context).await {
+        Some(reply) => json(StatusCode::OK, reply),
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// The reply to a request or to a batch; `None` where it is all notifications. `context` is the client's W3C trace
+/// context.
+pub(super) async fn answer(api: &Arc<Api>, body: &[u8], context: Option<&str>) -> Option<String> {
+    let context = context.filter(|context| is_traceparent(context));
     let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_batch {
-        return match one(&api, &body, context).await {
-            Some(reply) => json(StatusCode::OK, reply),
-            None => StatusCode::NO_CONTENT.into_response(),
-        };
+        return one(api, body, context).await;
     }
-    let batch: Vec<&RawValue> = match serde_json::from_slice(&body) {
+    let batch: Vec<&RawValue> = match serde_json::from_slice(body) {
         Ok(batch) => batch,
-        Err(error) => return json(StatusCode::OK, unreadable(&api, -32700, format!("parse error: {error}"))),
+        Err(error) => return Some(unreadable(api, -32700, format!("parse error: {error}"))),
     };
     if batch.is_empty() || batch.len() > MAX_BATCH_CALLS {
         let reason = format!("a batch has 1 to {MAX_BATCH_CALLS} calls, this one has {}", batch.len());
-        return json(StatusCode::OK, unreadable(&api, -32600, reason));
+        return Some(unreadable(api, -32600, reason));
     }
-    let replies = join_all(batch.iter().map(|request| one(&api, request.get().as_bytes(), context))).await;
+    let replies = join_all(batch.iter().map(|request| one(api, request.get().as_bytes(), context))).await;
     let replies: Vec<String> = replies.into_iter().flatten().collect();
-    if replies.is_empty() {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    json(StatusCode::OK, format!("[{}]", replies.join(",")))
+    if replies.is_empty() { None } else { Some(format!("[{}]", replies.join(","))) }
 }
 
 /// The reply to a request whose body could not be taken in.
@@ -158,6 +162,10 @@ fn unreadable(api: &Api, code: i64, message: String) -> String {
 }
 
 fn reply(id: Option<&RawValue>, outcome: Result<Box<RawValue>, CallError>, trace: Option<Trace>) -> String {
+    if let (Some(id), Ok(result), None) = (id, &outcome, &trace) {
+        // What nearly all replies are: two texts that are JSON already.
+        return format!(r#"{{"jsonrpc":"2.0","result":{},"id":{}}}"#, result.get(), id.get());
+    }
     let null = payload(&());
     let (result, error) = match outcome {
         Ok(result) => (Some(result), None),
@@ -233,8 +241,7 @@ fn wanted(method: &str, params: Option<&RawValue>) -> Result<Call, Failure> {
 fn remote_call(params: Option<&RawValue>) -> Result<Call, Failure> {
     let invalid = |reason: String| Failure::InvalidParams(reason);
     let params = params.ok_or_else(|| invalid("remote_call needs params".into()))?;
-    let params: RemoteCall =
-        serde_json::from_str(params.get()).map_err(|error| invalid(error.to_string()))?;
+    let params: RemoteCall = wire::read(params.get()).map_err(invalid)?;
     let (target, service) = match (params.node_id, params.server_name, params.service_name) {
         (Some(node), Some(service), None) => {
             let target: Target = node.parse().map_err(|error| invalid(format!("node_id: {error}")))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::SinkExt;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::header::{CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::ahead::ReadAhead;
 use super::codec::Codec;
 use super::handshake::{self, Trouble};
 use super::session::{self, Socket};
@@ -50,6 +51,7 @@ pub fn upgrade(
     if !modern && request.headers().contains_key(UPGRADE) && !board.keyring.allows_legacy() {
         let refused = Refusal::Legacy { by: board.me().clone() };
         tracing::warn!(%from, "refused: {refused}");
+        board.metrics.not_trusted();
         return refusal(StatusCode::FORBIDDEN, refused.to_string());
     }
     let named = request.headers().get(NODE_ID_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -89,7 +91,7 @@ pub(super) fn switch_protocols<F: Future<Output = ()> + Send>(
         };
         let parts = stream.expect("every connection that we serve is a stream of the network seam");
         let socket = WebSocketStream::from_partially_read(
-            parts.io.into_inner(),
+            ReadAhead::boxed(parts.io.into_inner()),
             parts.read_buf.to_vec(),
             Role::Server,
             Some(settings),
@@ -134,6 +136,7 @@ fn speaks_ours(request: &Request<Incoming>) -> Result<bool, Box<Response<Full<By
 pub(super) fn refusal(status: StatusCode, message: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(message + "\n"));
     *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
@@ -275,7 +278,10 @@ fn fits(board: &Switchboard, arrival: &Arrival, header: &Header) -> Result<(), F
 fn dialable(registration: &Registration, from: SocketAddr) -> Option<String> {
     match (&registration.address, registration.listen_port) {
         (Some(address), _) => address.parse::<RelayUrl>().ok().map(|url| url.to_string()),
-        (None, Some(port)) => Some(format!("ws://{}", SocketAddr::new(from.ip(), port))),
+        (None, Some(port)) => {
+            let at = SocketAddr::new(from.ip().to_canonical(), port);
+            Some(RelayUrl::at(at, registration.tls).to_string())
+        }
         (None, None) => None,
     }
 }

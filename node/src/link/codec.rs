@@ -6,7 +6,7 @@ use super::Switchboard;
 use super::older::Edge;
 use super::outbox::Outbox;
 use crate::federation::LinkId;
-use crate::wire::{self, Body, Frame, Goodbye};
+use crate::wire::{self, Body, Frame, Goodbye, SmolStr};
 
 /// How the two ends of one link write their messages.
 pub(super) enum Codec {
@@ -17,7 +17,7 @@ pub(super) enum Codec {
 }
 
 /// A text that is no message: the id of what it was meant to be, where that can be read, and what is wrong with it.
-pub(super) type Malformed = (Option<String>, String);
+pub(super) type Malformed = (Option<SmolStr>, String);
 
 impl Codec {
     /// Takes in one text from the other side. Gives its farewell, where it says one.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use super::pulse::Pulse;
 use crate::env::Instant;
 use crate::wire::{Body, Frame, NodeId};
 
@@ -26,6 +27,8 @@ const MAX_WAITING_CONTROL: usize = 1_024;
 /// Messages for one link that its session has not sent yet.
 #[derive(Default)]
 pub(super) struct Outbox {
+    /// How the link is.
+    pub(super) pulse: Pulse,
     lanes: Mutex<Lanes>,
     changed: Notify,
     beyond_help: Notify,
@@ -33,7 +36,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct Lanes {
-    control: VecDeque<Frame>,
+    control: VecDeque<Box<Frame>>,
     /// By descending priority, then by arrival.
     data: BTreeMap<(Reverse<i64>, u64), Waiting>,
     arrivals: u64,
@@ -46,7 +49,7 @@ struct Lanes {
 }
 
 struct Waiting {
-    frame: Frame,
+    frame: Box<Frame>,
     since: Instant,
 }
 
@@ -66,6 +69,7 @@ impl Outbox {
     /// Queues a message. Gives back the request for which there is no room: this one, or one of lower priority that
     /// made way for it. Responses always have room, their number being bounded by that of the requests under way.
     pub(super) fn push(&self, frame: Frame, now: Instant) -> Result<(), Box<Frame>> {
+        let frame = Box::new(frame);
         let mut lanes = self.lock();
         let shed = match frame.body {
             Body::Request(_) | Body::Response(_) => lanes.push_data(frame, now),
@@ -111,7 +115,7 @@ impl Outbox {
     pub(super) fn next(&self, now: Instant) -> Next {
         let mut lanes = self.lock();
         if let Some(frame) = lanes.control.pop_front() {
-            return Next::Send(Box::new(frame));
+            return Next::Send(frame);
         }
         let first = lanes.data.first_key_value().map(|(key, _)| *key);
         let Some(Waiting { mut frame, since }) = first.and_then(|key| lanes.remove(key)) else {
@@ -122,11 +126,11 @@ impl Outbox {
         {
             let left = timeout.saturating_sub(now - since);
             if left.is_zero() {
-                return Next::Late(Box::new(frame));
+                return Next::Late(frame);
             }
             request.timeout = Some(left);
         }
-        Next::Send(Box::new(frame))
+        Next::Send(frame)
     }
 
     /// Messages that wait: control, data.
@@ -150,7 +154,7 @@ impl Outbox {
 }
 
 impl Lanes {
-    fn push_data(&mut self, frame: Frame, now: Instant) -> Option<Box<Frame>> {
+    fn push_data(&mut self, frame: Box<Frame>, now: Instant) -> Option<Box<Frame>> {
         let priority = Reverse(frame.header.priority.unwrap_or(0));
         let is_request = matches!(frame.body, Body::Request(_));
         let mut shed = None;
@@ -160,8 +164,8 @@ impl Lanes {
             let lowest = self.data.iter().rev().find(|(_, waiting)| is_waiting(waiting)).map(|(key, _)| *key);
             // The greatest key has the lowest priority and came last.
             match lowest.filter(|(lowest, _)| *lowest > priority).and_then(|key| self.remove(key)) {
-                Some(waiting) => shed = Some(Box::new(waiting.frame)),
-                None => return Some(Box::new(frame)),
+                Some(waiting) => shed = Some(waiting.frame),
+                None => return Some(frame),
             }
         }
         self.requests += usize::from(is_request);
@@ -237,7 +241,7 @@ mod tests {
         outbox.push(frame("e", Some(1), Body::Response(Response::new(Ok(payload(&1))))), at(0)).unwrap();
         outbox.push(frame("beat", None, Body::Heartbeat(Heartbeat::default())), at(0)).unwrap();
         outbox.close("done");
-        let order: Vec<String> =
+        let order: Vec<_> =
             std::iter::from_fn(|| sent(&outbox, at(0))).map(|frame| frame.header.message_id).collect();
         assert_eq!(order, ["beat", "b", "d", "e", "a", "c"]);
         assert!(matches!(outbox.next(at(0)), Next::Close("done")));

@@ -162,6 +162,7 @@ async fn read(
             }
         };
         heard = clock.now();
+        outbox.pulse.hear(heard);
         // What comes too fast is not read for a moment: the sender's queue fills, and it is told there.
         while let Some(Err(wait)) = limit.as_mut().map(|limit| limit.check(clock.now())) {
             board.env.sleep(wait).await;
@@ -184,7 +185,11 @@ async fn read(
                 Err(malformed) => malformed,
             },
             Some(Ok(Message::Binary(_))) => (None, "binary frames are not spoken here, send text".to_owned()),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Ok(Message::Pong(payload))) => {
+                outbox.pulse.pong(heard, &payload);
+                continue;
+            }
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
         };
         let (message_id, what) = complaint;
         malformed += 1;
@@ -203,6 +208,10 @@ async fn write(
     codec: &Codec,
 ) -> End {
     let clock = &board.env.clock;
+    // How far a peer is, its operator wants to know; of thousands of Homes nobody does.
+    let measures = matches!(codec, Codec::Federation) && board.leads_to_a_peer(link);
+    // The first ping goes behind our introduction, if that is still to go: the other side waits for it.
+    let mut ping_due = measures;
     let mut next_beat = clock.now() + board.timing.heartbeat;
     let mut beat = clock.sleep_until(next_beat);
     loop {
@@ -211,6 +220,7 @@ async fn write(
         if now >= next_beat {
             board.heartbeat(link);
             codec.beat(board, outbox);
+            ping_due = measures;
             next_beat = now + board.timing.heartbeat;
             beat = clock.sleep_until(next_beat);
         }
@@ -231,6 +241,13 @@ async fn write(
                 }
                 Next::Idle => break,
             }
+        }
+        if ping_due {
+            if let Err(error) = sink.feed(Message::Ping(outbox.pulse.ping(now))).await {
+                return End::Broken(error);
+            }
+            ping_due = false;
+            batched += 1;
         }
         if batched > 0 {
             if let Err(error) = sink.flush().await {

@@ -15,16 +15,17 @@ use tokio::sync::{Notify, oneshot};
 use super::keyring::Keyring;
 use super::mesh;
 use super::outbox::Outbox;
-use super::peers::{PeerBook, PeerStatus};
+use super::peers::{PeerBook, PeerStatus, UpLink};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, Call, CallId, Failure, Gcra, LinkId, LinkInfo, LinkRole, Moment, Router,
-    RouterConfig, Ticket, call_limit,
+    Action, Admission, Answer, Call, CallId, Failure, Gcra, LinkId, LinkInfo, LinkRole, Moment, Remembered,
+    Router, RouterConfig, Ticket, call_limit,
 };
 use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
-use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration};
+use crate::store::Store;
+use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration, SmolStr};
 
 /// The longest that a replaced link stays open for the calls that are under way on it, in seconds.
 const RETIRE_SECONDS_MAX: u64 = 10;
@@ -47,10 +48,22 @@ pub struct Switchboard {
     pub metrics: Metrics,
     /// Whom it lets in.
     pub(super) keyring: Keyring,
-    me: NodeId,
-    kind: NodeKind,
+    /// What survives a restart.
+    pub(super) store: Store,
+    who: Who,
     services: Services,
     state: Mutex<State>,
+    signals: Signals,
+}
+
+/// Which node it is.
+struct Who {
+    id: NodeId,
+    kind: NodeKind,
+}
+
+#[derive(Default)]
+struct Signals {
     /// Wakes the timer task when something is due earlier than it thinks.
     timer: Notify,
     /// Tells that a link came up or went down. Not a `watch`: that wakes in an order drawn from a generator which no
@@ -79,6 +92,7 @@ impl Switchboard {
         services: Services,
         router: RouterConfig,
         keyring: Keyring,
+        store: Store,
     ) -> Arc<Self> {
         let rng = env.rng("balancer");
         Arc::new(Switchboard {
@@ -87,8 +101,8 @@ impl Switchboard {
             limits,
             metrics: Metrics::default(),
             keyring,
-            me: router.me.clone(),
-            kind: router.kind,
+            store,
+            who: Who { id: router.me.clone(), kind: router.kind },
             services,
             state: Mutex::new(State {
                 router: Router::new(router, rng),
@@ -98,19 +112,23 @@ impl Switchboard {
                 armed: None,
                 peers: PeerBook::default(),
             }),
-            timer: Notify::new(),
-            links_changed: Notify::new(),
+            signals: Signals::default(),
         })
     }
 
     /// This node's id.
     pub fn me(&self) -> &NodeId {
-        &self.me
+        &self.who.id
     }
 
     /// Main or Home.
     pub fn kind(&self) -> NodeKind {
-        self.kind
+        self.who.kind
+    }
+
+    /// Takes up what other Mains announced before a restart. To be called before anything else runs.
+    pub(super) fn restore(&self, remembered: Vec<Remembered>) {
+        self.lock().router.restore(remembered, self.env.clock.now());
     }
 
     /// Reads the router's state.
@@ -132,8 +150,8 @@ impl Switchboard {
         caller.has_its_answer();
         answer.unwrap_or_else(|_| {
             let failure = Failure::Internal("the call was dropped without an answer".into());
-            let outcome = Err(failure.at(&self.me, &[]));
-            Answer { outcome, path: vec![self.me.clone()], timing: Vec::new() }
+            let outcome = Err(failure.at(self.me(), &[]));
+            Answer { outcome, path: vec![self.me().clone()], timing: Vec::new() }
         })
     }
 
@@ -181,8 +199,11 @@ impl Switchboard {
     /// The Mains that this one is connected to or dials.
     pub fn peers(&self) -> Vec<PeerStatus> {
         let state = self.lock();
-        let up = state.router.peers().map(|info| (info.node.clone(), (info.address.clone(), info.since)));
-        state.peers.list(&up.collect())
+        let up = state.router.peer_links().filter_map(|(link, info)| {
+            let vitals = state.outboxes.get(&link)?.pulse.vitals(info.since);
+            Some((info.node.clone(), UpLink { address: info.address.clone(), since: info.since, vitals }))
+        });
+        state.peers.list(up.collect())
     }
 
     /// Notes how dialling a peer goes.
@@ -216,7 +237,7 @@ impl Switchboard {
 
     /// Completes at the next change of links after this call.
     pub(super) fn links_change(&self) -> Notified<'_> {
-        self.links_changed.notified()
+        self.signals.links_changed.notified()
     }
 
     /// Does what the router has put off until a certain time, for ever.
@@ -233,7 +254,7 @@ impl Switchboard {
                 state.armed = state.router.next_timeout();
                 state.armed
             };
-            let earlier = self.timer.notified();
+            let earlier = self.signals.timer.notified();
             match due {
                 Some(at) => tokio::select! {
                     biased;
@@ -246,7 +267,7 @@ impl Switchboard {
     }
 
     /// This node's introduction on a link that is not up yet, as an answer to the other side's where it is one.
-    pub(super) fn introduction(&self, answering: Option<String>) -> Frame {
+    pub(super) fn introduction(&self, answering: Option<SmolStr>) -> Frame {
         self.lock().router.introduction(answering, self.moment())
     }
 
@@ -262,7 +283,7 @@ impl Switchboard {
         self: &Arc<Self>,
         info: LinkInfo,
         registration: Registration,
-        answering: Option<String>,
+        answering: Option<SmolStr>,
     ) -> Option<(LinkId, Arc<Outbox>)> {
         let at = self.moment();
         let outbox = Arc::new(Outbox::default());
@@ -276,10 +297,13 @@ impl Switchboard {
             let reply = state.router.introduction(Some(message_id), at);
             outbox.push(reply, at.now).expect("an introduction is no request");
         }
+        if let Some(info) = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned() {
+            state.peers.came_up(&info.node);
+        }
         state.outboxes.insert(link, Arc::clone(&outbox));
         self.carry_out(&mut state, actions);
         drop(state);
-        self.links_changed.notify_waiters();
+        self.signals.links_changed.notify_waiters();
         Some((link, outbox))
     }
 
@@ -287,17 +311,30 @@ impl Switchboard {
     pub(super) fn detach(self: &Arc<Self>, link: LinkId) {
         let mut state = self.lock();
         state.outboxes.remove(&link);
+        let peer = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned();
         let actions = state.router.link_down(link, self.moment());
+        if let Some(info) = peer.filter(|info| !state.router.reaches(&info.node)) {
+            state.peers.went_down(&info.node, info.address, self.env.clock.now());
+        }
         self.carry_out(&mut state, actions);
         drop(state);
-        self.links_changed.notify_waiters();
+        self.signals.links_changed.notify_waiters();
     }
 
     /// A message came in.
     pub(super) fn receive(self: &Arc<Self>, link: LinkId, frame: Frame) {
         let mut state = self.lock();
-        let actions = state.router.handle(link, frame, self.moment());
-        self.carry_out(&mut state, actions);
+        let at = self.moment();
+        let actions = state.router.handle(link, frame, at);
+        if let Some(took) = state.router.take_round_trip() {
+            self.metrics.answered(took);
+        }
+        self.carry_out_at(&mut state, actions, at);
+    }
+
+    /// Whether there is another Main at the other end of a link.
+    pub(super) fn leads_to_a_peer(&self, link: LinkId) -> bool {
+        self.look(|router| router.link(link).is_some_and(|info| info.role == LinkRole::Peer))
     }
 
     /// The limit on what comes over this link, where it is a Home's: four messages for each call that it may make, its
@@ -316,7 +353,7 @@ impl Switchboard {
     }
 
     /// Tells the other side what was wrong with its message.
-    pub(super) fn complain(self: &Arc<Self>, link: LinkId, answering: Option<String>, failure: &Failure) {
+    pub(super) fn complain(self: &Arc<Self>, link: LinkId, answering: Option<SmolStr>, failure: &Failure) {
         let mut state = self.lock();
         let from = state.router.neighbour(link).map_or("a link that is gone", NodeId::as_str);
         tracing::warn!(from, "{failure}");
@@ -325,7 +362,7 @@ impl Switchboard {
     }
 
     /// A message for the other side of a link that is not up yet.
-    pub(super) fn complaint(&self, answering: Option<String>, failure: &Failure) -> Frame {
+    pub(super) fn complaint(&self, answering: Option<SmolStr>, failure: &Failure) -> Frame {
         self.lock().router.complaint(answering, failure, self.moment())
     }
 
@@ -380,16 +417,21 @@ impl Switchboard {
 
     /// Does what the router asks for, and what follows from it.
     fn carry_out(self: &Arc<Self>, state: &mut State, actions: Vec<Action>) {
+        self.carry_out_at(state, actions, self.moment());
+    }
+
+    /// The same for one who has just looked at the clock.
+    fn carry_out_at(self: &Arc<Self>, state: &mut State, actions: Vec<Action>, at: Moment) {
         let mut actions = VecDeque::from(actions);
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Send(link, frame) => {
                     // A link without an outbox has just ended; its calls have been failed by that.
                     if let Some(outbox) = state.outboxes.get(&link)
-                        && let Err(frame) = outbox.push(frame, self.env.clock.now())
+                        && let Err(frame) = outbox.push(frame, at.now)
                     {
                         let failure = overloaded("too many calls wait for this link");
-                        actions.extend(state.router.not_sent(link, &frame.header, failure, self.moment()));
+                        actions.extend(state.router.not_sent(link, &frame.header, failure, at));
                     }
                 }
                 Action::Cancel(link, frame) => {
@@ -397,7 +439,7 @@ impl Switchboard {
                     if let Some(outbox) = state.outboxes.get(&link)
                         && !outbox.withdraw(&frame.header.source.id, request)
                     {
-                        outbox.push(frame, self.env.clock.now()).expect("a cancellation is no request");
+                        outbox.push(frame, at.now).expect("a cancellation is no request");
                     }
                 }
                 Action::Abort(ticket) => {
@@ -408,14 +450,14 @@ impl Switchboard {
                 Action::Answer(call, answer) => {
                     if let Some((waiting, since)) = state.waiting.remove(&call) {
                         let code = answer.outcome.as_ref().err().map(|error| error.code);
-                        self.metrics.call_ended(code, self.env.clock.now() - since);
+                        self.metrics.call_ended(code, at.now - since);
                         // Nobody listens where the client has hung up.
                         let _ = waiting.send(answer);
                     }
                 }
                 Action::Deliver(delivery) => match self.services.start(&self.env, &delivery) {
                     Started::Done(outcome) => {
-                        actions.extend(state.router.finished(delivery.ticket, outcome, self.moment()));
+                        actions.extend(state.router.finished(delivery.ticket, outcome, at));
                     }
                     Started::Running(work) => {
                         let (board, ticket) = (Arc::clone(self), delivery.ticket);
@@ -450,7 +492,7 @@ impl Switchboard {
         let next = state.router.next_timeout();
         if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
             state.armed = next;
-            self.timer.notify_one();
+            self.signals.timer.notify_one();
         }
     }
 

@@ -16,6 +16,23 @@ use crate::wire::NodeId;
 /// drawn, so that the Homes of a hub that comes back do not all find it in the same moment.
 const RETURN_SECONDS: f64 = 30.0;
 
+/// The span over which the Homes of a hub that is gone turn to another one, in milliseconds.
+const FAILOVER_SPREAD_MILLIS: u64 = 100;
+
+/// A Main that is gone.
+struct Lost {
+    /// Its place in the order of preference.
+    place: usize,
+    /// When to come back, where it said so; else zero.
+    return_after: Duration,
+}
+
+impl Lost {
+    fn told(&self) -> bool {
+        !self.return_after.is_zero()
+    }
+}
+
 /// The link to the Main that counts.
 struct Current {
     main: NodeId,
@@ -24,35 +41,46 @@ struct Current {
     ended: oneshot::Receiver<End>,
 }
 
-/// Dials the Mains in their order until one takes us, stays until the link ends, and begins anew. On a fallback it
-/// looks for the preferred Mains every now and then, and moves back without a gap.
+/// Dials the Mains in their order until one takes us, stays until the link ends, and begins anew with the one after it.
+/// On a fallback it looks for the preferred Mains every now and then, and moves back without a gap.
 pub async fn run(board: Arc<Switchboard>, mains: Vec<RelayUrl>) {
     let mut backoff = Backoff::new(board.timing.backoff);
     let mut rng = board.env.rng("uplink-backoff");
+    let mut first = 0;
     loop {
-        let mut return_after = Duration::ZERO;
-        if let Some(current) = connect(&board, &mains).await {
+        let mut left = None;
+        if let Some(current) = connect(&board, &mains, first).await {
             backoff.reset();
-            return_after = stay(&board, &mains, current, &mut rng).await;
+            let since = board.env.clock.now();
+            let lost = stay(&board, &mains, current, &mut rng).await;
+            left = Some((lost, board.env.clock.now() - since));
         }
         if board.is_draining() {
             return;
         }
-        // A hub that closed in good order has said when to come back, and has spread its Homes out. Another one may
-        // take us at once.
-        let told = !return_after.is_zero();
-        if told && mains.len() > 1 {
-            continue;
-        }
-        let wait = if told { return_after } else { backoff.next_wait(&mut rng) };
+        // The Main that was lost has its turn again after all others: where it is down without a word, dialling it
+        // would take as long as a dial may.
+        first = left.as_ref().map_or(0, |(lost, _)| (lost.place + 1) % mains.len());
+        let wait = match left {
+            // Another one may take us at once. A link that did not last is no reason for a tight loop between two.
+            Some((lost, lasted))
+                if mains.len() > 1 && (lost.told() || lasted >= board.timing.backoff.initial) =>
+            {
+                spread(&mut rng)
+            }
+            // A hub that closed in good order has said when to come back, and has spread its Homes out.
+            Some((lost, _)) if lost.told() => lost.return_after,
+            _ => backoff.next_wait(&mut rng),
+        };
         tracing::debug!("next try in {} ms", wait.as_millis());
         board.env.sleep(wait).await;
     }
 }
 
-/// The first of these Mains that takes us.
-async fn connect(board: &Arc<Switchboard>, mains: &[RelayUrl]) -> Option<Current> {
-    for (place, url) in mains.iter().enumerate() {
+/// The first of these Mains that takes us; `first` is dialled first.
+async fn connect(board: &Arc<Switchboard>, mains: &[RelayUrl], first: usize) -> Option<Current> {
+    let places = mains.iter().enumerate();
+    for (place, url) in places.clone().skip(first).chain(places.take(first)) {
         if board.is_draining() {
             return None;
         }
@@ -77,8 +105,8 @@ fn carry(board: &Arc<Switchboard>, url: &RelayUrl, connected: Connected, place: 
     Current { main, place, ended }
 }
 
-/// Stays with a Main until the link ends. Returns when to come back, where the Main said so.
-async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current, rng: &mut Rng) -> Duration {
+/// Stays with a Main until the link ends.
+async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current, rng: &mut Rng) -> Lost {
     loop {
         let look = async {
             if current.place == 0 {
@@ -92,10 +120,11 @@ async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current
                 let end = end.unwrap_or(End::Closed("the session was dropped"));
                 tracing::warn!(main = %current.main, "lost the Main: {end}");
                 board.metrics.reconnecting();
-                return match end {
+                let return_after = match end {
                     End::Goodbye(goodbye) => goodbye.return_after(),
                     _ => Duration::ZERO,
                 };
+                return Lost { place: current.place, return_after };
             }
             () = look => {}
         }
@@ -111,6 +140,12 @@ async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current
             }
         }
     }
+}
+
+/// A moment drawn for the Homes of a hub that is gone: they all notice at once.
+fn spread(rng: &mut Rng) -> Duration {
+    use rand::RngExt;
+    Duration::from_millis(rng.random_range(0..=FAILOVER_SPREAD_MILLIS))
 }
 
 fn half_drawn(rng: &mut Rng) -> Duration {

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Frames are gathered up to this size before they are written, in bytes; a flush writes what is there.
-const WRITE_BATCH_BYTES: usize = 16 * 1024;
+const WRITE_BATCH_BYTES: usize = 32 * 1024;
 
 /// Where a Main accepts Homes.
 pub(super) const HOMES_PATH: &str = "/ws/federation";

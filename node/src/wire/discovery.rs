@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{Envelope, null_as_default};
-use super::registration::MAX_OFFERS;
+use super::registration::{MAX_OFFERS, known_policy};
 use super::{NodeId, NodeKind, WireError, check_service_name};
+use crate::federation::Policy;
 
 /// Peers that one announcement may list.
 const MAX_PEERS: usize = 1_024;
@@ -48,6 +49,9 @@ pub struct Announced {
     /// Its methods, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub methods: Vec<String>,
+    /// How its node wants calls to be spread; as in [`ServiceOffer`](super::ServiceOffer).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_policy")]
+    pub balance: Option<Policy>,
 }
 
 /// A service that is gone from a node.
@@ -78,7 +82,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Discovery {
-    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         let discovery: Discovery = envelope.read_data()?;
         for (field, len, most) in [
             ("data.services", discovery.services.len(), MAX_OFFERS),
@@ -93,9 +97,5 @@ impl Discovery {
             check_service_name(&service.name).map_err(|error| WireError::invalid("data.services", error))?;
         }
         Ok(discovery)
-    }
-
-    pub(super) fn encode(&self, envelope: &mut Envelope) {
-        envelope.write_data(self);
     }
 }

@@ -1,49 +1,72 @@
-//! The plain JSON object that every message is on the wire.
+//! The plain JSON object that every message is on the wire, as it is read. [`Writer`](super::Writer) writes it.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 use super::{DEFAULT_TTL, Header, HopTime, MAX_PATH_ENTRIES, NodeAddress, NodeId, WireError};
 
 /// Length that a `message_id` or `correlation_id` may have, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// All fields that a message can have. Families take theirs out of it.
-#[derive(Serialize, Deserialize, Default)]
-pub(super) struct Envelope {
-    #[serde(rename = "type", default)]
-    pub(super) kind: String,
+/// All fields that a message can have. Families take theirs out of it. Texts stay where they were read, as far as their
+/// JSON has no escapes.
+#[derive(Deserialize)]
+pub(super) struct Envelope<'a> {
+    #[serde(rename = "type", default, borrow)]
+    pub(super) kind: Cow<'a, str>,
     #[serde(default)]
-    message_id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<String>,
+    message_id: SmolStr,
+    #[serde(default)]
+    correlation_id: Option<SmolStr>,
     #[serde(default, deserialize_with = "null_as_default")]
     timestamp: String,
     source_node: Option<NodeAddress>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     destination_node: Option<NodeAddress>,
     #[serde(default, deserialize_with = "null_as_default")]
     routing_path: Vec<NodeId>,
     #[serde(default = "default_ttl")]
     ttl: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) server_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) method: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) jsonrpc_request: Option<Box<RawValue>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) data: Option<Box<RawValue>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
+    pub(super) server_name: Option<SmolStr>,
+    #[serde(default)]
+    pub(super) method: Option<SmolStr>,
+    #[serde(default, borrow)]
+    pub(super) jsonrpc_request: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(super) data: Option<&'a RawValue>,
+    #[serde(default)]
     priority: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     trace: Option<Vec<HopTime>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     traceparent: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(super) timeout_seconds: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(super) waited_us: Option<u64>,
+}
+
+/// Reads JSON. Where it is JSON of another shape, the words name the field: a line and a column help nobody who sends a
+/// message of one line.
+pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| {
+        if !error.is_data() {
+            return error.to_string();
+        }
+        // Read once more, since looking for the field costs time that a good message need not pay.
+        let again = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
+        let Err(located) = again else { return error.to_string() };
+        let words = located.inner().to_string();
+        let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
+        match located.path().to_string().as_str() {
+            "." => words.to_owned(),
+            path => format!("`{path}`: {words}"),
+        }
+    })
 }
 
 /// Some writers of JSON send `null` for an empty list or text.
@@ -59,7 +82,7 @@ fn default_ttl() -> u32 {
     DEFAULT_TTL
 }
 
-impl Envelope {
+impl<'a> Envelope<'a> {
     /// Takes the header out and checks what every message must have.
     pub(super) fn header(&mut self) -> Result<Header, WireError> {
         let missing = |field| Err(WireError::Missing { kind: "message", field });
@@ -73,9 +96,9 @@ impl Envelope {
             return missing("source_node");
         };
         for (field, id) in [
-            ("message_id", Some(&self.message_id)),
-            ("correlation_id", self.correlation_id.as_ref()),
-            ("traceparent", self.traceparent.as_ref()),
+            ("message_id", Some(self.message_id.as_str())),
+            ("correlation_id", self.correlation_id.as_deref()),
+            ("traceparent", self.traceparent.as_deref()),
         ] {
             if let Some(id) = id
                 && id.len() > MAX_ID_BYTES
@@ -104,38 +127,17 @@ impl Envelope {
         })
     }
 
-    pub(super) fn from_header(header: Header, kind: &str) -> Self {
-        Envelope {
-            kind: kind.to_owned(),
-            message_id: header.message_id,
-            correlation_id: header.correlation_id,
-            timestamp: header.timestamp,
-            source_node: Some(header.source),
-            destination_node: header.destination,
-            routing_path: header.path,
-            ttl: header.ttl,
-            priority: header.priority,
-            trace: header.trace,
-            traceparent: header.traceparent,
-            ..Envelope::default()
-        }
-    }
-
     /// Reads `data` as the object that this family carries there; an absent one reads as empty.
-    pub(super) fn read_data<'a, T: Deserialize<'a> + Default>(&'a self) -> Result<T, WireError> {
+    pub(super) fn read_data<T: Deserialize<'a> + Default>(&self) -> Result<T, WireError> {
         match &self.data {
             None => Ok(T::default()),
-            Some(data) => serde_json::from_str(data.get()).map_err(|error| WireError::invalid("data", error)),
+            Some(data) => read(data.get()).map_err(|error| WireError::invalid("data", error)),
         }
     }
 
     /// Reads `data` as the object without which a message of this kind says nothing.
-    pub(super) fn need_data<'a, T: Deserialize<'a>>(&'a self, kind: &'static str) -> Result<T, WireError> {
+    pub(super) fn need_data<T: Deserialize<'a>>(&self, kind: &'static str) -> Result<T, WireError> {
         let data = self.data.as_ref().ok_or(WireError::Missing { kind, field: "data" })?;
-        serde_json::from_str(data.get()).map_err(|error| WireError::invalid("data", error))
-    }
-
-    pub(super) fn write_data(&mut self, data: &impl Serialize) {
-        self.data = Some(serde_json::value::to_raw_value(data).expect("our own data objects are plain JSON"));
+        read(data.get()).map_err(|error| WireError::invalid("data", error))
     }
 }

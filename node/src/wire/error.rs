@@ -16,11 +16,7 @@ pub struct ErrorReport {
 }
 
 impl ErrorReport {
-    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         envelope.read_data()
-    }
-
-    pub(super) fn encode(&self, envelope: &mut Envelope) {
-        envelope.write_data(self);
     }
 }

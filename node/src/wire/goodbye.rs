@@ -25,11 +25,7 @@ impl Goodbye {
         Duration::from_millis(self.return_after_ms)
     }
 
-    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         envelope.read_data()
-    }
-
-    pub(super) fn encode(&self, envelope: &mut Envelope) {
-        envelope.write_data(self);
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::envelope::Envelope;
+use super::writer::Writer;
 
 /// A sign of life.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,13 +17,13 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         envelope.read_data()
     }
 
-    pub(super) fn encode(&self, envelope: &mut Envelope) {
+    pub(super) fn encode(&self, out: &mut Writer) {
         if *self != Heartbeat::default() {
-            envelope.write_data(self);
+            out.json("data", self);
         }
     }
 }

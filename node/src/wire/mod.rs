@@ -19,6 +19,7 @@ mod proof;
 mod registration;
 mod request;
 mod response;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -35,8 +36,13 @@ pub use registration::{Registration, ServiceOffer};
 pub use request::{JsonRpcCall, Request, payload};
 pub use response::Response;
 
+use std::borrow::Borrow;
+
 use envelope::Envelope;
+pub(crate) use envelope::read;
 use serde::{Deserialize, Serialize};
+pub use smol_str::SmolStr;
+use writer::Writer;
 
 /// The WebSocket subprotocol that relays of this version speak.
 pub const SUBPROTOCOL: &str = "relay.1";
@@ -63,9 +69,9 @@ pub struct Frame {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Unique per sender.
-    pub message_id: String,
+    pub message_id: SmolStr,
     /// The `message_id` that this answers.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<SmolStr>,
     /// The sender's wall clock, RFC 3339. For people; never used for ordering.
     pub timestamp: String,
     /// Who made the message.
@@ -180,48 +186,59 @@ impl WireError {
 /// # Errors
 /// [`WireError`] says in words what is wrong. Never panics, whatever the text is.
 pub fn decode(text: &str) -> Result<Frame, WireError> {
-    let mut envelope: Envelope =
-        serde_json::from_str(text).map_err(|error| WireError::Json(error.to_string()))?;
+    let mut envelope: Envelope = envelope::read(text).map_err(WireError::Json)?;
     let header = envelope.header()?;
-    let body = match envelope.kind.as_str() {
+    let body = match &*envelope.kind {
         "registration" => Body::Registration(Registration::decode(&envelope)?),
         "heartbeat" => Body::Heartbeat(Heartbeat::decode(&envelope)?),
         "request" => Body::Request(Request::decode(&mut envelope)?),
-        "response" => Body::Response(Response::decode(&mut envelope, &header)?),
+        "response" => Body::Response(Response::decode(&envelope, &header)?),
         "service_discovery" => Body::Discovery(Discovery::decode(&envelope)?),
         "error" => Body::Error(ErrorReport::decode(&envelope)?),
         "goodbye" => Body::Goodbye(Goodbye::decode(&envelope)?),
         "cancel" => Body::Cancel(Cancel::decode(&header)?),
         "challenge" => Body::Challenge(Challenge::decode(&envelope)?),
         "proof" => Body::Proof(Proof::decode(&envelope)?),
-        _ => return Err(WireError::UnknownType(envelope.kind)),
+        _ => return Err(WireError::UnknownType(envelope.kind.into_owned())),
     };
     Ok(Frame { header, body })
 }
 
 /// Writes one text frame.
-pub fn encode(frame: Frame) -> String {
-    let mut envelope = Envelope::from_header(frame.header, frame.body.kind());
-    match frame.body {
-        Body::Registration(body) => body.encode(&mut envelope),
-        Body::Heartbeat(body) => body.encode(&mut envelope),
-        Body::Request(body) => body.encode(&mut envelope),
-        Body::Response(body) => body.encode(&mut envelope),
-        Body::Discovery(body) => body.encode(&mut envelope),
-        Body::Error(body) => body.encode(&mut envelope),
-        Body::Goodbye(body) => body.encode(&mut envelope),
+///
+/// Field by field and without a model of the whole in between: a relay writes every message that it forwards.
+pub fn encode(frame: impl Borrow<Frame>) -> String {
+    let frame = frame.borrow();
+    let mut out = Writer::new(&frame.header, frame.body.kind(), payload_bytes(&frame.body));
+    match &frame.body {
+        Body::Registration(body) => out.json("data", body),
+        Body::Heartbeat(body) => body.encode(&mut out),
+        Body::Request(body) => body.encode(&mut out),
+        Body::Response(body) => body.encode(&mut out),
+        Body::Discovery(body) => out.json("data", body),
+        Body::Error(body) => out.json("data", body),
+        Body::Goodbye(body) => out.json("data", body),
         Body::Cancel(_) => {}
-        Body::Challenge(body) => body.encode(&mut envelope),
-        Body::Proof(body) => body.encode(&mut envelope),
+        Body::Challenge(body) => out.json("data", body),
+        Body::Proof(body) => out.json("data", body),
     }
-    serde_json::to_string(&envelope).expect("an envelope has only string keys and finite numbers")
+    out.finish()
+}
+
+/// The part of a message that may be large.
+fn payload_bytes(body: &Body) -> usize {
+    match body {
+        Body::Request(request) => request.call.as_ref().map_or(0, |call| call.get().len()),
+        Body::Response(response) => response.data.get().len(),
+        _ => 0,
+    }
 }
 
 /// The `message_id` and `type` of a text that may not be a valid message, as far as they can be read, to answer it.
-pub fn salvage_message_id(text: &str) -> Option<String> {
+pub fn salvage_message_id(text: &str) -> Option<SmolStr> {
     #[derive(serde::Deserialize)]
     struct Scrap {
-        message_id: Option<String>,
+        message_id: Option<SmolStr>,
     }
     serde_json::from_str::<Scrap>(text).ok()?.message_id
 }

@@ -131,22 +131,14 @@ fn keyed(secret: &[u8], signed: &[u8]) -> Hmac<Sha512> {
 }
 
 impl Challenge {
-    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         envelope.need_data("challenge")
-    }
-
-    pub(super) fn encode(&self, envelope: &mut Envelope) {
-        envelope.write_data(self);
     }
 }
 
 impl Proof {
-    pub(super) fn decode(envelope: &Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         envelope.need_data("proof")
-    }
-
-    pub(super) fn encode(&self, envelope: &mut Envelope) {
-        envelope.write_data(self);
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, read};
+use super::writer::Writer;
 use super::{WireError, check_service_name};
 
 /// Length that a method name may have, in bytes.
@@ -69,11 +70,11 @@ pub fn payload(value: &impl Serialize) -> Box<RawValue> {
 }
 
 impl Request {
-    pub(super) fn decode(envelope: &mut Envelope) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>) -> Result<Self, WireError> {
         let missing = |field| WireError::Missing { kind: "request", field };
-        let service = envelope.server_name.take().ok_or_else(|| missing("server_name"))?;
-        check_service_name(&service).map_err(|error| WireError::invalid("server_name", error))?;
-        let method = envelope.method.take().ok_or_else(|| missing("method"))?;
+        let service = envelope.server_name.as_ref().ok_or_else(|| missing("server_name"))?;
+        check_service_name(service).map_err(|error| WireError::invalid("server_name", error))?;
+        let method = envelope.method.as_ref().ok_or_else(|| missing("method"))?;
         if method.is_empty() || method.len() > MAX_METHOD_BYTES {
             let reason = format!("{} bytes, 1 to {MAX_METHOD_BYTES} are allowed", method.len());
             return Err(WireError::invalid("method", reason));
@@ -82,23 +83,27 @@ impl Request {
         let millis = extra.timeout_ms.map(Duration::from_millis);
         let timeout = millis.or_else(|| envelope.timeout_seconds.map(Duration::from_secs));
         Ok(Request {
-            service,
-            method,
-            call: envelope.jsonrpc_request.take(),
+            service: service.as_str().to_owned(),
+            method: method.as_str().to_owned(),
+            call: envelope.jsonrpc_request.map(ToOwned::to_owned),
             timeout,
             dry_run: extra.dry_run,
         })
     }
 
-    pub(super) fn encode(self, envelope: &mut Envelope) {
-        envelope.server_name = Some(self.service);
-        envelope.method = Some(self.method);
-        envelope.jsonrpc_request = self.call;
+    pub(super) fn encode(&self, out: &mut Writer) {
+        out.text("server_name", &self.service);
+        out.text("method", &self.method);
+        if let Some(call) = &self.call {
+            out.raw("jsonrpc_request", call);
+        }
         let millis = self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         // Rounded up: an older relay must not give up before the caller does.
-        envelope.timeout_seconds = millis.map(|millis| millis.div_ceil(1_000));
+        if let Some(millis) = millis {
+            out.number("timeout_seconds", millis.div_ceil(1_000));
+        }
         if millis.is_some() || self.dry_run {
-            envelope.write_data(&Extra { timeout_ms: millis, dry_run: self.dry_run });
+            out.json("data", &Extra { timeout_ms: millis, dry_run: self.dry_run });
         }
     }
 
@@ -111,7 +116,7 @@ impl Request {
             return Ok(None);
         };
         let call: JsonRpcCall =
-            serde_json::from_str(call.get()).map_err(|error| WireError::invalid("jsonrpc_request", error))?;
+            read(call.get()).map_err(|error| WireError::invalid("jsonrpc_request", error))?;
         if call.jsonrpc != "2.0" {
             let reason = format!("`jsonrpc` is `{}`, only 2.0 is spoken", call.jsonrpc);
             return Err(WireError::invalid("jsonrpc_request", reason));

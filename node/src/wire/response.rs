@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, read};
+use super::writer::Writer;
 use super::{Header, WireError};
 use crate::federation::CallError;
 
@@ -49,8 +50,7 @@ impl Response {
     /// # Errors
     /// When `data` is no outcome.
     pub fn outcome(&self) -> Result<Result<Box<RawValue>, CallError>, WireError> {
-        let outcome: Outcome =
-            serde_json::from_str(self.data.get()).map_err(|error| WireError::invalid("data", error))?;
+        let outcome: Outcome = read(self.data.get()).map_err(|error| WireError::invalid("data", error))?;
         match (outcome.success, outcome.error) {
             (true, _) => Ok(Ok(outcome.result.unwrap_or_else(|| super::payload(&())))),
             (false, Some(error)) => Ok(Err(error)),
@@ -67,7 +67,7 @@ impl Response {
         self.outcome().ok()?.err()
     }
 
-    pub(super) fn decode(envelope: &mut Envelope, header: &Header) -> Result<Self, WireError> {
+    pub(super) fn decode(envelope: &Envelope<'_>, header: &Header) -> Result<Self, WireError> {
         let missing = |field| WireError::Missing { kind: "response", field };
         if header.correlation_id.is_none() {
             return Err(missing("correlation_id"));
@@ -76,11 +76,13 @@ impl Response {
             return Err(missing("destination_node"));
         }
         let waited = envelope.waited_us.map(Duration::from_micros);
-        Ok(Response { data: envelope.data.take().ok_or_else(|| missing("data"))?, waited })
+        Ok(Response { data: envelope.data.ok_or_else(|| missing("data"))?.to_owned(), waited })
     }
 
-    pub(super) fn encode(self, envelope: &mut Envelope) {
-        envelope.data = Some(self.data);
-        envelope.waited_us = self.waited.map(|waited| u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+    pub(super) fn encode(&self, out: &mut Writer) {
+        out.raw("data", &self.data);
+        if let Some(waited) = self.waited {
+            out.number("waited_us", u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+        }
     }
 }

@@ -43,8 +43,8 @@ prop_compose! {
         traceparent in proptest::option::of("[0-9a-f-]{55}"),
     ) -> Header {
         Header {
-            message_id,
-            correlation_id: Some(correlation_id),
+            message_id: message_id.into(),
+            correlation_id: Some(correlation_id.into()),
             timestamp: "2026-01-02T03:04:05.678Z".into(),
             source,
             destination: Some(destination),
@@ -62,11 +62,13 @@ fn body() -> impl Strategy<Value = Body> {
     let offer = (name(), proptest::collection::vec("[a-z]{1,8}", 0..3), policy)
         .prop_map(|(name, methods, balance)| ServiceOffer { name, methods, balance });
     let peer = || node_id().prop_map(|id| PeerAddress { id, address: "ws://127.0.0.1:8080".into() });
-    let announced = (name(), node_id()).prop_map(|(name, node_id)| Announced {
+    let policy = proptest::option::of(proptest::sample::select(&Policy::ALL[..]));
+    let announced = (name(), node_id(), policy).prop_map(|(name, node_id, balance)| Announced {
         name,
         node_id,
         node_type: NodeKind::Home,
         methods: vec![],
+        balance,
     });
     let withdrawn = (name(), node_id()).prop_map(|(name, node_id)| Withdrawn { name, node_id });
     prop_oneof![
@@ -79,6 +81,7 @@ fn body() -> impl Strategy<Value = Body> {
                 services,
                 peers,
                 listen_port,
+                tls: listen_port.is_some_and(|port| port % 2 == 1),
                 public_key: Some("00".repeat(32)),
                 boot: Some("7".into()),
                 address: None,
@@ -198,7 +201,22 @@ fn refusals_say_what_is_wrong() {
     assert!(
         refusal(&format!(r#"{{"type":"registration",{HEAD},"data":{{"services":7}}}}"#)).contains("`data`")
     );
-    assert!(refusal(&format!(r#"{{"type":"heartbeat",{HEAD},"ttl":-1}}"#)).contains("-1"));
+    for (field, words) in [
+        (r#""ttl":-1"#, "not a federation message: `ttl`: invalid value: integer `-1`, expected u32"),
+        (r#""ttl":"10""#, "not a federation message: `ttl`: invalid type: string \"10\", expected u32"),
+        (
+            r#""routing_path":["a",7]"#,
+            "not a federation message: `routing_path[1]`: invalid type: integer `7`",
+        ),
+        (
+            r#""data":{"registry_version":"x"}"#,
+            "`data` is not valid: `registry_version`: invalid type: string \"x\"",
+        ),
+        (r#""data":7"#, "`data` is not valid: invalid type: integer `7`, expected struct Heartbeat"),
+    ] {
+        let said = refusal(&format!(r#"{{"type":"heartbeat",{HEAD},{field}}}"#));
+        assert!(said.starts_with(words) && !said.contains("at line"), "{said}");
+    }
     let long = vec!["\"n\""; 17].join(",");
     assert!(
         refusal(&format!(r#"{{"type":"heartbeat",{HEAD},"routing_path":[{long}]}}"#))
@@ -260,4 +278,18 @@ fn an_outcome_survives_the_way_back() {
     assert_eq!(response.outcome().unwrap().unwrap_err(), error);
     let response = Response::new(Ok(payload(&[1, 2])));
     assert_eq!(response.outcome().unwrap().unwrap().get(), "[1,2]");
+}
+
+/// The message of test case 1.2.1 of the migration plan. It has an id and a time as every message on the wire does.
+#[test]
+fn the_request_of_the_plan_reads_and_writes_back() {
+    let text = r#"{"type":"request","message_id":"m1","timestamp":"2026-01-02T03:04:05.678Z","source_node":{"type":"home","id":"alice.home","main_relay":"relay.com"},"destination_node":{"type":"home","id":"bob.home","main_relay":"relay.com"},"routing_path":[],"ttl":10,"server_name":"blog_service","method":"get_posts"}"#;
+    let frame = decode(text).unwrap();
+    assert_eq!(frame.header.source.to_string(), "alice.home@relay.com");
+    let destination = frame.header.destination.as_ref().unwrap();
+    assert_eq!((destination.kind, destination.to_string().as_str()), (NodeKind::Home, "bob.home@relay.com"));
+    let Body::Request(request) = &frame.body else { panic!("a request") };
+    assert_eq!((request.service.as_str(), request.method.as_str()), ("blog_service", "get_posts"));
+    assert_eq!(frame.header.ttl, 10);
+    assert_eq!(encode(frame), text);
 }

@@ -26,6 +26,8 @@ pub struct Host {
     pub name: String,
     /// Hub or spoke.
     pub role: Role,
+    /// Whether it speaks TLS: a Main only.
+    pub tls: bool,
     /// The services that it offers, as indices into the topology's services.
     pub services: Vec<usize>,
     /// When it starts.
@@ -59,6 +61,8 @@ pub enum Role {
     Main {
         /// The Mains that it dials from the start; it learns of others from them.
         peers: Vec<HostIndex>,
+        /// The name whose SRV records it dials.
+        peers_srv: Option<String>,
     },
     /// A machine behind NAT.
     Home {

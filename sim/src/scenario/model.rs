@@ -85,6 +85,19 @@ pub struct Topology {
     pub hosts: Hosts,
     /// The services, in the order of the file.
     pub services: Vec<Service>,
+    /// What names stand for, by the time from which on they do.
+    pub dns: Vec<DnsChange>,
+}
+
+/// A name stands for these Mains from a certain time on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsChange {
+    /// From when on.
+    pub at: Duration,
+    /// The name of SRV records.
+    pub name: String,
+    /// The Mains that it stands for.
+    pub targets: Vec<HostIndex>,
 }
 
 /// A service, offered by every host that lists it.

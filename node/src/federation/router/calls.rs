@@ -112,12 +112,14 @@ impl Router {
             return self.fail(call, Failure::Malformed(failure), at, actions);
         }
         let error = response.error();
+        log_end(&call, error.as_ref(), at);
         let blame = match &error {
             // Whoever says so, it came back: the way there works.
             Some(error) if error.counts() => Blame::Instance,
             _ => Blame::Nobody,
         };
         self.settle(&mut call, blame, at);
+        self.round_trip = Some(at.now - call.since);
         let too_fast = error.is_some_and(|error| self.calls_too_fast(link, &error));
         self.intake.answered(link, call.since, (response.waited, too_fast), &self.pending, at.now);
         response.waited = Some(at.now - call.since);
@@ -153,6 +155,13 @@ impl Router {
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        tracing::debug!(
+            call = %header.message_id,
+            source = %header.source,
+            service = %request.service,
+            method = %request.method,
+            "a call"
+        );
         let timeout = request.timeout.unwrap_or(self.config.call_timeout);
         let next = match self.config.kind {
             NodeKind::Home => self.next_from_home(came_over, header.destination.as_ref(), &request.service),
@@ -379,6 +388,7 @@ impl Router {
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        log_end(&call, outcome.as_ref().err(), at);
         let took = micros(at.now - call.since);
         let own_time = call.traced.then(|| HopTime { node: self.config.me.clone(), micros: took });
         match call.asker {
@@ -411,6 +421,19 @@ impl Router {
             }
             // The older wire has no word for it.
             Answerer::Link(_) => {}
+        }
+    }
+}
+
+/// With the same id and source at every node that the call passes.
+fn log_end(call: &PendingCall, error: Option<&CallError>, at: Moment) {
+    let (id, source) = (&call.message_id, &call.source);
+    let ms = (at.now - call.since).as_secs_f64() * 1e3;
+    match error {
+        None => tracing::debug!(call = %id, %source, ms, "a call was answered"),
+        Some(CallError { code, message, data }) => {
+            let by = data.node.as_ref().map_or("", NodeId::as_str);
+            tracing::debug!(call = %id, %source, ms, code, %by, "a call failed: {message}");
         }
     }
 }

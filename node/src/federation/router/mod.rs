@@ -17,18 +17,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
+use smol_str::format_smolstr;
 
 use self::announce::Announcements;
 use super::health::{Blame, Health};
 use super::intake::Intake;
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
-use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry};
+use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry, Remembered};
 use crate::env::{Instant, Rng, UnixTime};
 use crate::wire::{
-    Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, JsonRpcCall, NodeAddress,
-    NodeId, NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, Target, payload,
+    Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, NodeAddress, NodeId,
+    NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, SmolStr, Target, payload,
 };
 
 /// The longest that a call may wait, in seconds; a longer wish is cut down to it.
@@ -61,16 +63,27 @@ pub struct RouterConfig {
     pub public_key: String,
     /// A Main's own URL, where it was told one.
     pub address: Option<String>,
-    /// The port that a Main listens on.
-    pub listen_port: Option<u16>,
+    /// Where a Main listens.
+    pub listen_port: Option<ListenPort>,
     /// The services that this node offers.
     pub services: Vec<ServiceOffer>,
+    /// How calls of these services are spread, whatever their Homes wish.
+    pub balance: BTreeMap<String, Policy>,
     /// How long other Mains' entries live without being confirmed.
     pub registry_ttl: Duration,
     /// How long a call waits whose caller says nothing.
     pub call_timeout: Duration,
     /// Calls that one Home may make in the long run; no limit where it is `None`.
     pub home_calls_per_second: Option<NonZeroU32>,
+}
+
+/// A port that a Main listens on, and what it speaks there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenPort {
+    /// Its number.
+    pub number: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
 }
 
 /// Both clocks at one moment, as values.
@@ -103,6 +116,16 @@ pub struct Call {
     pub dry_run: bool,
     /// The caller's W3C trace context.
     pub traceparent: Option<String>,
+}
+
+/// The JSON-RPC call inside a request, as this node writes it for its own clients.
+#[derive(Serialize)]
+struct CarriedCall<'a> {
+    jsonrpc: &'static str,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a RawValue>,
+    id: &'a str,
 }
 
 /// How a call ended.
@@ -166,6 +189,8 @@ pub struct Router {
     intake: Intake,
     /// Calls that failed here, by code.
     failed: BTreeMap<i64, u64>,
+    /// How long the last answer took that came over a link, until it is asked for.
+    round_trip: Option<Duration>,
 }
 
 impl Router {
@@ -174,7 +199,8 @@ impl Router {
     /// `rng` is the randomness that calls are spread with.
     pub fn new(config: RouterConfig, rng: Rng) -> Self {
         let registry =
-            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl);
+            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl)
+                .with_balance(config.balance.clone());
         let intake = Intake::new(config.kind, config.home_calls_per_second);
         Router {
             config,
@@ -187,6 +213,14 @@ impl Router {
             announcements: Announcements::default(),
             intake,
             failed: BTreeMap::new(),
+            round_trip: None,
+        }
+    }
+
+    /// Takes up what other Mains announced before this node was restarted.
+    pub fn restore(&mut self, remembered: Vec<Remembered>, now: Instant) {
+        for main in remembered {
+            self.registry.restore(main, now);
         }
     }
 
@@ -206,13 +240,14 @@ impl Router {
     }
 
     /// This node's introduction, as an answer to another's where it is one.
-    pub fn introduction(&mut self, answering: Option<String>, at: Moment) -> Frame {
+    pub fn introduction(&mut self, answering: Option<SmolStr>, at: Moment) -> Frame {
         let registration = Registration {
             services: self.config.services.clone(),
             public_key: Some(self.config.public_key.clone()),
             boot: Some(self.config.boot.clone()),
             address: self.config.address.clone(),
-            listen_port: self.config.listen_port,
+            listen_port: self.config.listen_port.map(|port| port.number),
+            tls: self.config.listen_port.is_some_and(|port| port.tls),
             peers: self.links.peer_addresses(),
         };
         let mut frame = self.message(Body::Registration(registration), at);
@@ -228,7 +263,7 @@ impl Router {
     }
 
     /// Tells the other side of a link that what it sent cannot be handled.
-    pub fn complaint(&mut self, answering: Option<String>, failure: &Failure, at: Moment) -> Frame {
+    pub fn complaint(&mut self, answering: Option<SmolStr>, failure: &Failure, at: Moment) -> Frame {
         let report = ErrorReport { code: failure.code(), message: failure.to_string() };
         let mut frame = self.message(Body::Error(report), at);
         frame.header.correlation_id = answering;
@@ -360,6 +395,11 @@ impl Router {
         actions
     }
 
+    /// Where the message that was just handled answered a call: how long that took, from sending the call on.
+    pub fn take_round_trip(&mut self) -> Option<Duration> {
+        self.round_trip.take()
+    }
+
     /// A client of this node calls. The answer comes as [`Action::Answer`] with this id, exactly once.
     pub fn call(&mut self, call: Call, at: Moment) -> (CallId, Vec<Action>) {
         let id = CallId(self.count());
@@ -367,16 +407,17 @@ impl Router {
         let longest = Duration::from_secs(MAX_CALL_SECONDS);
         let timeout = call.timeout.unwrap_or(self.config.call_timeout).min(longest);
         let message_id = self.message_id();
-        let json_rpc = JsonRpcCall {
-            jsonrpc: "2.0".into(),
-            method: call.method.clone(),
-            params: call.params,
-            id: Some(payload(&message_id)),
+        let json_rpc = CarriedCall {
+            jsonrpc: "2.0",
+            method: &call.method,
+            params: call.params.as_deref(),
+            id: &message_id,
         };
+        let carried = payload(&json_rpc);
         let request = Request {
             service: call.service,
             method: call.method,
-            call: Some(payload(&json_rpc)),
+            call: Some(carried),
             timeout: Some(timeout),
             dry_run: call.dry_run,
         };
@@ -529,9 +570,9 @@ impl Router {
         self.counter
     }
 
-    fn message_id(&mut self) -> String {
+    fn message_id(&mut self) -> SmolStr {
         let number = self.count();
-        format!("{}-{number}", self.config.boot)
+        format_smolstr!("{}-{number}", self.config.boot)
     }
 
     fn address(&self) -> NodeAddress {
@@ -539,7 +580,7 @@ impl Router {
         NodeAddress { kind: self.config.kind, id: self.config.me.clone(), main_relay }
     }
 
-    fn header(&self, message_id: String, at: Moment) -> Header {
+    fn header(&self, message_id: SmolStr, at: Moment) -> Header {
         Header {
             message_id,
             correlation_id: None,

@@ -1,6 +1,7 @@
 //! Routers in small federations: what becomes of calls.
 
 mod announcements;
+mod balance;
 mod breakers;
 mod overload;
 mod random;
@@ -205,7 +206,7 @@ fn an_answer_counts_only_over_the_link_that_was_asked() {
         let mut requests = world.sent.iter().filter(|(_, _, frame)| matches!(frame.body, Body::Request(_)));
         requests.next_back().map(|(_, _, frame)| frame.header.message_id.clone()).unwrap()
     };
-    let forged = |message_id: String, from: &str| {
+    let forged = |message_id: crate::wire::SmolStr, from: &str| {
         let header = Header {
             correlation_id: Some(message_id),
             destination: to("alice"),

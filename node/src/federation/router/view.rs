@@ -26,6 +26,16 @@ impl Router {
         self.links.peers().map(|(_, info)| info)
     }
 
+    /// The same with their numbers.
+    pub fn peer_links(&self) -> impl Iterator<Item = (LinkId, &LinkInfo)> {
+        self.links.peers()
+    }
+
+    /// What is known of a link.
+    pub fn link(&self, link: LinkId) -> Option<&LinkInfo> {
+        self.links.get(link)
+    }
+
     /// The node at the other end of a link.
     pub fn neighbour(&self, link: LinkId) -> Option<&NodeId> {
         self.links.get(link).map(|info| &info.node)

@@ -182,7 +182,7 @@ fn what_is_wrong_with_a_call_reaches_its_caller() {
         assert!(error.to_string().contains(words), "{error}");
         let report = crate::wire::ErrorReport { code: -32009, message: error.to_string() };
         let mut header = caller("relay-a", &[]);
-        header.correlation_id = answering;
+        header.correlation_id = answering.map(Into::into);
         let answer = put(&mut translator, Frame { header, body: Body::Error(report) });
         assert_eq!(answer["type"], "server_response", "{answer}");
         assert_eq!(
@@ -525,7 +525,7 @@ proptest! {
             prop_assert!(replies <= 1);
             if let Some(key) = answering {
                 let mut header = caller("relay-a", &[]);
-                header.correlation_id = Some(key);
+                header.correlation_id = Some(key.into());
                 let report = crate::wire::ErrorReport { code: -32009, message: "no".into() };
                 translator.put_out(Frame { header, body: Body::Error(report) }, now(), LIMIT).unwrap();
                 prop_assert_eq!(translator.owed(), before);

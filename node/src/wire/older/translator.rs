@@ -184,7 +184,7 @@ impl Translator {
             }
             Kind::ServerResponse => {
                 let (caller, outcome) = call::outcome(message, &self.peer)?;
-                header.correlation_id = Some(caller.message_id);
+                header.correlation_id = Some(caller.message_id.into());
                 header.destination = Some(caller.source);
                 header.path = vec![self.peer.clone()];
                 header.priority = caller.priority;
@@ -249,7 +249,7 @@ impl Translator {
 
     fn header_from_peer(&self, message_id: String, message: &Message) -> Header {
         Header {
-            message_id,
+            message_id: message_id.into(),
             correlation_id: None,
             // It goes on over the newer wire, where it is as short as every time is.
             timestamp: message.timestamp.chars().take(MAX_TIMESTAMP_CHARS).collect(),
@@ -270,8 +270,8 @@ impl Translator {
     /// A frame that only [`Translator::put_out`] sees.
     fn reply(&mut self, answering: &str, body: Body) -> Frame {
         let header = Header {
-            message_id: self.next_id(),
-            correlation_id: Some(answering.to_owned()),
+            message_id: self.next_id().into(),
+            correlation_id: Some(answering.into()),
             timestamp: String::new(),
             source: NodeAddress { kind: NodeKind::Main, id: self.me.clone(), main_relay: None },
             destination: None,
@@ -297,7 +297,7 @@ impl Translator {
         limit: usize,
     ) -> Result<Option<String>, Box<Unsent>> {
         let Frame { header, body } = frame;
-        let owed = header.correlation_id.as_ref().and_then(|key| self.owed.remove(key));
+        let owed = header.correlation_id.as_deref().and_then(|key| self.owed.remove(key));
         let text = match (body, owed) {
             (Body::Request(request), _) => return self.call_text(header, &request, at, limit).map(Some),
             (Body::Response(response), Some(owed)) => {
@@ -307,35 +307,35 @@ impl Translator {
                 });
                 let About::Call { response_id } = &owed.about else { return Ok(None) };
                 let data = call::response_data(outcome, &node, response_id.as_deref());
-                let text = self.answer(Kind::ServerResponse, header.message_id.clone(), &owed, data, at);
+                let text = self.answer(Kind::ServerResponse, header.message_id.to_string(), &owed, data, at);
                 if text.len() <= limit {
                     return Ok(Some(text));
                 }
                 let failure = Failure::TooLarge { bytes: text.len(), limit };
                 let data =
                     call::response_data(Err(failure.at(&self.me, &[])), &self.me, response_id.as_deref());
-                self.answer(Kind::ServerResponse, header.message_id, &owed, data, at)
+                self.answer(Kind::ServerResponse, header.message_id.into(), &owed, data, at)
             }
             (Body::Heartbeat(_), Some(owed)) => {
                 let About::Ping { timestamp } = &owed.about else { return Ok(None) };
                 let data = payload(&Pong { timestamp: timestamp.as_deref(), pong_time: at.0.as_secs() });
-                self.answer(Kind::Pong, header.message_id, &owed, data, at)
+                self.answer(Kind::Pong, header.message_id.into(), &owed, data, at)
             }
             (Body::Heartbeat(_), None) => {
                 let data = payload(&Ping { timestamp: at.0.as_secs() });
-                self.message(Kind::Ping, header.message_id, data, at).encode()
+                self.message(Kind::Ping, header.message_id.into(), data, at).encode()
             }
             (Body::Error(report), Some(owed)) => match &owed.about {
                 About::Call { response_id } => {
                     let error =
                         CallError { code: report.code, message: report.message, data: Default::default() };
                     let data = call::response_data(Err(error), &self.me, response_id.as_deref());
-                    self.answer(Kind::ServerResponse, header.message_id, &owed, data, at)
+                    self.answer(Kind::ServerResponse, header.message_id.into(), &owed, data, at)
                 }
-                _ => self.answer(Kind::Error, header.message_id, &owed, payload(&report), at),
+                _ => self.answer(Kind::Error, header.message_id.into(), &owed, payload(&report), at),
             },
             (Body::Error(report), None) => {
-                self.message(Kind::Error, header.message_id, payload(&report), at).encode()
+                self.message(Kind::Error, header.message_id.into(), payload(&report), at).encode()
             }
             // Nothing on this wire is like a cancellation or a farewell; a closing frame is all that it has.
             (
@@ -370,7 +370,7 @@ impl Translator {
             path: header.path.clone(),
             priority: header.priority,
             traced: header.trace.is_some(),
-            message_id: header.message_id.clone(),
+            message_id: header.message_id.to_string(),
         };
         let response_id = caller.write();
         let data = match call::call_data(request, &response_id) {
@@ -382,7 +382,7 @@ impl Translator {
             Ok(data) => data,
             Err(failure) => return Err(Box::new(Unsent { header, failure })),
         };
-        let mut message = self.message(Kind::ServerCall, header.message_id.clone(), data, at);
+        let mut message = self.message(Kind::ServerCall, header.message_id.to_string(), data, at);
         message.route = header.path.iter().map(ToString::to_string).collect();
         message.ttl = i64::from(header.ttl);
         let text = message.encode();

@@ -1,6 +1,6 @@
 //! What a run's handles share, and the life of processes and tasks.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +67,11 @@ impl Core {
             Ok(state) => state.hosts.name(host).to_owned(),
             Err(_) => format!("number {host}"),
         }
+    }
+
+    /// Virtual wall-clock time, since 1970.
+    pub(super) fn unix(&self) -> Duration {
+        self.unix_start + Duration::from_nanos(self.now.load(Ordering::Relaxed))
     }
 
     pub(super) fn take_panics(&self) -> Vec<TaskPanic> {

@@ -5,12 +5,15 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use async_task::Task;
+use relay_node::env::SrvRecord;
 use slab::Slab;
 
+use super::disk::Disk;
 use super::executor::Meta;
 use super::link::HostId;
 use super::nat::Nat;
 use super::pool::Key;
+use super::tls::Certificate;
 
 /// The first port given to those who ask for any (IANA's dynamic range).
 const FIRST_EPHEMERAL_PORT: u16 = 49152;
@@ -35,7 +38,7 @@ pub struct ProcessId(pub(super) u32);
 pub enum ProcessKind {
     /// Part of the system under test: gone when its host loses power.
     Node,
-    /// Part of the test (load, services, checks): stays when its host loses power.
+    /// Part of the test (load, services, checks): stays when its host loses power, and checks no certificates.
     Harness,
 }
 
@@ -43,10 +46,11 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) address: IpAddr,
     pub(super) nat: Option<Nat>,
+    pub(super) certificate: Option<Certificate>,
     pub(super) listeners: Vec<(SocketAddr, Key)>,
     pub(super) sockets: Vec<(SocketAddr, Key)>,
     next_port: u16,
-    pub(super) disk: BTreeMap<String, Vec<u8>>,
+    pub(super) disk: Disk,
     /// How often each named seed was drawn.
     pub(super) seeds: BTreeMap<&'static str, u64>,
 }
@@ -56,6 +60,7 @@ pub(super) struct Hosts {
     list: Vec<Host>,
     names: HashMap<String, HostId>,
     addresses: HashMap<IpAddr, HostId>,
+    srv: HashMap<String, Vec<SrvRecord>>,
 }
 
 impl Hosts {
@@ -72,10 +77,11 @@ impl Hosts {
             name,
             address,
             nat,
+            certificate: None,
             listeners: Vec::new(),
             sockets: Vec::new(),
             next_port: FIRST_EPHEMERAL_PORT,
-            disk: BTreeMap::new(),
+            disk: Disk::default(),
             seeds: BTreeMap::new(),
         });
         id
@@ -98,6 +104,15 @@ impl Hosts {
             return Some(Ipv4Addr::LOCALHOST.into());
         }
         self.names.get(name).map(|host| self.get(*host).address)
+    }
+
+    /// The SRV records of a name.
+    pub(super) fn srv(&self, name: &str) -> &[SrvRecord] {
+        self.srv.get(&srv_key(name)).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn set_srv(&mut self, name: &str, records: Vec<SrvRecord>) {
+        self.srv.insert(srv_key(name), records);
     }
 
     /// The host that packets from `from` to `address` reach: nobody behind a NAT from outside.
@@ -159,6 +174,11 @@ impl Hosts {
     }
 }
 
+/// DNS knows no case, and a name may end with a dot.
+fn srv_key(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
 impl Host {
     /// Goes round: streams that were dialled may share a port with older ones, listeners and sockets never do.
     fn next_port(&mut self) -> u16 {
@@ -195,6 +215,10 @@ pub(super) struct Processes {
 impl Processes {
     pub(super) fn alive(&self, process: u32) -> bool {
         self.list.get(process as usize).is_some_and(|process| process.life != Life::Dead)
+    }
+
+    pub(super) fn kind(&self, process: u32) -> ProcessKind {
+        self.list[process as usize].kind
     }
 
     /// # Errors

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use relay_node::env::{BoxFuture, Env};
+use relay_node::env::{BoxFuture, Env, SrvRecord};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::core::{Core, DIRECTOR};
 use super::cpu::Cpu;
@@ -15,6 +16,7 @@ use super::link::{CutId, HostId, HostSet, Link, LinkModel, nanos};
 use super::observe::Observation;
 use super::stamp;
 use super::state::Farewell;
+use super::tls::Certificate;
 use crate::trace::{Kind, NONE};
 
 /// A run's handle: hosts, processes, faults. Cheap to clone.
@@ -34,6 +36,8 @@ enum Fault {
     PowerOn,
     Wipe,
     Link,
+    Certificate,
+    Dns,
 }
 
 impl Sim {
@@ -109,8 +113,8 @@ impl Sim {
         self.core.kill(process.0, Farewell::Reset);
     }
 
-    /// Takes the power from a host: nothing gets out or in, and nobody is told. Its node processes are gone; its
-    /// harness processes stay, and see their connections to those reset.
+    /// Takes the power from a host: nothing gets out or in, and nobody is told. Its node processes are gone, and so is
+    /// what they had not synced to their disk; its harness processes stay, and see their connections to those reset.
     pub fn power_cut(&self, host: HostId) {
         self.fault(Fault::PowerCut, host);
         let nodes = {
@@ -121,7 +125,9 @@ impl Sim {
         for node in nodes {
             self.core.kill(node, Farewell::Silence);
         }
-        self.core.lock().forget_kernel(host);
+        let mut state = self.core.lock();
+        state.forget_kernel(host);
+        state.hosts.get_mut(host).disk.power_cut();
     }
 
     /// Gives a host its power back. No process is started; what comes for connections of old is answered with
@@ -133,6 +139,18 @@ impl Sim {
         state.look_at_stalled();
     }
 
+    /// Gives a host a certificate in place of the one that it has: from the next handshake on.
+    pub fn set_certificate(&self, host: HostId, certificate: Option<Certificate>) {
+        self.fault(Fault::Certificate, host);
+        self.core.lock().hosts.get_mut(host).certificate = certificate;
+    }
+
+    /// Gives a name these SRV records in place of those that it has; none: it has none.
+    pub fn set_srv(&self, name: &str, records: Vec<SrvRecord>) {
+        self.trace_fault(Fault::Dns, None, xxh3_64(format!("{name} {records:?}").as_bytes()));
+        self.core.lock().hosts.set_srv(name, records);
+    }
+
     /// Whether the host has power.
     pub fn is_powered(&self, host: HostId) -> bool {
         !self.core.lock().topology.is_dark(host)
@@ -141,12 +159,12 @@ impl Sim {
     /// Empties a host's disk.
     pub fn wipe(&self, host: HostId) {
         self.fault(Fault::Wipe, host);
-        self.core.lock().hosts.get_mut(host).disk.clear();
+        self.core.lock().hosts.get_mut(host).disk.wipe();
     }
 
     /// The names on a host's disk, sorted.
     pub fn disk_names(&self, host: HostId) -> Vec<String> {
-        self.core.lock().hosts.get(host).disk.keys().cloned().collect()
+        self.core.lock().hosts.get(host).disk.names().map(str::to_owned).collect()
     }
 
     /// Says what lies between any two hosts from now on, in place of what was said before.

@@ -39,6 +39,7 @@ name = "echo"
 kind = "echo"
 [[main]]
 name = "main-a"
+tls = true
 [[main]]
 name = "main-b"
 [[main]]

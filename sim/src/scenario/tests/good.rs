@@ -77,7 +77,7 @@ fn a_main_peers_with_those_before_it_or_with_whom_it_names() {
         .hosts
         .iter()
         .filter_map(|(_, host)| match &host.role {
-            Role::Main { peers } => Some(names(&topology, peers).concat()),
+            Role::Main { peers, .. } => Some(names(&topology, peers).concat()),
             Role::Home { .. } => None,
         })
         .collect();
@@ -235,6 +235,35 @@ fn a_fault_that_was_written_reads_the_same() {
     let text = format!("{BASE}[[fault]]\n{}", toml::to_string(&written).expect("it can be written"));
     let [read] = <[_; 1]>::try_from(read(&text).faults).expect("one fault");
     assert_eq!(read.map(|set| set.selector().clone()), written);
+}
+
+#[test]
+fn a_main_may_speak_tls_and_its_certificate_expire() {
+    let text = "[[main]]\nname = \"a\"\ntls = true\n[[main]]\nname = \"b\"\n[[fault]]\nat = \"1m\"\nkind = \"certificate-expires\"\nhost = \"a\"\nlasts = \"2m\"\n";
+    let scenario = read(text);
+    let tls: Vec<_> = scenario.topology.hosts.iter().map(|(_, host)| host.tls).collect();
+    assert_eq!(tls, [true, false]);
+    assert_eq!(scenario.faults[0].to_string(), "certificates of a expired, 2m");
+    assert_eq!(scenario.faults[0].active().end, Some(secs(180)));
+}
+
+#[test]
+fn names_stand_for_mains_from_their_time_on() {
+    let text = "[[dns]]\nat = \"2m\"\nname = \"_relay._tcp.fed\"\ntargets = []\n[[dns]]\nname = \"_relay._tcp.fed.\"\ntargets = \"m-*\"\n[[main]]\nname = \"m\"\ncount = 2\n[[main]]\nname = \"n\"\npeers_srv = \"_relay._tcp.fed\"\n[[main]]\nname = \"o\"\npeers = \"n\"\npeers_srv = \"_relay._tcp.fed\"\n";
+    let topology = read(text).topology;
+    let dns: Vec<_> = topology
+        .dns
+        .iter()
+        .map(|it| (it.at, it.name.as_str(), names(&topology, &it.targets).join(" ")))
+        .collect();
+    assert_eq!(
+        dns,
+        [(secs(0), "_relay._tcp.fed", "m-1 m-2".to_owned()), (secs(120), "_relay._tcp.fed", String::new())]
+    );
+    let role = |name| topology.hosts.get(topology.hosts.find(name).unwrap()).role.clone();
+    let peers_srv = Some("_relay._tcp.fed".to_owned());
+    assert_eq!(role("n"), Role::Main { peers: vec![], peers_srv: peers_srv.clone() });
+    assert_eq!(role("o"), Role::Main { peers: vec![topology.hosts.find("n").unwrap()], peers_srv });
 }
 
 #[test]

@@ -101,6 +101,7 @@ fn forged() -> impl Strategy<Value = Frame> {
         node_id,
         node_type: NodeKind::Home,
         methods: vec![],
+        balance: None,
     });
     let withdrawn = (service(), node()).prop_map(|(name, node_id)| Withdrawn { name, node_id });
     let peer = node().prop_map(|id| PeerAddress { id, address: "ws://127.0.0.1:1".into() });
@@ -132,8 +133,8 @@ fn forged() -> impl Strategy<Value = Frame> {
     let head = (message_id(), message_id(), address(), destination, path, 0u32..12);
     (head, body).prop_map(|((message_id, correlation_id, source, destination, path, ttl), body)| Frame {
         header: Header {
-            message_id,
-            correlation_id: Some(correlation_id),
+            message_id: message_id.into(),
+            correlation_id: Some(correlation_id.into()),
             timestamp: String::new(),
             source,
             destination: match body {
