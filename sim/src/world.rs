@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -253,7 +254,7 @@ impl World {
             node_id,
             services,
             timing: timing(&self.scenario.node),
-            limits: Limits::default(),
+            limits: limits(&self.scenario.node),
             trust,
             tokens: Tokens::default(),
         }
@@ -282,6 +283,15 @@ impl World {
     fn lock(&self) -> MutexGuard<'_, Vec<HostState>> {
         self.state.lock().expect("nothing panics with the hosts")
     }
+}
+
+/// The limits of every relay: the scenario's, and the node's own where it says nothing.
+fn limits(wanted: &scenario::NodeSettings) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(per_second) = wanted.home_calls_per_second {
+        limits.home_calls_per_second = NonZeroU32::new(per_second);
+    }
+    limits
 }
 
 /// Where a Main is dialled.

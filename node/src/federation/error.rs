@@ -34,14 +34,22 @@ pub struct ErrorData {
     pub detail: Option<serde_json::Value>,
     /// When to try again, in milliseconds from now, where the node that refused the call knows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u64>,
+    pub retry_after_ms: Option<u32>,
     /// Which limit of the node that refused the call was hit, where it is one on its sender alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<String>,
+    pub limit: Option<SenderLimit>,
 }
 
-/// The limit on the calls of one Home, in [`ErrorData::limit`].
-pub(super) const CALLS_PER_HOME: &str = "home-calls-per-second";
+/// A limit on what one sender may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SenderLimit {
+    /// `-home-calls-per-second`.
+    HomeCallsPerSecond,
+    /// One that this version does not know.
+    #[serde(other)]
+    Other,
+}
 
 /// The facts behind a [`CallError`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -245,8 +253,8 @@ impl Failure {
             detail: None,
             retry_after_ms: self
                 .retry_after()
-                .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)),
-            limit: matches!(self, Failure::TooFast { .. }).then(|| CALLS_PER_HOME.to_owned()),
+                .map(|wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1)),
+            limit: matches!(self, Failure::TooFast { .. }).then_some(SenderLimit::HomeCallsPerSecond),
         };
         let code = self.code();
         let message = self.to_string();

@@ -9,7 +9,7 @@ use super::pending::{Asker, Pending};
 use super::window::Window;
 use super::{Failure, Gcra, LinkId, LinkRole};
 use crate::env::Instant;
-use crate::wire::NodeId;
+use crate::wire::{NodeId, NodeKind};
 
 /// Calls that may be under way through one node.
 const MAX_PENDING_CALLS: usize = 65_536;
@@ -37,8 +37,8 @@ pub fn call_limit(per_second: NonZeroU32) -> Gcra {
 }
 
 /// What one node takes on.
-#[derive(Default)]
 pub(super) struct Intake {
+    kind: NodeKind,
     home_calls_per_second: Option<NonZeroU32>,
     pub(super) draining: bool,
     homes: BTreeMap<LinkId, Gcra>,
@@ -46,8 +46,9 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(home_calls_per_second: Option<NonZeroU32>) -> Self {
-        Intake { home_calls_per_second, ..Intake::default() }
+    pub(super) fn new(kind: NodeKind, home_calls_per_second: Option<NonZeroU32>) -> Self {
+        let (homes, windows) = (BTreeMap::new(), BTreeMap::new());
+        Intake { kind, home_calls_per_second, draining: false, homes, windows }
     }
 
     /// Whether a call of this asker is taken, and at the cost of its share.
@@ -116,11 +117,13 @@ impl Intake {
     ) {
         // The answer was taken out of the table just now.
         let under_way = pending.waiting_on(link) + 1;
+        let edge = self.kind == NodeKind::Home;
+        let window = self.windows.entry(link).or_insert_with(|| Window::new(edge));
         if too_fast {
-            self.windows.entry(link).or_default().told_too_much(sent, under_way, now);
+            window.told_too_much(sent, under_way, now);
         } else if let Some(waited) = waited {
             let way = (now - sent).saturating_sub(waited);
-            self.windows.entry(link).or_default().answered(way, sent, under_way, now);
+            window.answered(way, sent, under_way, now);
         }
     }
 

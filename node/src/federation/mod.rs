@@ -20,7 +20,7 @@ mod window;
 pub use backoff::{Backoff, BackoffPolicy};
 pub use balancer::{Balancer, CallOutcome, Candidates, Choice, Flight, Policy, UnknownPolicy, WhenAllOut};
 pub use breaker::{Breaker, Breakers, Permit, Refused, State as BreakerState, Verdict, counts};
-pub use error::{CallError, ErrorData, Failure};
+pub use error::{CallError, ErrorData, Failure, SenderLimit};
 pub use intake::call_limit;
 pub use links::{Admission, LinkId, LinkInfo, LinkRole};
 pub use rate::Gcra;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::{Action, Answer, Delivery, MAX_CALL_SECONDS, Moment, Router, Ticket};
-use crate::federation::error::CALLS_PER_HOME;
+use crate::federation::error::SenderLimit;
 use crate::federation::health::{Blame, Chosen};
 use crate::federation::pending::{Answerer, Asker, PendingCall};
 use crate::federation::registry::Place;
@@ -232,7 +232,7 @@ impl Router {
     fn calls_too_fast(&self, link: LinkId, error: &CallError) -> bool {
         let by_neighbour =
             self.links.get(link).is_some_and(|info| error.data.node.as_ref() == Some(&info.node));
-        by_neighbour && error.data.limit.as_deref() == Some(CALLS_PER_HOME)
+        by_neighbour && error.data.limit == Some(SenderLimit::HomeCallsPerSecond)
     }
 
     fn next_from_home(

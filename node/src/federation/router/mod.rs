@@ -190,7 +190,7 @@ impl Router {
         let own = config.introduction.services.clone();
         let registry = Registry::new(config.me.clone(), config.kind, own, config.registry_ttl)
             .with_balance(config.balance.clone());
-        let intake = Intake::new(config.home_calls_per_second);
+        let intake = Intake::new(config.kind, config.home_calls_per_second);
         Router {
             config,
             links: Links::default(),

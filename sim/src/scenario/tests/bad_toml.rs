@@ -74,7 +74,7 @@ heart_beat = "30s"
 "#,
             "
 12:1 unknown key `heart_beat` in [node]
-  expected one of `heartbeat`, `unhealthy_after`, `backoff_initial`, `backoff_cap`, `registry_ttl`, `call_timeout`, `drain`
+  expected one of `heartbeat`, `unhealthy_after`, `backoff_initial`, `backoff_cap`, `registry_ttl`, `call_timeout`, `drain`, `home_calls_per_second`
   help: did you mean `heartbeat`?
 ",
         ),

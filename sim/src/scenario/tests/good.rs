@@ -6,8 +6,8 @@ use std::time::Duration;
 use relay_chaos::{Direction, Fault, FaultKind, LinkQuality, Partition, Selector};
 
 use super::super::{
-    Arrival, Gates, HostIndex, Machine, NodeId, NodeSettings, Pacing, Role, Scenario, ServiceKind, Target,
-    Topology,
+    Arrival, Gates, HostIndex, Machine, NodeId, NodeSettings, Pacing, ReconnectGates, Role, Scenario,
+    ServiceKind, Target, Topology,
 };
 use super::{BASE, LOAD};
 
@@ -171,6 +171,23 @@ fn settings_and_gates() {
     assert_eq!(scenario.gates.success.map(|share| share.to_string()), Some("99.9%".to_owned()));
     assert_eq!((scenario.gates.latency.p99, scenario.gates.latency.p50), (Some(secs(1)), None));
     assert_eq!((scenario.gates.max_hops, scenario.gates.min_calls), (Some(3), Some(1000)));
+}
+
+#[test]
+fn a_load_has_a_priority_and_gates_of_its_own() {
+    let gates = "goodput = \"9/s\"\navailability = \"90%\"\np90 = \"1s\"\nfails_within = \"2s\"\nfails_with = [-32007, -32003]\n";
+    let text = format!(
+        "{BASE}{LOAD}rate = \"10/s\"\npriority = -2\n[load.gates]\n{gates}[gates]\nreconnects = 0\nreconnects_per_second = 9\n"
+    );
+    let scenario = read(&text);
+    let [load] = scenario.loads.as_slice() else { panic!("one load") };
+    assert_eq!(load.call.priority, -2);
+    assert_eq!(load.gates.goodput.map(|rate| rate.to_string()).as_deref(), Some("9/s"));
+    assert_eq!((load.gates.latency.p90, load.gates.fails_within), (Some(secs(1)), Some(secs(2))));
+    assert_eq!(load.gates.fails_with.as_deref(), Some([-32007, -32003].as_slice()));
+    assert_eq!((load.gates.success, load.gates.availability.is_some()), (None, true));
+    let ReconnectGates { total, per_second } = scenario.gates.reconnects;
+    assert_eq!((total, per_second), (Some(0), Some(9)));
 }
 
 #[test]
