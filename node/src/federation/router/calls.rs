@@ -78,10 +78,17 @@ impl Router {
             }
             None => {
                 request.timeout = Some(timeout);
-                // Which Main a caller is behind is seen here, whatever it says.
-                if header.source.kind == NodeKind::Home && role != LinkRole::Uplink {
-                    let main = if role == LinkRole::Home { &self.config.me } else { node };
-                    header.source.main_relay = Some(main.clone());
+                // What a caller is, and which Main it is behind, is seen here, whatever it says.
+                match role {
+                    LinkRole::Home => {
+                        header.source.kind = NodeKind::Home;
+                        header.source.main_relay = Some(self.config.me.clone());
+                    }
+                    LinkRole::Peer if header.source.kind == NodeKind::Home => {
+                        header.source.main_relay = Some(node.clone());
+                    }
+                    LinkRole::Peer => header.source.main_relay = None,
+                    LinkRole::Uplink => {}
                 }
                 self.route(asker, Some(role), header, request, at, actions);
             }
@@ -228,10 +235,12 @@ impl Router {
         }
     }
 
-    /// Whether this is the neighbour's word that this node calls more than it may.
+    /// Whether this is the word of the Main above that this Home calls more than it may. Only Homes have that limit:
+    /// from elsewhere it is a service's invention, and the link that it would shut is everybody's.
     fn calls_too_fast(&self, link: LinkId, error: &CallError) -> bool {
-        let by_neighbour =
-            self.links.get(link).is_some_and(|info| error.data.node.as_ref() == Some(&info.node));
+        let by_neighbour = self.links.get(link).is_some_and(|info| {
+            info.role == LinkRole::Uplink && error.data.node.as_ref() == Some(&info.node)
+        });
         by_neighbour && error.data.limit == Some(SenderLimit::HomeCallsPerSecond)
     }
 

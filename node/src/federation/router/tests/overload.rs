@@ -122,3 +122,28 @@ fn a_slow_service_does_not_shut_the_way_to_it() {
         assert!(ids.iter().all(|id| world.answer("alice", *id).unwrap().outcome.is_ok()));
     }
 }
+
+#[test]
+fn a_service_cannot_shut_the_way_between_two_mains() {
+    let mut world = two_mains();
+    for _ in 0..100 {
+        let id = world.start("alice", Some("carol"), "slow", None);
+        world.settle();
+        // As if relay-b had said so: to relay-a, that is the neighbour whose word counts.
+        let failure = Failure::TooFast { per_second: 1, retry_after: SECOND };
+        let error = failure.at(&"relay-b".parse().unwrap(), &[]);
+        assert!(error.data.limit.is_some(), "{error:?}");
+        let (_, _, asked) = world.sent.iter().rev().find(|(_, to, _)| *to == "carol").unwrap();
+        let header = Header {
+            destination: Some(asked.header.source.clone()),
+            correlation_id: Some(asked.header.message_id.clone()),
+            ..header("forged", "carol", &["carol"])
+        };
+        world.inject("carol", "relay-b", Frame { header, body: Body::Response(Response::new(Err(error))) });
+        assert_eq!(world.answer("alice", id).unwrap().outcome.unwrap_err().code, -32007);
+        world.now = world.now + NANO;
+    }
+    let ids: Vec<_> = (0..100).map(|_| world.start("bob", Some("carol"), "slow", None)).collect();
+    world.settle();
+    assert_eq!(refused(&world, "bob", &ids).len(), 0, "others are not held back by it");
+}
