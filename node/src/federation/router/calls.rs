@@ -18,6 +18,9 @@ use crate::wire::{
 const HOP_SHARE: u32 = 20;
 const HOP_TIME_MAX: Duration = Duration::from_millis(250);
 
+/// A Main that has said nothing for so long, with a call waiting, has failed; any answer comes sooner.
+const SILENCE_MIN: Duration = Duration::from_millis(500);
+
 /// Where a call goes from here.
 enum Next {
     /// To a service of this node.
@@ -380,6 +383,7 @@ impl Router {
         actions: &mut Vec<Action>,
     ) {
         let blame = match failure {
+            Failure::TimedOut(_) if !self.is_silent(&call) => Blame::Unknown,
             Failure::ConnectionLost { .. } | Failure::TimedOut(_) => Blame::NextHop,
             _ => Blame::Unknown,
         };
@@ -387,6 +391,18 @@ impl Router {
         *self.tally.failed.entry(failure.code()).or_insert(0) += 1;
         let error = failure.at(&self.config.me, &call.path);
         self.answer(call, Err(error), at, actions);
+    }
+
+    /// Whether the next hop of a call whose time is up is to blame. Callers choose how long they wait, and the breaker of
+    /// a Main is everybody's: one that has spoken since is there, and of a short time nothing follows.
+    fn is_silent(&self, call: &PendingCall) -> bool {
+        let Answerer::Link(link) = call.answerer else { return true };
+        match self.links.get(link) {
+            Some(info) if info.role == LinkRole::Peer => {
+                call.timeout >= SILENCE_MIN && !self.links.peer_spoke_after(link, call.since)
+            }
+            _ => true,
+        }
     }
 
     /// Ends a call at this node: its service answered, or it failed here.
