@@ -1,6 +1,7 @@
 //! One call through a Main's router: the request is sent on to the Main behind which the service is, and the answer
 //! passed back, so that nothing piles up. With few and with many services in the registry.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -60,6 +61,7 @@ impl Main {
             address: None,
             listen_port: None,
             services: Vec::new(),
+            balance: BTreeMap::new(),
             registry_ttl: Duration::from_secs(600),
             call_timeout: Duration::from_secs(60),
         };

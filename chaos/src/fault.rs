@@ -33,6 +33,9 @@ pub enum FaultKind<S = Selector> {
     Stop(Stop<S>),
     /// Links behave otherwise for a while.
     Link(LinkFault<S>),
+    /// Certificates have run out, and are renewed late.
+    #[serde(rename = "certificate-expires")]
+    Expiry(Expiry<S>),
 }
 
 /// Packets between two sides do not arrive. Nobody is told: dials time out, streams stall.
@@ -127,6 +130,16 @@ pub struct LinkFault<S = Selector> {
     pub lasts: Duration,
 }
 
+/// The certificates of hosts have run out. Who is connected stays so; nobody new is, until they are renewed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Expiry<S = Selector> {
+    /// Whose certificates.
+    pub hosts: S,
+    /// How long until they are renewed.
+    #[serde(with = "duration")]
+    pub lasts: Duration,
+}
+
 /// When a fault is active: from `start` until before `end`, or for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Active {
@@ -156,6 +169,7 @@ impl<S> Fault<S> {
             FaultKind::Crash(it) => it.down,
             FaultKind::Stop(it) => it.down,
             FaultKind::Link(it) => Some(it.lasts),
+            FaultKind::Expiry(it) => Some(it.lasts),
         };
         Active { start: self.at, end: lasts.map(|lasts| self.at.saturating_add(lasts)) }
     }
@@ -165,7 +179,7 @@ impl<S> Fault<S> {
         match &self.what {
             FaultKind::Crash(it) => contains(&it.hosts),
             FaultKind::Stop(it) => contains(&it.hosts),
-            FaultKind::Partition(_) | FaultKind::Link(_) => false,
+            FaultKind::Partition(_) | FaultKind::Link(_) | FaultKind::Expiry(_) => false,
         }
     }
 
@@ -207,6 +221,7 @@ impl<S> Fault<S> {
             FaultKind::Crash(it) => contains(&it.hosts),
             FaultKind::Stop(it) => contains(&it.hosts),
             FaultKind::Link(it) => contains(&it.from) || contains(&it.to),
+            FaultKind::Expiry(it) => contains(&it.hosts),
         }
     }
 
@@ -222,6 +237,9 @@ impl<S> Fault<S> {
             FaultKind::Stop(Stop { hosts, down }) => FaultKind::Stop(Stop { hosts: to(hosts), down }),
             FaultKind::Link(LinkFault { from, to: target, one_way, change, lasts }) => {
                 FaultKind::Link(LinkFault { from: to(from), to: to(target), one_way, change, lasts })
+            }
+            FaultKind::Expiry(Expiry { hosts, lasts }) => {
+                FaultKind::Expiry(Expiry { hosts: to(hosts), lasts })
             }
         };
         Fault { at: self.at, what }
@@ -267,6 +285,9 @@ impl<S: fmt::Display> fmt::Display for FaultKind<S> {
                 let way = if it.one_way { "to" } else { "and" };
                 let lasts = duration::format(it.lasts);
                 write!(f, "links of {} {way} {}: {}, {lasts}", it.from, it.to, it.change.describe())
+            }
+            FaultKind::Expiry(it) => {
+                write!(f, "certificates of {} expired, {}", it.hosts, duration::format(it.lasts))
             }
         }
     }
@@ -389,6 +410,21 @@ mod tests {
         let one_way = slow_link(true);
         assert!(one_way.degrades(is("a"), is("b")).is_some() && one_way.degrades(is("b"), is("a")).is_none());
         assert!(one_way.touches(is("a")) && one_way.touches(is("b")) && !one_way.touches(is("c")));
+    }
+
+    #[test]
+    fn an_expired_certificate_takes_nobody_down() {
+        let fault = Fault {
+            at: secs(1),
+            what: FaultKind::Expiry(Expiry { hosts: Selector::from("b"), lasts: secs(60) }),
+        };
+        assert_eq!(fault.to_string(), "certificates of b expired, 1m");
+        assert_eq!(fault.active(), Active { start: secs(1), end: Some(secs(61)) });
+        assert!(!severs(&fault, "a", "b") && !fault.takes_down(is("b")));
+        assert!(fault.touches(is("b")) && !fault.touches(is("a")));
+        let text = toml::to_string(&fault).expect("it can be written");
+        assert_eq!(text, "at = \"1s\"\nkind = \"certificate-expires\"\nhosts = \"b\"\nlasts = \"1m\"\n");
+        assert_eq!(fault.map(|set| format!("<{set}>")).to_string(), "certificates of <b> expired, 1m");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `fault.rs` | partition, crash, stop, degraded link: when each is active and whom it touches |
+//! | `fault.rs` | partition, crash, stop, degraded link, expired certificate: when each is active and whom it touches |
 //! | `link.rs` | latency, jitter, loss and bandwidth, and changes to them |
 //! | `selector.rs` | names and globs that stand for hosts |
 //! | `quantity/` | durations, rates, bandwidths, sizes and shares as text |
@@ -15,7 +15,9 @@ mod link;
 pub mod quantity;
 mod selector;
 
-pub use fault::{Active, Crash, CrashKind, Direction, Disk, Fault, FaultKind, LinkFault, Partition, Stop};
+pub use fault::{
+    Active, Crash, CrashKind, Direction, Disk, Expiry, Fault, FaultKind, LinkFault, Partition, Stop,
+};
 pub use link::{LinkChange, LinkQuality};
 pub use quantity::{Bandwidth, ByteSize, QuantityError, Rate, Share};
 pub use selector::Selector;

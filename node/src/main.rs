@@ -36,10 +36,15 @@ fn main() -> ExitCode {
         };
     log_to_stderr(&launch);
     let runtime = runtime(&launch).expect("the system gives threads and an event queue");
-    let ended = runtime.block_on(async {
-        let env = Env::production(launch.data_dir);
-        relay_node::run(launch.config, env, terminated()).await
-    });
+    let _inside = runtime.enter();
+    let env = match Env::on_machine(launch.machine) {
+        Ok(env) => env,
+        Err(error) => {
+            eprintln!("relay: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let ended = runtime.block_on(relay_node::run(launch.config, env, terminated()));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -47,6 +47,7 @@ pub struct Metrics {
     registry: Registry,
     calls: Family<CodeLabel, Counter>,
     latency: Histogram,
+    hop_latency: Histogram,
     average: Gauge<f64, std::sync::atomic::AtomicU64>,
     hop_errors: Family<CodeLabel, Counter>,
     reconnects: Counter,
@@ -91,6 +92,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("relay"),
             calls: Family::default(),
             latency: Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS)),
+            hop_latency: Histogram::new(exponential_buckets(FIRST_BUCKET_SECONDS, 2.0, BUCKETS)),
             average: Gauge::default(),
             hop_errors: Family::default(),
             reconnects: Counter::default(),
@@ -102,6 +104,8 @@ impl Default for Metrics {
         m.registry.register("calls", calls, m.calls.clone());
         let latency = "From the call of this node's own client to its answer";
         m.registry.register_with_unit("call_latency", latency, Unit::Seconds, m.latency.clone());
+        let hop = "From sending a call on over a link to its answer, whoever called";
+        m.registry.register_with_unit("hop_latency", hop, Unit::Seconds, m.hop_latency.clone());
         m.registry.register("hop_errors", "Calls that failed at this node, by code", m.hop_errors.clone());
         let reconnects = "Links to a Main that this node lost and dials again";
         m.registry.register("reconnects", reconnects, m.reconnects.clone());
@@ -129,8 +133,13 @@ impl Metrics {
     /// A call of this node's own client ended after `took`; `code` is its error, `None` success.
     pub fn call_ended(&self, code: Option<i64>, took: Duration) {
         self.calls.get_or_create(&CodeLabel { code: code.unwrap_or(0) }).inc();
+        self.latency.observe(took.as_secs_f64());
+    }
+
+    /// A call that this node had sent on over a link was answered after `took`.
+    pub fn answered(&self, took: Duration) {
         let seconds = took.as_secs_f64();
-        self.latency.observe(seconds);
+        self.hop_latency.observe(seconds);
         let average = self.average.get();
         let first = average == 0.0;
         self.average.set(if first { seconds } else { average + AVERAGE_WEIGHT * (seconds - average) });
@@ -151,7 +160,7 @@ impl Metrics {
         self.refused.get_or_create(&KindLabel { kind: "not-trusted" }).inc();
     }
 
-    /// The running average of the latency of this node's own clients' calls; zero before the first.
+    /// The running average of the time from sending a call on to its answer; zero before the first.
     pub fn average_latency(&self) -> Duration {
         Duration::from_secs_f64(self.average.get().max(0.0))
     }
@@ -194,6 +203,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.call_ended(None, Duration::from_millis(40));
         metrics.call_ended(Some(-32003), Duration::from_millis(40));
+        metrics.answered(Duration::from_millis(40));
         metrics.reconnecting();
         metrics.turned_away();
         let levels = Levels { homes: 3, queued: (1, 2), failed_here: vec![(-32003, 7)], ..Levels::default() };
@@ -203,6 +213,7 @@ mod tests {
             "relay_calls_total{code=\"0\"} 1",
             "relay_calls_total{code=\"-32003\"} 1",
             "relay_call_latency_seconds_count 2",
+            "relay_hop_latency_seconds_count 1",
             "relay_hop_errors_total{code=\"-32003\"} 7",
             "relay_reconnects_total 1",
             "relay_refused_connections_total{kind=\"too-many\"} 1",

@@ -1,5 +1,6 @@
 //! The assembly of a node.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -11,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role};
 use crate::env::Env;
-use crate::federation::{Router, RouterConfig};
+use crate::federation::{ListenPort, Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
-use crate::link::{Keyring, Switchboard, mesh, uplink};
+use crate::link::{Keyring, RelayUrl, Switchboard, mesh, remember, uplink};
 use crate::service::Services;
-use crate::store::{Identity, IdentityError, Store, StoreError, admin_token};
+use crate::store::{Identity, IdentityError, Peers, Store, StoreError, admin_token};
 use crate::wire::NodeKind;
 
 /// How often a closing node looks whether its calls have ended, in milliseconds.
@@ -60,12 +61,31 @@ pub async fn run(
     let made = if identity.generated { "auto-generated " } else { "" };
     tracing::info!("Starting as {name} Relay with {made}node ID {}", identity.id);
 
+    // All that is on disk, before anybody can come.
+    let store = Store::open(&env, kind).await?;
+    let guard = Guard {
+        me: identity.id.clone(),
+        rpc: tokens.rpc,
+        admin: match (tokens.admin, kind) {
+            (None, NodeKind::Main) => Some(admin_token(&env).await.map_err(IdentityError::Storage)?),
+            (given, _) => given,
+        },
+        allow_legacy: trust.allow_legacy,
+    };
     let (Role::Main(crate::config::MainRole { listen, .. })
     | Role::Home(crate::config::HomeRole { listen, .. })) = &role;
     let listener = env.network.listen(*listen).await.map_err(|error| RunError::Listen(*listen, error))?;
     let local = listener.local_addr();
-    tracing::info!("listening on http://{local}");
-
+    let tls = matches!(&role, Role::Main(main) if main.tls);
+    if let Role::Main(main) = &role
+        && main.tls
+        && main.address.is_none()
+    {
+        tracing::warn!(
+            "others hear of this Main by its IP address, which its certificate has to name; with \
+             -advertise wss://NAME:PORT they hear its name"
+        );
+    }
     let services = Services::new(services);
     let offers = services.offers();
     let address = match &role {
@@ -78,36 +98,40 @@ pub async fn run(
         boot: format!("{:016x}", env.rng("boot").next_u64()),
         public_key: identity.public_key(),
         address: address.clone(),
-        listen_port: (kind == NodeKind::Main).then(|| local.port()),
+        listen_port: (kind == NodeKind::Main).then(|| ListenPort { number: local.port(), tls }),
         services: offers.clone(),
+        balance: match &role {
+            Role::Main(main) => main.balance.clone(),
+            Role::Home(_) => BTreeMap::new(),
+        },
         registry_ttl: timing.registry_ttl,
         call_timeout: timing.call_timeout,
     };
     let facts = NodeFacts {
         public_key: identity.public_key(),
         address: address.unwrap_or_else(|| match kind {
-            NodeKind::Main => format!("ws://{local}"),
+            NodeKind::Main => RelayUrl::at(local, tls).to_string(),
             NodeKind::Home => format!("http://{local}"),
         }),
+        tls,
         services: offers,
     };
-    let guard = Guard {
-        me: identity.id.clone(),
-        rpc: tokens.rpc,
-        admin: match (tokens.admin, kind) {
-            (None, NodeKind::Main) => Some(admin_token(&env).await.map_err(IdentityError::Storage)?),
-            (given, _) => given,
-        },
-        allow_legacy: trust.allow_legacy,
-    };
-    let store = Store::open(&env, kind).await?;
-    let keyring = Keyring::load(identity.id, identity.key, trust, store).await?;
-    let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring);
+    let keyring = Keyring::load(identity.id, identity.key, trust, store.clone()).await?;
+    let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring, store.clone());
+    let mut peers = Peers::default();
+    if kind == NodeKind::Main {
+        remember::restore(&board).await?;
+        peers = store.peers().await?;
+    }
+    tracing::info!("listening on {}://{local}", if tls { "https" } else { "http" });
     let closing = CancellationToken::new();
     env.spawn("timer", Arc::clone(&board).run_timer());
     env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));
     match role {
-        Role::Main(main) => main.peers.into_iter().for_each(|url| mesh::configured(&board, url)),
+        Role::Main(main) => {
+            mesh::start(&board, main.peers, peers);
+            env.spawn("remember", remember::run(Arc::clone(&board)));
+        }
         Role::Home(home) => env.spawn("uplink", uplink::run(Arc::clone(&board), home.mains)),
     }
 
@@ -126,6 +150,11 @@ pub async fn run(
         let left = board.look(Router::in_flight);
         tracing::warn!("{left} calls did not end within {:?} and are given up", timing.drain);
         board.abandon();
+    }
+    if kind == NodeKind::Main
+        && let Err(error) = remember::keep(&board).await
+    {
+        tracing::error!("what other Mains announced is not kept for the next start: {error}");
     }
     closing.cancel();
     board.close_links("shutting down");

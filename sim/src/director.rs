@@ -35,6 +35,8 @@ struct Director {
     cuts: BTreeMap<usize, Vec<CutId>>,
     /// Link faults that are active.
     degraded: BTreeMap<usize, Fault<HostSet>>,
+    /// Whose certificates have expired, by fault.
+    expired: BTreeMap<usize, HostSet>,
 }
 
 /// Runs the scenario to its end and fills the record.
@@ -43,7 +45,13 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
     upstream::start(&world);
     load::start(&world, &record);
     probe::start(&world, &record);
-    let mut director = Director { world, record, cuts: BTreeMap::new(), degraded: BTreeMap::new() };
+    let mut director = Director {
+        world,
+        record,
+        cuts: BTreeMap::new(),
+        degraded: BTreeMap::new(),
+        expired: BTreeMap::new(),
+    };
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
     (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
@@ -167,6 +175,10 @@ impl Director {
                 self.degraded.insert(number, fault.clone());
                 self.set_links();
             }
+            FaultKind::Expiry(it) => {
+                self.expired.insert(number, it.hosts.clone());
+                self.certify(&it.hosts);
+            }
         }
     }
 
@@ -203,6 +215,12 @@ impl Director {
                 let text = format!("links from {} to {} are as before", it.from, it.to);
                 self.record().timeline.push(now, None, "heal", text);
             }
+            FaultKind::Expiry(it) => {
+                self.expired.remove(&number);
+                self.certify(&it.hosts);
+                let text = format!("the certificates of {} are renewed", it.hosts);
+                self.record().timeline.push(now, None, "heal", text);
+            }
         }
     }
 
@@ -227,6 +245,15 @@ impl Director {
     fn set(&self, wanted: impl Fn(HostIndex) -> bool) -> EngineSet {
         let hosts = self.world.scenario.topology.hosts.iter();
         EngineSet::of(hosts.filter(|(index, _)| wanted(*index)).map(|(index, _)| self.world.host(index)))
+    }
+
+    /// Gives these hosts the certificates that the active faults leave them.
+    fn certify(&self, hosts: &HostSet) {
+        let now = self.world.sim.now();
+        for host in hosts.hosts() {
+            let is_expired = self.expired.values().any(|set| set.contains(*host));
+            self.world.certify([*host], is_expired.then_some(now));
+        }
     }
 
     fn set_links(&self) {

@@ -129,6 +129,9 @@ impl Oracle {
         if fallback.is_empty() {
             return Some(vec![main]);
         }
+        if std::iter::once(main).chain(fallback.iter().copied()).any(|it| self.may_refuse(it, sent, ended)) {
+            return None;
+        }
         let mut possible = Vec::new();
         for main in std::iter::once(main).chain(fallback.iter().copied()) {
             match self.hold(host, main, sent, ended) {
@@ -164,6 +167,16 @@ impl Oracle {
             hold = hold.max(seen);
         }
         hold
+    }
+
+    /// Whether a Main's certificate may keep a Home out that wants to move there.
+    fn may_refuse(&self, main: HostIndex, sent: Duration, ended: Duration) -> bool {
+        self.scenario.faults.iter().any(|fault| {
+            let FaultKind::Expiry(it) = &fault.what else { return false };
+            let active = fault.active();
+            let is_past = active.end.is_some_and(|end| end <= sent && self.agreed_between(end, sent));
+            it.hosts.contains(main) && active.start <= ended && !is_past
+        })
     }
 
     /// How long a Home may take from the beginning of a fault until it hangs on another Main and all others know.

@@ -132,6 +132,7 @@ fn history(run: &Execution) -> model::History {
             FaultKind::Crash(it) => ("crash", it.hosts.clone()),
             FaultKind::Stop(it) => ("crash", it.hosts.clone()),
             FaultKind::Link(it) => ("link", it.from.clone()),
+            FaultKind::Expiry(it) => ("certificate", it.hosts.clone()),
         };
         model::FaultBand {
             start_ns: nanos(active.start),

@@ -1,18 +1,21 @@
 //! The hosts of a scenario in a run: built, started, crashed, restarted. The only place that calls
 //! [`relay_node::run`].
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use relay_chaos::{Fault, LinkQuality};
 use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing, Tokens};
+use relay_node::env::Env;
 use relay_node::federation::{Secret, TrustPolicy};
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
-use crate::engine::event::{HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
+use crate::engine::event::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
 use crate::scenario::{self, HostIndex, HostSet, Scenario, ServiceKind};
+use crate::workload::api::Api;
 
 /// The port that Mains listen on.
 const MAIN_PORT: u16 = 8080;
@@ -55,11 +58,14 @@ impl World {
             } else {
                 (private_address(index), Some(Nat { public: public_address(index) }))
             };
+            let cpu = Cpu { per_message: host.machine.per_message, cores: host.machine.cores };
             let host = sim.add_host(HostSpec { name: host.name.clone(), address, nat });
+            sim.set_cpu(host, cpu);
             HostState { host, process: None, stop: None }
         });
         let state = Arc::new(Mutex::new(hosts.collect()));
         let world = World { sim, scenario, state };
+        world.certify(world.scenario.topology.hosts.iter().map(|(index, _)| index), None);
         world.set_links(&[]);
         world
     }
@@ -91,6 +97,24 @@ impl World {
         if self.scenario.topology.hosts.get(index).is_main() { MAIN_PORT } else { HOME_PORT }
     }
 
+    /// A client of a host's relay, on its loopback.
+    pub fn api(&self, env: Env, index: HostIndex) -> Api {
+        let speaks_tls = self.scenario.topology.hosts.get(index).tls;
+        Api::with(env, self.api_port(index), speaks_tls)
+    }
+
+    /// Gives those of these hosts that speak TLS a certificate that is valid until `expires`, or for good.
+    pub fn certify(&self, hosts: impl IntoIterator<Item = HostIndex>, expires: Option<Duration>) {
+        for index in hosts {
+            let host = self.scenario.topology.hosts.get(index);
+            if host.tls {
+                let names = vec![host.name.clone(), public_address(index).to_string()];
+                let certificate = Certificate { names, expires, trusted: true };
+                self.sim.set_certificate(self.host(index), Some(certificate));
+            }
+        }
+    }
+
     /// Where the simulated upstream of a service is, on the loopback of each host that offers it.
     pub fn upstream_port(service: usize) -> u16 {
         FIRST_UPSTREAM_PORT
@@ -120,8 +144,14 @@ impl World {
 
     /// Starts the host's relay.
     pub fn start(&self, index: HostIndex) {
+        self.start_as(index, |_| {});
+    }
+
+    /// Starts the host's relay with settings of its own.
+    pub fn start_as(&self, index: HostIndex, change: impl FnOnce(&mut Config)) {
         let host = self.scenario.topology.hosts.get(index);
-        let config = self.config(host);
+        let mut config = self.config(host);
+        change(&mut config);
         let (stop, stopped) = oneshot::channel();
         let name = host.name.clone();
         let mut state = self.lock();
@@ -171,14 +201,19 @@ impl World {
 
     fn config(&self, host: &scenario::Host) -> Config {
         let url = |main: &HostIndex| {
-            let name = &self.scenario.topology.hosts.get(*main).name;
-            format!("ws://{name}:{MAIN_PORT}").parse().expect("host names of scenarios are fine in a URL")
+            let main = self.scenario.topology.hosts.get(*main);
+            let scheme = if main.tls { "wss" } else { "ws" };
+            format!("{scheme}://{}:{MAIN_PORT}", main.name)
+                .parse()
+                .expect("host names of scenarios are fine in a URL")
         };
         let role = match &host.role {
             scenario::Role::Main { peers } => Role::Main(MainRole {
                 listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), MAIN_PORT),
+                tls: host.tls,
                 address: None,
                 peers: peers.iter().map(url).collect(),
+                balance: BTreeMap::new(),
             }),
             scenario::Role::Home { main, fallback } => Role::Home(HomeRole {
                 mains: std::iter::once(main).chain(fallback).map(url).collect(),

@@ -1,5 +1,8 @@
 //! The node under the engine: what only a whole world shows.
 
+#[path = "federation/state.rs"]
+mod state;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -276,17 +279,23 @@ fn homes_of_a_closing_main_come_back_when_it_said() {
 }
 
 #[test]
-fn only_its_own_machine_may_change_a_mains_peers() {
-    let (outside, inside) = in_world(FALLBACK, async |sim, world| {
+fn only_who_shows_its_token_may_change_a_mains_peers() {
+    let answers = in_world(FALLBACK, async |sim, world| {
         let (first, second) = (HostIndex(0), HostIndex(1));
         world.start(first);
         sim.sleep(Duration::from_secs(1)).await;
-        let ask = |from: HostIndex, whom: &'static str| {
+        let stolen = |env: &relay_node::env::Env| {
+            let token = env.storage.read("admin_token").unwrap().expect("made at the first start");
+            String::from_utf8(token).unwrap()
+        };
+        let ask = |from: HostIndex, whom: &'static str, token: Option<String>| {
             let (sender, answer) = tokio::sync::oneshot::channel();
             sim.start(world.host(from), "operator", event::ProcessKind::Harness, move |env| {
                 Box::pin(async move {
                     let body = r#"{"node_id":"main-b","address":"main-b:8080"}"#;
                     let request = hyper::Request::post("/registry/peers/add").header("host", "main-a");
+                    let shown = token.unwrap_or_else(|| stolen(&env));
+                    let request = request.header("authorization", format!("Bearer {shown}"));
                     let request = request.body(body.as_bytes().into()).unwrap();
                     let client = relay_node::http::Client::new(whom, 8080, 65_536, Duration::from_secs(1));
                     let _ = sender.send(client.send(&env, request).await.unwrap().0.as_u16());
@@ -294,8 +303,10 @@ fn only_its_own_machine_may_change_a_mains_peers() {
             });
             answer
         };
-        let outside = ask(second, "main-a").await.unwrap();
-        (outside, ask(first, "127.0.0.1").await.unwrap())
+        let guessed = Some("a token that was guessed".to_owned());
+        let outside = ask(second, "main-a", guessed.clone()).await.unwrap();
+        let inside = ask(first, "127.0.0.1", guessed).await.unwrap();
+        (outside, inside, ask(first, "127.0.0.1", None).await.unwrap())
     });
-    assert_eq!((outside, inside), (403, 200));
+    assert_eq!(answers, (401, 401, 200));
 }

@@ -9,7 +9,7 @@ const WHERE: [&str; 2] = ["node/src/", "sim/src/"];
 
 /// What stands at the edge: the real world's implementation, the engines, and the command-line fronts.
 const EXEMPT: [&str; 5] =
-    ["node/src/env/production.rs", "node/src/main.rs", "sim/src/engine/", "sim/src/cli/", "sim/src/main.rs"];
+    ["node/src/env/production", "node/src/main.rs", "sim/src/engine/", "sim/src/cli/", "sim/src/main.rs"];
 
 /// Path, and what to use in its place.
 const BANNED: [(&str, &str); 24] = [

@@ -38,9 +38,22 @@ pub struct Args {
     /// The URL under which other Mains reach this Main, where they cannot tell it by themselves
     #[arg(long, value_name = "URL")]
     pub advertise: Option<String>,
+    /// Serve https:// and wss:// with the certificate in this PEM file; read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// The private key of -tls-cert, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// Certificate authorities to trust besides the system's when dialling wss:// or https://, a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<String>,
     /// Other Mains to connect to, separated by commas
     #[arg(long, value_name = "URL,…", value_delimiter = ',')]
     pub peers: Vec<String>,
+    /// How a Main spreads calls over a service's instances, whatever its Homes wish: power-of-two, round-robin,
+    /// least-connections or random
+    #[arg(long, value_name = "SERVICE=POLICY,…", value_delimiter = ',')]
+    pub balance: Vec<String>,
     /// Run as a Home Relay that hangs on this Main
     #[arg(long, value_name = "URL")]
     pub connect: Option<String>,

@@ -8,10 +8,12 @@ use tracing_subscriber::filter::Targets;
 use super::access::access;
 use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
 use crate::env::Rng;
+use crate::env::production::{CertificateFiles, Machine};
+use crate::federation::{Policy, UnknownPolicy};
 use crate::link::{RelayUrl, UrlError};
 use crate::service::{self, ServiceFileError, ServiceSpec};
 use crate::store::Identity;
-use crate::wire::{AddressError, NodeId, NodeKind};
+use crate::wire::{AddressError, NodeId, NodeKind, check_service_name};
 
 /// The port that a Main listens on where no other is given.
 const DEFAULT_PORT: u16 = 8080;
@@ -30,8 +32,8 @@ const DEFAULT_DATA_ROOT: &str = "relay-data";
 pub struct Launch {
     /// The node.
     pub config: Config,
-    /// Where its data lies.
-    pub data_dir: PathBuf,
+    /// Where its data lies, and the files of its TLS.
+    pub machine: Machine,
     /// Threads that carry messages; `None` leaves it to the node's kind. 1 to 256.
     pub threads: Option<usize>,
     /// How logs look.
@@ -145,7 +147,12 @@ impl Launch {
             return Err(value("-threads", format!("{threads} is not from 1 to {MAX_THREADS}")));
         }
         let config = config(&args, kind, node_id, services, read)?;
-        Ok(Launch { config, data_dir, threads: args.threads, log_format, log_level })
+        let machine = Machine {
+            data_dir,
+            certificate: certificate(&args, kind)?,
+            extra_roots: args.tls_ca.as_ref().map(PathBuf::from),
+        };
+        Ok(Launch { config, machine, threads: args.threads, log_format, log_level })
     }
 }
 
@@ -181,7 +188,11 @@ fn merge(flags: Args, file: Args) -> Args {
         port: flags.port.or(file.port),
         host: flags.host.or(file.host),
         advertise: flags.advertise.or(file.advertise),
+        tls_cert: flags.tls_cert.or(file.tls_cert),
+        tls_key: flags.tls_key.or(file.tls_key),
+        tls_ca: flags.tls_ca.or(file.tls_ca),
         peers: list(flags.peers, file.peers),
+        balance: list(flags.balance, file.balance),
         fallback: list(flags.fallback, file.fallback),
         data_dir: flags.data_dir.or(file.data_dir),
         config: flags.config,
@@ -239,10 +250,38 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
         NodeKind::Home if !args.peers.is_empty() => {
             Err(Contradiction("-peers", "-connect", "only a Main has peers; a Home takes -fallback"))
         }
+        NodeKind::Home if !args.balance.is_empty() => Err(Contradiction(
+            "-balance",
+            "-connect",
+            "only a Main spreads calls; a Home's wish is `balance` in its service file",
+        )),
         NodeKind::Home if args.advertise.is_some() => {
             Err(Contradiction("-advertise", "-connect", "nobody connects to a Home"))
         }
         kind => Ok(kind),
+    }
+}
+
+/// The files of a Main's certificate.
+fn certificate(args: &Args, kind: NodeKind) -> Result<Option<CertificateFiles>, LaunchError> {
+    use LaunchError::Contradiction;
+    match (args.tls_cert.as_deref(), args.tls_key.as_deref(), kind) {
+        (None, None, _) => Ok(None),
+        (Some(_), _, NodeKind::Home) => Err(Contradiction(
+            "-tls-cert",
+            "-connect",
+            "nobody connects to a Home; one that dials takes -tls-ca",
+        )),
+        (None, Some(_), NodeKind::Home) => Err(Contradiction(
+            "-tls-key",
+            "-connect",
+            "nobody connects to a Home; one that dials takes -tls-ca",
+        )),
+        (Some(_), None, _) => Err(value("-tls-cert", "it needs -tls-key FILE beside it, its private key")),
+        (None, Some(_), _) => Err(value("-tls-key", "it needs -tls-cert FILE beside it, its certificate")),
+        (Some(chain), Some(key), NodeKind::Main) => {
+            Ok(Some(CertificateFiles { chain: chain.into(), key: key.into() }))
+        }
     }
 }
 
@@ -269,8 +308,10 @@ fn config(
                 host.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
                 args.port.unwrap_or(DEFAULT_PORT),
             ),
-            address: args.advertise.as_deref().map(|text| url("-advertise", text)).transpose()?,
+            tls: args.tls_cert.is_some(),
+            address: advertised(args)?,
             peers: args.peers.iter().map(|text| url("-peers", text)).collect::<Result<_, _>>()?,
+            balance: args.balance.iter().map(|text| balance(text)).collect::<Result<_, _>>()?,
         }),
         NodeKind::Home => {
             let host = host.unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -297,6 +338,25 @@ fn config(
     let limits = Limits { max_message_bytes, max_connections_per_address };
     let (trust, tokens) = access(args, kind, read)?;
     Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
+}
+
+fn advertised(args: &Args) -> Result<Option<RelayUrl>, LaunchError> {
+    let Some(text) = args.advertise.as_deref() else { return Ok(None) };
+    let url = url("-advertise", text)?;
+    if args.tls_cert.is_some() && !url.is_secure() {
+        let reason = "with a certificate this Main speaks wss://, and nobody could dial it at a ws:// URL";
+        return Err(LaunchError::Contradiction("-advertise ws://", "-tls-cert", reason));
+    }
+    Ok(Some(url))
+}
+
+fn balance(text: &str) -> Result<(String, Policy), LaunchError> {
+    let (service, policy) = text.split_once('=').ok_or_else(|| {
+        value("-balance", format!("`{text}` is not SERVICE=POLICY, as in blog=round-robin"))
+    })?;
+    check_service_name(service).map_err(|error| value("-balance", error))?;
+    let policy = policy.parse().map_err(|error: UnknownPolicy| value("-balance", error))?;
+    Ok((service.to_owned(), policy))
 }
 
 fn url(flag: &'static str, text: &str) -> Result<RelayUrl, LaunchError> {
@@ -348,6 +408,10 @@ mod tests {
             ("-server -fallback ws://a:1", "-fallback", "-server"),
             ("-connect ws://a:1 -peers ws://b:1", "-peers", "-connect"),
             ("-connect ws://a:1 -advertise ws://b:1", "-advertise", "-connect"),
+            ("-connect wss://a -tls-cert c -tls-key k", "-tls-cert", "-connect"),
+            ("-connect wss://a -tls-key k", "-tls-key", "-connect"),
+            ("-server -tls-cert c -tls-key k -advertise ws://b:1", "-advertise ws://", "-tls-cert"),
+            ("-connect ws://a:1 -balance blog=random", "-balance", "-connect"),
         ] {
             let words = refusal(line);
             assert!(
@@ -359,11 +423,28 @@ mod tests {
         assert!(refusal("-node-type home").contains("-connect URL"));
         assert!(refusal("-connect ws://a:1 -host 0.0.0.0").contains("loopback"));
         assert!(refusal("-connect http://a:1").contains("ws://HOST:PORT"));
+        assert!(refusal("-server -balance blog").contains("`blog` is not SERVICE=POLICY"));
+        assert!(refusal("-server -balance blog=fair").contains("`fair` is not known; use power-of-two"));
         assert!(refusal("-server -node-id a@b").contains("-node-id"));
         assert!(refusal("-server -max-message-bytes 10").contains("at least 1024"));
         assert!(refusal("-server -log-level loud").contains("`loud` is no level"));
         assert!(launch("-server -log-level warn,relay_node::link=debug").is_ok());
         assert!(refusal("-server missing.toml").contains("cannot read missing.toml"));
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        assert!(refusal("-server -tls-cert c").contains("-tls-cert: it needs -tls-key"));
+        assert!(refusal("-server -tls-key k").contains("-tls-key: it needs -tls-cert"));
+        let plain = launch("-server").unwrap();
+        let Role::Main(main) = plain.config.role else { panic!("a Main") };
+        assert!(!main.tls && plain.machine.certificate.is_none());
+        let secure = launch("-server -tls-cert c -tls-key k -tls-ca r -advertise wss://relay-a.com").unwrap();
+        let Role::Main(main) = secure.config.role else { panic!("a Main") };
+        assert!(main.tls && main.address.unwrap().is_secure());
+        assert_eq!(secure.machine.certificate.unwrap().key, PathBuf::from("k"));
+        assert_eq!(secure.machine.extra_roots, Some(PathBuf::from("r")));
+        assert!(launch("-connect wss://relay-a.com -tls-ca r").is_ok());
     }
 
     #[test]
@@ -379,14 +460,14 @@ mod tests {
     #[test]
     fn the_data_directory_is_named_after_the_node() {
         let named = launch("-server -node-id relay-a.com").unwrap();
-        assert_eq!(named.data_dir, PathBuf::from("relay-data/relay-a.com"));
+        assert_eq!(named.machine.data_dir, PathBuf::from("relay-data/relay-a.com"));
         let made_up = launch("-connect ws://a:1").unwrap();
         let NodeIdSource::MadeUp(id) = made_up.config.node_id else { panic!("a made-up id") };
         assert!(id.as_str().starts_with("home-"));
-        assert_eq!(made_up.data_dir, PathBuf::from("relay-data").join(id.as_str()));
+        assert_eq!(made_up.machine.data_dir, PathBuf::from("relay-data").join(id.as_str()));
         let kept = launch("-server -data-dir /var/lib/relay").unwrap();
         assert_eq!(
-            (kept.config.node_id, kept.data_dir),
+            (kept.config.node_id, kept.machine.data_dir),
             (NodeIdSource::DataDir, PathBuf::from("/var/lib/relay"))
         );
     }

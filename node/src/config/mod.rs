@@ -4,10 +4,11 @@ mod access;
 mod args;
 mod launch;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::federation::{BackoffPolicy, Secret, TrustPolicy};
+use crate::federation::{BackoffPolicy, Policy, Secret, TrustPolicy};
 use crate::link::RelayUrl;
 use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
@@ -78,10 +79,14 @@ impl Role {
 pub struct MainRole {
     /// Where it listens for Homes, peers and HTTP clients.
     pub listen: SocketAddr,
+    /// Whether it speaks TLS there, with the certificate of the machine.
+    pub tls: bool,
     /// The URL that it tells its peers; they use the address that they see it from where there is none.
     pub address: Option<RelayUrl>,
     /// The Mains that it dials.
     pub peers: Vec<RelayUrl>,
+    /// How calls of these services are spread, whatever their Homes wish.
+    pub balance: BTreeMap<String, Policy>,
 }
 
 /// What only a Home has.

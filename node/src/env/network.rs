@@ -8,6 +8,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::BoxFuture;
 
 /// A host's network.
+///
+/// TLS belongs to it: a dialled or an accepted stream is raw, and whoever holds it has it encrypted, on its own task
+/// and under its own deadline.
 pub trait Network: Send + Sync {
     /// Accepts byte streams at `at`. Port 0 takes a free one; [`Listener::local_addr`] tells which.
     ///
@@ -36,6 +39,25 @@ pub trait Network: Send + Sync {
     /// # Errors
     /// `NotFound` where the name has no address.
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
+
+    /// Encrypts a stream that this host has dialled: TLS as the client. `server_name` is the name or the address (IPv6
+    /// with or without brackets) that the certificate must be for.
+    ///
+    /// Waits as long as the other side does: bound it with [`Env::deadline`](super::Env::deadline).
+    ///
+    /// # Errors
+    /// `InvalidData`, in words that say what is wrong and what to do: the certificate is for another name, has expired,
+    /// or its issuer is not trusted, or what answers speaks no TLS. `InvalidInput` where `server_name` cannot be one.
+    /// Those of the stream.
+    fn secure_client<'a>(&'a self, stream: Stream, server_name: &'a str)
+    -> BoxFuture<'a, io::Result<Stream>>;
+
+    /// Encrypts a stream that this host has accepted: TLS as the server, with this host's certificate as it is now.
+    ///
+    /// # Errors
+    /// `InvalidData`, in words: the client does not take the certificate, or speaks no TLS. `Unsupported` where this
+    /// host has no certificate. Those of the stream.
+    fn secure_server(&self, stream: Stream) -> BoxFuture<'_, io::Result<Stream>>;
 }
 
 /// Accepts byte streams. Dropping it closes the port; streams already accepted live on.

@@ -2,6 +2,10 @@
 
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is where the world is let in")]
 
+mod tls;
+mod watched;
+
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -14,23 +18,74 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 use rand::TryRng;
 
+use self::tls::Tls;
+
 use super::{
     BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream,
     UnixTime, open_database,
 };
+
+/// What an operator says of the machine that a node runs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Where the node's data lies; made when the first value is written.
+    pub data_dir: PathBuf,
+    /// What it shows to those who connect over TLS; without it nobody can.
+    pub certificate: Option<CertificateFiles>,
+    /// Authorities to trust besides the system's: a PEM file.
+    pub extra_roots: Option<PathBuf>,
+}
+
+/// A certificate and its key. The files may be replaced while the node runs: whoever connects from then on sees the new
+/// one, at most a second later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, then those of the authorities between it and a root, in PEM form.
+    pub chain: PathBuf,
+    /// Its private key, in PEM form.
+    pub key: PathBuf,
+}
+
+/// A file of the operator's that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{flag} {file}: {reason}")]
+pub struct FileError {
+    flag: &'static str,
+    file: String,
+    reason: String,
+}
+
+impl FileError {
+    fn new(flag: &'static str, file: &Path, reason: &dyn fmt::Display) -> Self {
+        FileError { flag, file: file.display().to_string(), reason: reason.to_string() }
+    }
+}
 
 impl Env {
     /// The real world, with this host's data in `data_dir` (made when the first value is written).
     ///
     /// Needs a running tokio runtime.
     pub fn production(data_dir: impl Into<PathBuf>) -> Env {
-        Env {
+        let machine = Machine { data_dir: data_dir.into(), ..Machine::default() };
+        Env::on_machine(machine).expect("without files there is nothing to be wrong with them")
+    }
+
+    /// The real world, as the operator describes this machine.
+    ///
+    /// Needs a running tokio runtime.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used, and its flag.
+    pub fn on_machine(machine: Machine) -> Result<Env, FileError> {
+        let Machine { data_dir, certificate, extra_roots } = machine;
+        let tls = Tls::new(certificate.as_ref(), extra_roots)?;
+        Ok(Env {
             clock: Arc::new(SystemClock { origin: std::time::Instant::now() }),
-            network: Arc::new(TcpNetwork),
+            network: Arc::new(TcpNetwork { tls }),
             spawner: Arc::new(TokioSpawner),
             entropy: Arc::new(OsEntropy),
-            storage: Arc::new(Directory { path: data_dir.into(), lock: Mutex::default() }),
-        }
+            storage: Arc::new(Directory { path: data_dir, lock: Mutex::default() }),
+        })
     }
 }
 
@@ -79,7 +134,9 @@ impl Entropy for OsEntropy {
     }
 }
 
-struct TcpNetwork;
+struct TcpNetwork {
+    tls: Tls,
+}
 
 impl Network for TcpNetwork {
     fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
@@ -117,6 +174,18 @@ impl Network for TcpNetwork {
             let found: Vec<_> = found.collect();
             if found.is_empty() { Err(unknown("no address".into())) } else { Ok(found) }
         })
+    }
+
+    fn secure_client<'a>(
+        &'a self,
+        stream: Stream,
+        server_name: &'a str,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        Box::pin(self.tls.client(stream, server_name))
+    }
+
+    fn secure_server(&self, stream: Stream) -> BoxFuture<'_, io::Result<Stream>> {
+        Box::pin(self.tls.server(stream))
     }
 }
 

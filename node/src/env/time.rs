@@ -61,6 +61,15 @@ impl Sub for Instant {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(pub Duration);
 
+impl Add<Duration> for UnixTime {
+    type Output = UnixTime;
+
+    /// Saturates at the end of the range.
+    fn add(self, rhs: Duration) -> UnixTime {
+        UnixTime(self.0.saturating_add(rhs))
+    }
+}
+
 impl fmt::Display for UnixTime {
     /// RFC 3339 in UTC with milliseconds: `2026-01-02T03:04:05.678Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

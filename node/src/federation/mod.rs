@@ -13,6 +13,7 @@ mod rate;
 mod registry;
 mod router;
 mod trust;
+mod views;
 
 pub use backoff::{Backoff, BackoffPolicy};
 pub use balancer::{Balancer, CallOutcome, Candidates, Choice, Flight, Policy, UnknownPolicy, WhenAllOut};
@@ -20,6 +21,6 @@ pub use breaker::{Breaker, Breakers, Permit, Refused, State as BreakerState, Ver
 pub use error::{CallError, ErrorData, Failure};
 pub use links::{Admission, LinkId, LinkInfo, LinkRole};
 pub use rate::Gcra;
-pub use registry::{Listing, Registry, Scope};
-pub use router::{Action, Answer, Call, CallId, Delivery, Moment, Router, RouterConfig, Ticket};
+pub use registry::{Listing, Registry, Remembered, Scope};
+pub use router::{Action, Answer, Call, CallId, Delivery, ListenPort, Moment, Router, RouterConfig, Ticket};
 pub use trust::{Claim, Entry, ListError, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use indexmap::{IndexMap, IndexSet};
 
 use super::Policy;
+use super::views::Views;
 use crate::env::Instant;
 use crate::wire::{Announced, Discovery, NodeId, NodeKind, ServiceOffer, Withdrawn};
 
@@ -50,11 +51,15 @@ pub(super) enum Place {
     Behind { main: NodeId, node: NodeId },
 }
 
-/// What a Main announced, as far as we hold it.
-struct View {
-    version: u64,
-    confirmed: Instant,
-    entries: BTreeMap<(NodeId, String), Announced>,
+/// What one other Main announced, to be kept over a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// That Main.
+    pub main: NodeId,
+    /// Until when its entries live, unless it confirms them.
+    pub expires: Instant,
+    /// Its entries, by node and service.
+    pub services: Vec<Announced>,
 }
 
 /// The nodes that serve one name.
@@ -64,7 +69,9 @@ struct Instances {
     homes: IndexSet<NodeId>,
     behind: IndexMap<NodeId, IndexSet<NodeId>>,
     /// The last wish that one of the Homes here had.
-    policy: Policy,
+    wished: Option<Policy>,
+    /// The last that another Main announced.
+    announced: Option<Policy>,
 }
 
 /// The nodes that offer one service.
@@ -83,13 +90,12 @@ pub(super) struct Offerers<'a> {
 pub struct Registry {
     me: NodeId,
     kind: NodeKind,
-    ttl: Duration,
     own: Vec<ServiceOffer>,
+    /// What the operator of this Main says of how calls are spread: it wins over every wish.
+    balance: BTreeMap<String, Policy>,
     homes: BTreeMap<NodeId, Vec<ServiceOffer>>,
-    views: BTreeMap<NodeId, View>,
+    views: Views,
     instances: BTreeMap<String, Instances>,
-    /// The Mains that announce a node, the latest last.
-    announced_by: BTreeMap<NodeId, Vec<NodeId>>,
     /// What is to be announced: present, or gone.
     changes: BTreeMap<(NodeId, String), Option<Announced>>,
     version: u64,
@@ -106,15 +112,19 @@ impl Registry {
         Registry {
             me,
             kind,
-            ttl,
             own,
+            balance: BTreeMap::new(),
             homes: BTreeMap::new(),
-            views: BTreeMap::new(),
+            views: Views::new(ttl),
             instances,
-            announced_by: BTreeMap::new(),
             changes: BTreeMap::new(),
             version: 0,
         }
+    }
+
+    /// Has calls of these services spread so, whatever their Homes wish.
+    pub(super) fn with_balance(self, balance: BTreeMap<String, Policy>) -> Self {
+        Registry { balance, ..self }
     }
 
     /// This node's own services.
@@ -128,16 +138,22 @@ impl Registry {
         for offer in &offers {
             let instances = self.instances.entry(offer.name.clone()).or_default();
             instances.homes.insert(home.clone());
-            instances.policy = offer.balance.unwrap_or(instances.policy);
-            let announced = Announced {
-                name: offer.name.clone(),
-                node_id: home.clone(),
-                node_type: NodeKind::Home,
-                methods: offer.methods.clone(),
-            };
+            instances.wished = offer.balance.or(instances.wished);
+            let announced = self.announcement(home, NodeKind::Home, offer);
             self.changes.insert((home.clone(), offer.name.clone()), Some(announced));
         }
         self.homes.insert(home.clone(), offers);
+    }
+
+    /// What other Mains are told of a service here.
+    fn announcement(&self, node: &NodeId, kind: NodeKind, offer: &ServiceOffer) -> Announced {
+        Announced {
+            name: offer.name.clone(),
+            node_id: node.clone(),
+            node_type: kind,
+            methods: offer.methods.clone(),
+            balance: self.balance.get(&offer.name).copied().or(offer.balance),
+        }
     }
 
     /// A Home is gone.
@@ -155,20 +171,9 @@ impl Registry {
     pub(super) fn announced(&mut self, main: &NodeId, news: Discovery, now: Instant) -> bool {
         if news.full {
             self.forget(main);
-            self.views.insert(
-                main.clone(),
-                View { version: news.version, confirmed: now, entries: BTreeMap::new() },
-            );
-        }
-        let Some(view) = self.views.get_mut(main) else {
+            self.views.begin(main, news.version, now);
+        } else if !self.views.follow(main, news.version, now) {
             return false;
-        };
-        if !news.full {
-            if news.version != view.version.wrapping_add(1) {
-                return false;
-            }
-            view.version = news.version;
-            view.confirmed = now;
         }
         for gone in news.removed {
             self.withdraw(main, gone.node_id, gone.name);
@@ -181,41 +186,54 @@ impl Registry {
 
     /// A Main says which version it is at. `false`: we are not there; ask for the full list.
     pub(super) fn confirmed(&mut self, main: &NodeId, version: u64, now: Instant) -> bool {
-        match self.views.get_mut(main) {
-            Some(view) if view.version == version => {
-                view.confirmed = now;
-                true
-            }
-            _ => false,
+        self.views.confirm(main, version, now)
+    }
+
+    /// Takes up what was remembered from before a restart, until the Main itself announces it or its time is up.
+    pub(super) fn restore(&mut self, remembered: Remembered, now: Instant) {
+        let Remembered { main, expires, services } = remembered;
+        self.forget(&main);
+        self.views.remember(&main, expires, now);
+        for entry in services {
+            self.add(&main, entry);
         }
+    }
+
+    /// What other Mains announced, to be kept over a restart.
+    pub fn remembered(&self) -> Vec<Remembered> {
+        let views = self.views.iter().map(|(main, view)| Remembered {
+            main: main.clone(),
+            expires: view.expires(),
+            services: view.entries().cloned().collect(),
+        });
+        views.collect()
+    }
+
+    /// Until when each other Main's entries live.
+    pub fn expiries(&self) -> BTreeMap<NodeId, Instant> {
+        self.views.iter().map(|(main, view)| (main.clone(), view.expires())).collect()
+    }
+
+    /// Grows with each entry of another Main that comes or goes.
+    pub fn edits(&self) -> u64 {
+        self.views.edits()
     }
 
     fn add(&mut self, main: &NodeId, entry: Announced) {
-        let Some(view) = self.views.get_mut(main) else { return };
-        let instances = self.instances.entry(entry.name.clone()).or_default();
-        instances.behind.entry(main.clone()).or_default().insert(entry.node_id.clone());
-        let announcers = self.announced_by.entry(entry.node_id.clone()).or_default();
-        announcers.retain(|other| other != main);
-        announcers.push(main.clone());
-        view.entries.insert((entry.node_id.clone(), entry.name.clone()), entry);
+        let (name, node, balance) = (entry.name.clone(), entry.node_id.clone(), entry.balance);
+        if self.views.add(main, entry) {
+            let instances = self.instances.entry(name).or_default();
+            instances.behind.entry(main.clone()).or_default().insert(node);
+            instances.announced = balance.or(instances.announced);
+        }
     }
 
     fn withdraw(&mut self, main: &NodeId, node: NodeId, name: String) {
-        let Some(view) = self.views.get_mut(main) else { return };
         let key = (node, name);
-        if view.entries.remove(&key).is_none() {
+        if !self.views.withdraw(main, &key) {
             return;
         }
         let (node, name) = key;
-        let first_key = (node.clone(), String::new());
-        let serves_more =
-            view.entries.range(first_key..).next().is_some_and(|((other, _), _)| *other == node);
-        if !serves_more && let Some(announcers) = self.announced_by.get_mut(&node) {
-            announcers.retain(|other| other != main);
-            if announcers.is_empty() {
-                self.announced_by.remove(&node);
-            }
-        }
         if let Some(instances) = self.instances.get_mut(&name) {
             if let Some(nodes) = instances.behind.get_mut(main) {
                 nodes.swap_remove(&node);
@@ -228,12 +246,10 @@ impl Registry {
     }
 
     fn forget(&mut self, main: &NodeId) {
-        let keys: Vec<_> =
-            self.views.get(main).map(|view| view.entries.keys().cloned().collect()).unwrap_or_default();
-        for (node, name) in keys {
+        for (node, name) in self.views.keys(main) {
             self.withdraw(main, node, name);
         }
-        self.views.remove(main);
+        self.views.end(main);
     }
 
     fn drop_if_empty(&mut self, name: &str) {
@@ -245,17 +261,12 @@ impl Registry {
 
     /// When the next Main's entries expire, unless it confirms them.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.views.values().map(|view| view.confirmed + self.ttl).min()
+        self.views.next_expiry()
     }
 
     /// Drops the entries of all Mains that have been silent for the time to live. Returns those Mains.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<NodeId> {
-        let silent: Vec<_> = self
-            .views
-            .iter()
-            .filter(|(_, view)| view.confirmed + self.ttl <= now)
-            .map(|(main, _)| main.clone())
-            .collect();
+        let silent = self.views.expired(now);
         for main in &silent {
             self.forget(main);
         }
@@ -296,15 +307,8 @@ impl Registry {
             .homes
             .iter()
             .flat_map(|(home, offers)| offers.iter().map(move |o| (home, NodeKind::Home, o)));
-        let services = own
-            .chain(homes)
-            .map(|(node, node_type, offer)| Announced {
-                name: offer.name.clone(),
-                node_id: node.clone(),
-                node_type,
-                methods: offer.methods.clone(),
-            })
-            .collect();
+        let services =
+            own.chain(homes).map(|(node, kind, offer)| self.announcement(node, kind, offer)).collect();
         Discovery { full: true, version: self.version, services, ..Discovery::default() }
     }
 
@@ -317,8 +321,7 @@ impl Registry {
     /// The Main behind which a node is, the latest that announced it first among those for which `reachable` holds;
     /// an unreachable one where there is no other.
     pub(super) fn main_of(&self, node: &NodeId, reachable: impl Fn(&NodeId) -> bool) -> Option<NodeId> {
-        let announcers = self.announced_by.get(node)?;
-        announcers.iter().rev().find(|main| reachable(main)).or_else(|| announcers.last()).cloned()
+        self.views.main_of(node, reachable)
     }
 
     /// The nodes that offer a service; `None` where nobody does.
@@ -328,14 +331,20 @@ impl Registry {
             here: instances.here,
             homes: &instances.homes,
             behind: &instances.behind,
-            policy: instances.policy,
+            policy: self
+                .balance
+                .get(service)
+                .copied()
+                .or(instances.wished)
+                .or(instances.announced)
+                .unwrap_or_default(),
         })
     }
 
     /// Services known here: own and Homes', and those behind other Mains.
     pub fn counts(&self) -> (usize, usize) {
         let homes: usize = self.homes.values().map(Vec::len).sum();
-        (self.own.len() + homes, self.views.values().map(|view| view.entries.len()).sum())
+        (self.own.len() + homes, self.views.count())
     }
 
     /// Own services and those of the Homes that hang here, by node and name.
@@ -352,12 +361,12 @@ impl Registry {
     /// Everything: [`Registry::local`], then what other Mains announce.
     pub fn all(&self) -> Vec<Listing> {
         let mut all = self.local();
-        for (main, view) in &self.views {
-            all.extend(view.entries.values().map(|entry| Listing {
+        for (main, view) in self.views.iter() {
+            all.extend(view.entries().map(|entry| Listing {
                 service: ServiceOffer {
                     name: entry.name.clone(),
                     methods: entry.methods.clone(),
-                    balance: None,
+                    balance: entry.balance,
                 },
                 node: entry.node_id.clone(),
                 kind: entry.node_type,

@@ -23,6 +23,8 @@ pub struct NodeFacts {
     pub public_key: String,
     /// Its address for others: a Main's URL, or the address that a Home listens on.
     pub address: String,
+    /// Whether its port speaks TLS.
+    pub tls: bool,
     /// The services that it offers by itself.
     pub services: Vec<ServiceOffer>,
 }

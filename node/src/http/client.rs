@@ -24,6 +24,9 @@ const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// A connection, and no TLS over it.
+    #[error("no TLS: {0}")]
+    NotSecured(std::io::Error),
     /// No connection.
     #[error("cannot connect: {0}")]
     Unreachable(std::io::Error),
@@ -35,10 +38,20 @@ pub enum ClientError {
     Body(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Where a server is, and whether it speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// A name or an address (IPv6 in brackets).
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether it speaks TLS: `https://`.
+    pub tls: bool,
+}
+
 /// One server, and the connections to it that are free.
 pub struct Client {
-    host: String,
-    port: u16,
+    server: Server,
     /// Responses with larger bodies are errors.
     max_answer_bytes: usize,
     /// How long a connection is kept that nobody uses: shorter than the server's own patience, so that a request does
@@ -58,9 +71,14 @@ struct Idle {
 }
 
 impl Client {
-    /// A client without connections yet.
+    /// A client of a server that speaks plain `http://`, without connections yet.
     pub fn new(host: impl Into<String>, port: u16, max_answer_bytes: usize, max_idle: Duration) -> Self {
-        Client { host: host.into(), port, max_answer_bytes, max_idle, idle: Mutex::default() }
+        Client::of(Server { host: host.into(), port, tls: false }, max_answer_bytes, max_idle)
+    }
+
+    /// A client without connections yet.
+    pub fn of(server: Server, max_answer_bytes: usize, max_idle: Duration) -> Self {
+        Client { server, max_answer_bytes, max_idle, idle: Mutex::default() }
     }
 
     /// Sends a request and reads the whole response. Takes as long as the server does. `Host` must be set.
@@ -122,15 +140,19 @@ impl Client {
 
     /// This server closes connections without a word: none is used twice for a while.
     fn distrust(&self, env: &Env) {
-        tracing::debug!(host = %self.host, port = self.port, "it closes connections without saying so");
+        tracing::debug!(host = %self.server.host, port = self.server.port, "it closes connections without saying so");
         let mut idle = self.idle();
         idle.distrust_until = env.clock.now() + Duration::from_secs(DISTRUST_SECONDS);
         idle.connections.clear();
     }
 
     async fn connect(&self, env: &Env) -> Result<Connection, ClientError> {
-        let stream =
-            dial_host(&*env.network, &self.host, self.port).await.map_err(ClientError::Unreachable)?.0;
+        let Server { host, port, tls } = &self.server;
+        let (mut stream, _) =
+            dial_host(&*env.network, host, *port).await.map_err(ClientError::Unreachable)?;
+        if *tls {
+            stream = env.network.secure_client(stream, host).await.map_err(ClientError::NotSecured)?;
+        }
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(CONNECTION_BUFFER_BYTES)
             .handshake(TokioIo::new(stream))

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod calls;
 mod client;
 mod front;
 mod older;
@@ -29,8 +30,8 @@ use access::Doorman;
 pub use access::Guard;
 use api::Api;
 pub use api::NodeFacts;
-pub use client::{Client, ClientError};
-use front::Front;
+use calls::Front;
+pub use client::{Client, ClientError, Server};
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;
@@ -41,7 +42,8 @@ const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 /// Waits after `accept` has failed, as it does when file descriptors run out, in milliseconds.
 const ACCEPT_RETRY_MILLIS: u64 = 100;
 
-/// Accepts connections until `closing`; those that are open then end with the request that they are serving.
+/// Accepts connections until `closing`; those that are open then end with the request that they are serving. Where
+/// [`NodeFacts::tls`] says so, the port speaks TLS.
 pub async fn serve(
     board: Arc<Switchboard>,
     mut listener: Box<dyn Listener>,
@@ -49,6 +51,7 @@ pub async fn serve(
     guard: Guard,
     closing: CancellationToken,
 ) {
+    let tls = facts.tls;
     let api = Arc::new(Api { board: Arc::clone(&board), facts });
     let routes = Arc::new(Routes { router: api::router(&api), api, guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
@@ -65,8 +68,15 @@ pub async fn serve(
                     board.metrics.turned_away();
                     continue;
                 };
-                let task = connection(Arc::clone(&board), stream, from, Arc::clone(&routes), closing.clone());
-                board.env.spawn("http-connection", task);
+                let (task_board, routes, closing) =
+                    (Arc::clone(&board), Arc::clone(&routes), closing.clone());
+                board.env.spawn("http-connection", async move {
+                    let stream =
+                        if tls { front::secured(&task_board, stream, from).await } else { Some(stream) };
+                    if let Some(stream) = stream {
+                        connection(task_board, stream, from, routes, closing, tls).await;
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
@@ -89,11 +99,12 @@ async fn connection(
     from: SocketAddr,
     routes: Arc<Routes>,
     closing: CancellationToken,
+    tls: bool,
 ) {
     let front = Front { api: &routes.api, guard: &routes.guard, from, closing: &closing };
     let Some(stream) = front.serve(stream).await else { return };
     // On the heap: most connections that come this far are upgraded, and a link's task is not to hold room for this.
-    let rest = general(board, stream, from, routes, closing);
+    let rest = general(board, stream, from, routes, closing, tls);
     Box::pin(rest).await;
 }
 
@@ -104,6 +115,7 @@ async fn general(
     from: SocketAddr,
     routes: Arc<Routes>,
     closing: CancellationToken,
+    tls: bool,
 ) {
     let env = board.env.clone();
     let service = service_fn(move |request| {
@@ -126,8 +138,14 @@ async fn general(
             connection.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%from, "HTTP connection: {error}");
+    match ended {
+        // What begins a TLS connection is no method of HTTP.
+        Err(error) if error.is_parse() && !tls => tracing::warn!(
+            %from,
+            "what came is not HTTP ({error}); perhaps TLS: this port speaks plain http:// and ws://"
+        ),
+        Err(error) => tracing::debug!(%from, "HTTP connection: {error}"),
+        Ok(()) => {}
     }
 }
 

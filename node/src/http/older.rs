@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use crate::federation::Scope;
+use crate::link::mesh::AddPeerError;
 use crate::link::{RelayUrl, mesh, older};
 use crate::wire::NodeId;
 use crate::wire::older::by_key;
@@ -103,36 +104,48 @@ struct PeerRequest {
     address: Option<String>,
 }
 
-/// Dials another Main from now on. It is forgotten when this node stops: `-peers` names those that are to stay.
+/// Dials another Main from now on, also after a restart.
 pub(super) async fn add_peer(State(api): State<Arc<Api>>, body: Result<Bytes, BytesRejection>) -> Reply {
-    let added = asked(body, &api).and_then(|(node, address)| {
+    let wanted = asked(body, &api).and_then(|(node, address)| {
         let address = address.ok_or("the field `address` is missing: HOST:PORT or ws://HOST:PORT")?;
-        let url = peer_url(&address)?;
-        let is_new = mesh::add(&api.board, node.clone(), url.clone()).map_err(|error| error.to_string())?;
-        Ok(if is_new { format!("{node} is dialled at {url}") } else { format!("{url} is dialled already") })
+        Ok((node, peer_url(&address)?))
     });
-    reply(added, StatusCode::BAD_REQUEST)
+    let (node, url) = match wanted {
+        Ok(wanted) => wanted,
+        Err(reason) => return refused(StatusCode::BAD_REQUEST, reason),
+    };
+    match mesh::add(&api.board, node.clone(), url.clone()).await {
+        Ok(true) => done(format!("{node} is dialled at {url}")),
+        Ok(false) => done(format!("{url} is dialled already")),
+        Err(error @ AddPeerError::NotKept(_)) => {
+            refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{node} was not added: {error}"))
+        }
+        Err(error) => refused(StatusCode::BAD_REQUEST, error.to_string()),
+    }
 }
 
-/// Ends the link to a peer, and keeps it out until it is added again or this node is restarted.
+/// Ends the link to a peer, and keeps it out until it is added again.
 pub(super) async fn remove_peer(State(api): State<Arc<Api>>, body: Result<Bytes, BytesRejection>) -> Reply {
     let (node, _) = match asked(body, &api) {
         Ok(asked) => asked,
-        Err(reason) => return reply(Err(reason), StatusCode::BAD_REQUEST),
+        Err(reason) => return refused(StatusCode::BAD_REQUEST, reason),
     };
-    let removed = if mesh::remove(&api.board, &node) {
-        Ok(format!("{node} is removed"))
-    } else {
-        Err(format!("{node} is no peer of this node; GET /registry/peers lists them"))
-    };
-    reply(removed, StatusCode::NOT_FOUND)
+    match mesh::remove(&api.board, &node).await {
+        Ok(true) => done(format!("{node} is removed")),
+        Ok(false) => {
+            let error = format!("{node} is no peer of this node; GET /registry/peers lists them");
+            refused(StatusCode::NOT_FOUND, error)
+        }
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{node} was not removed: {error}")),
+    }
 }
 
-fn reply(done: Result<String, String>, refusal: StatusCode) -> Reply {
-    match done {
-        Ok(message) => (StatusCode::OK, Json(json!({ "status": "success", "message": message }))),
-        Err(error) => (refusal, Json(json!({ "error": error }))),
-    }
+fn done(message: String) -> Reply {
+    (StatusCode::OK, Json(json!({ "status": "success", "message": message })))
+}
+
+fn refused(code: StatusCode, error: String) -> Reply {
+    (code, Json(json!({ "error": error })))
 }
 
 fn asked(body: Result<Bytes, BytesRejection>, api: &Api) -> Result<(NodeId, Option<String>), String> {
@@ -147,8 +160,12 @@ fn asked(body: Result<Bytes, BytesRejection>, api: &Api) -> Result<(NodeId, Opti
 
 /// The URL that an address of the older mesh means: `HOST:PORT`, or a URL of its HTTP side.
 fn peer_url(address: &str) -> Result<RelayUrl, String> {
-    let bare = address.strip_prefix("http://").unwrap_or(address);
-    let url = if bare.contains("://") { bare.to_owned() } else { format!("ws://{bare}") };
+    let url = match (address.strip_prefix("http://"), address.strip_prefix("https://")) {
+        (Some(bare), _) => format!("ws://{bare}"),
+        (None, Some(bare)) => format!("wss://{bare}"),
+        (None, None) if address.contains("://") => address.to_owned(),
+        (None, None) => format!("ws://{address}"),
+    };
     url.parse().map_err(|error| format!("`address`: {error}"))
 }
 
@@ -162,6 +179,9 @@ mod tests {
             ["relay-b.com:8081", "http://relay-b.com:8081", "ws://relay-b.com:8081", "ws://relay-b.com:8081/"]
         {
             assert_eq!(peer_url(address).unwrap().to_string(), "ws://relay-b.com:8081", "{address}");
+        }
+        for address in ["https://relay-b.com", "wss://relay-b.com:443"] {
+            assert_eq!(peer_url(address).unwrap().to_string(), "wss://relay-b.com:443", "{address}");
         }
         for (address, words) in [
             ("", "`address`: `ws://` is not a URL"),

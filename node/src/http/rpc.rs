@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::api::Api;
 use crate::federation::{Answer, Call, CallError, ErrorData, Failure};
-use crate::wire::{NodeId, Target, check_service_name, payload};
+use crate::wire::{self, NodeId, Target, check_service_name, payload};
 
 /// Calls that one batch may hold.
 const MAX_BATCH_CALLS: usize = 1_000;
@@ -241,8 +241,7 @@ fn wanted(method: &str, params: Option<&RawValue>) -> Result<Call, Failure> {
 fn remote_call(params: Option<&RawValue>) -> Result<Call, Failure> {
     let invalid = |reason: String| Failure::InvalidParams(reason);
     let params = params.ok_or_else(|| invalid("remote_call needs params".into()))?;
-    let params: RemoteCall =
-        serde_json::from_str(params.get()).map_err(|error| invalid(error.to_string()))?;
+    let params: RemoteCall = wire::read(params.get()).map_err(invalid)?;
     let (target, service) = match (params.node_id, params.server_name, params.service_name) {
         (Some(node), Some(service), None) => {
             let target: Target = node.parse().map_err(|error| invalid(format!("node_id: {error}")))?;

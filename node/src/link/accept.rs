@@ -276,7 +276,10 @@ fn fits(board: &Switchboard, arrival: &Arrival, header: &Header) -> Result<(), F
 fn dialable(registration: &Registration, from: SocketAddr) -> Option<String> {
     match (&registration.address, registration.listen_port) {
         (Some(address), _) => address.parse::<RelayUrl>().ok().map(|url| url.to_string()),
-        (None, Some(port)) => Some(format!("ws://{}", SocketAddr::new(from.ip(), port))),
+        (None, Some(port)) => {
+            let at = SocketAddr::new(from.ip().to_canonical(), port);
+            Some(RelayUrl::at(at, registration.tls).to_string())
+        }
         (None, None) => None,
     }
 }

@@ -24,6 +24,9 @@ pub enum DialError {
     /// No connection.
     #[error("cannot connect to {0}: {1}")]
     Unreachable(String, std::io::Error),
+    /// A connection, and no TLS over it.
+    #[error("no TLS with {0}: {1}")]
+    NotSecured(String, std::io::Error),
     /// It did not come up in time.
     #[error("no link within {0:?}")]
     TooSlow(std::time::Duration),
@@ -79,9 +82,14 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         NodeKind::Home => (LinkRole::Uplink, HOMES_PATH),
         NodeKind::Main => (LinkRole::Peer, PEERS_PATH),
     };
-    let (stream, at) = dial_host(&*board.env.network, url.host(), url.port())
+    let network = &board.env.network;
+    let (mut stream, at) = dial_host(&**network, url.host(), url.port())
         .await
         .map_err(|error| DialError::Unreachable(url.authority(), error))?;
+    if url.is_secure() {
+        let secured = network.secure_client(stream, url.host()).await;
+        stream = secured.map_err(|error| DialError::NotSecured(url.authority(), error))?;
+    }
     let request = hyper::Request::builder()
         .uri(format!("ws://{}{}", url.authority(), url.path_or(path)))
         .header(HOST, url.authority())
@@ -144,7 +152,7 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         dialled: true,
         modern,
         older_mesh: false,
-        address: registration.address.clone().or_else(|| Some(format!("ws://{}", url.authority()))),
+        address: registration.address.clone().or_else(|| Some(url.root().to_string())),
         since: board.env.clock.now(),
     };
     match board.attach(info, registration, None) {

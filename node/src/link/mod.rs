@@ -3,7 +3,7 @@
 //! [`accept`] and [`dial`] bring a connection up and exchange introductions; [`session`] carries it until it ends, in
 //! the wire form that its codec has; [`older`] does all that for peers of the mesh before the hubs;
 //! [`switchboard`] joins sessions, local callers and services to the pure router; [`uplink`] and [`mesh`] keep a
-//! Home's and a Main's outbound connections alive.
+//! Home's and a Main's outbound connections alive; [`remember`] keeps what other Mains announced over a restart.
 
 pub mod accept;
 mod ahead;
@@ -15,6 +15,7 @@ pub mod mesh;
 pub mod older;
 mod outbox;
 mod peers;
+pub mod remember;
 pub mod session;
 pub mod switchboard;
 pub mod uplink;

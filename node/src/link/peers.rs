@@ -1,15 +1,14 @@
 //! What a Main knows of the Mains that it dials: for its operator.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use indexmap::IndexSet;
 use tokio_util::sync::CancellationToken;
 
 use super::RelayUrl;
 use crate::env::Instant;
+use crate::store::MAX_REMOVED_PEERS;
 use crate::wire::NodeId;
-
-/// Peers that may have been removed and are kept out. The first by name is forgotten for one more.
-const MAX_REMOVED_PEERS: usize = 1_024;
 
 /// A Main that this one is connected to, or tries to be.
 #[derive(Clone, Debug)]
@@ -28,7 +27,8 @@ pub struct PeerStatus {
 #[derive(Default)]
 pub(super) struct PeerBook {
     dialled: BTreeMap<RelayUrl, Entry>,
-    removed: BTreeSet<NodeId>,
+    /// The latest last, as in the store.
+    removed: IndexSet<NodeId>,
 }
 
 #[derive(Default)]
@@ -86,7 +86,7 @@ impl PeerBook {
 
     /// A Main that was removed is welcome again.
     pub(super) fn welcome(&mut self, node: &NodeId) {
-        self.removed.remove(node);
+        self.removed.shift_remove(node);
     }
 
     /// Nobody dials this Main any more, and it is kept out.
@@ -98,10 +98,24 @@ impl PeerBook {
             }
             !goes
         });
+        self.keep_out(node.clone());
+    }
+
+    /// This Main was removed, now or before a restart.
+    pub(super) fn keep_out(&mut self, node: NodeId) {
+        self.removed.shift_remove(&node);
         if self.removed.len() >= MAX_REMOVED_PEERS {
-            self.removed.pop_first();
+            self.removed.shift_remove_index(0);
         }
-        self.removed.insert(node.clone());
+        self.removed.insert(node);
+    }
+
+    /// Whoever dials this URL until `stop` gives up: the Main there was removed.
+    pub(super) fn left_out(&mut self, url: &RelayUrl, stop: &CancellationToken) {
+        // Once it has been stopped, the entry is somebody else's.
+        if !stop.is_cancelled() {
+            self.dialled.remove(url);
+        }
     }
 
     /// Every peer once: those that are dialled, then those that only dialled us. `up` are the current links.

@@ -18,11 +18,12 @@ use super::peers::{PeerBook, PeerStatus};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, LinkRole, Moment, Router,
+    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, LinkRole, Moment, Remembered, Router,
     RouterConfig, Ticket,
 };
 use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
+use crate::store::Store;
 use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration, SmolStr};
 
 /// The longest that a replaced link stays open for the calls that are under way on it, in seconds.
@@ -40,10 +41,22 @@ pub struct Switchboard {
     pub metrics: Metrics,
     /// Whom it lets in.
     pub(super) keyring: Keyring,
-    me: NodeId,
-    kind: NodeKind,
+    /// What survives a restart.
+    pub(super) store: Store,
+    who: Who,
     services: Services,
     state: Mutex<State>,
+    signals: Signals,
+}
+
+/// Which node it is.
+struct Who {
+    id: NodeId,
+    kind: NodeKind,
+}
+
+#[derive(Default)]
+struct Signals {
     /// Wakes the timer task when something is due earlier than it thinks.
     timer: Notify,
     /// Tells that a link came up or went down. Not a `watch`: that wakes in an order drawn from a generator which no
@@ -72,6 +85,7 @@ impl Switchboard {
         services: Services,
         router: RouterConfig,
         keyring: Keyring,
+        store: Store,
     ) -> Arc<Self> {
         let rng = env.rng("balancer");
         Arc::new(Switchboard {
@@ -80,8 +94,8 @@ impl Switchboard {
             limits,
             metrics: Metrics::default(),
             keyring,
-            me: router.me.clone(),
-            kind: router.kind,
+            store,
+            who: Who { id: router.me.clone(), kind: router.kind },
             services,
             state: Mutex::new(State {
                 router: Router::new(router, rng),
@@ -91,19 +105,23 @@ impl Switchboard {
                 armed: None,
                 peers: PeerBook::default(),
             }),
-            timer: Notify::new(),
-            links_changed: Notify::new(),
+            signals: Signals::default(),
         })
     }
 
     /// This node's id.
     pub fn me(&self) -> &NodeId {
-        &self.me
+        &self.who.id
     }
 
     /// Main or Home.
     pub fn kind(&self) -> NodeKind {
-        self.kind
+        self.who.kind
+    }
+
+    /// Takes up what other Mains announced before a restart. To be called before anything else runs.
+    pub(super) fn restore(&self, remembered: Vec<Remembered>) {
+        self.lock().router.restore(remembered, self.env.clock.now());
     }
 
     /// Reads the router's state.
@@ -125,8 +143,8 @@ impl Switchboard {
         caller.has_its_answer();
         answer.unwrap_or_else(|_| {
             let failure = Failure::Internal("the call was dropped without an answer".into());
-            let outcome = Err(failure.at(&self.me, &[]));
-            Answer { outcome, path: vec![self.me.clone()], timing: Vec::new() }
+            let outcome = Err(failure.at(self.me(), &[]));
+            Answer { outcome, path: vec![self.me().clone()], timing: Vec::new() }
         })
     }
 
@@ -209,7 +227,7 @@ impl Switchboard {
 
     /// Completes at the next change of links after this call.
     pub(super) fn links_change(&self) -> Notified<'_> {
-        self.links_changed.notified()
+        self.signals.links_changed.notified()
     }
 
     /// Does what the router has put off until a certain time, for ever.
@@ -226,7 +244,7 @@ impl Switchboard {
                 state.armed = state.router.next_timeout();
                 state.armed
             };
-            let earlier = self.timer.notified();
+            let earlier = self.signals.timer.notified();
             match due {
                 Some(at) => tokio::select! {
                     biased;
@@ -272,7 +290,7 @@ impl Switchboard {
         state.outboxes.insert(link, Arc::clone(&outbox));
         self.carry_out(&mut state, actions);
         drop(state);
-        self.links_changed.notify_waiters();
+        self.signals.links_changed.notify_waiters();
         Some((link, outbox))
     }
 
@@ -283,7 +301,7 @@ impl Switchboard {
         let actions = state.router.link_down(link, self.moment());
         self.carry_out(&mut state, actions);
         drop(state);
-        self.links_changed.notify_waiters();
+        self.signals.links_changed.notify_waiters();
     }
 
     /// A message came in.
@@ -291,6 +309,9 @@ impl Switchboard {
         let mut state = self.lock();
         let at = self.moment();
         let actions = state.router.handle(link, frame, at);
+        if let Some(took) = state.router.take_round_trip() {
+            self.metrics.answered(took);
+        }
         self.carry_out_at(&mut state, actions, at);
     }
 
@@ -441,7 +462,7 @@ impl Switchboard {
         let next = state.router.next_timeout();
         if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
             state.armed = next;
-            self.timer.notify_one();
+            self.signals.timer.notify_one();
         }
     }
 

@@ -123,10 +123,12 @@ impl Services {
                 None => Err(Failure::NoSuchMethod(format!("{} has no answer for {method}", spec.name))),
             }),
             (ServiceKind::Http(_), Some(upstream)) => {
-                let limit = spec.timeout.unwrap_or(call.timeout).min(call.timeout);
+                // Where the caller's time is up first, the router ends the call and says so.
+                let limit = spec.timeout.filter(|limit| *limit < call.timeout);
                 let context = call.traceparent.clone();
                 let call = Arc::clone(upstream).call(env.clone(), method.clone(), params, context);
                 let (env, name) = (env.clone(), spec.name.clone());
+                let Some(limit) = limit else { return Started::Running(Box::pin(call)) };
                 Started::Running(Box::pin(async move {
                     env.deadline(limit, call).await.unwrap_or_else(|| {
                         let message = format!("{name} did not answer within {limit:?}");

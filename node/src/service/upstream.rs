@@ -8,14 +8,15 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Outcome;
 use crate::env::Env;
 use crate::federation::Failure;
-use crate::http::Client;
+use crate::http::{Client, Server};
 use crate::wire::{JsonRpcCall, payload};
 
 /// How long a connection is kept that nobody uses, in milliseconds: shorter than any server's patience.
@@ -26,16 +27,15 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// Why a text is no upstream URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("upstream \"{0}\" is not a URL that can be called; write http://HOST:PORT/PATH")]
+#[error("upstream \"{0}\" is not a URL that can be called; write http://HOST:PORT/PATH, or https://")]
 pub struct BadUrl(String);
 
-/// An `http://` URL.
+/// An `http://` or `https://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl {
     uri: Uri,
     authority: HeaderValue,
-    host: String,
-    port: u16,
+    server: Server,
 }
 
 impl FromStr for HttpUrl {
@@ -46,12 +46,17 @@ impl FromStr for HttpUrl {
         let uri: Uri = text.parse().map_err(|_| bad())?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(bad)?.to_owned();
         let authority = uri.authority().ok_or_else(bad)?.as_str();
-        if uri.scheme_str() != Some("http") || authority.contains('@') {
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(bad()),
+        };
+        if authority.contains('@') {
             return Err(bad());
         }
         let authority = HeaderValue::from_str(authority).map_err(|_| bad())?;
-        let port = uri.port_u16().unwrap_or(80);
-        Ok(HttpUrl { uri, authority, host, port })
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(HttpUrl { uri, authority, server: Server { host, port, tls } })
     }
 }
 
@@ -78,8 +83,7 @@ struct Reply {
 impl Upstream {
     /// An upstream without connections yet.
     pub fn new(url: HttpUrl) -> Self {
-        let client =
-            Client::new(url.host.clone(), url.port, MAX_ANSWER_BYTES, Duration::from_millis(MAX_IDLE_MILLIS));
+        let client = Client::of(url.server.clone(), MAX_ANSWER_BYTES, Duration::from_millis(MAX_IDLE_MILLIS));
         Upstream { url, client }
     }
 
@@ -110,11 +114,19 @@ impl Upstream {
                 Err(Failure::ServiceFailed { message: message.to_owned(), detail: Some(error) })
             }
             Ok(reply) if status.is_success() => Ok(reply.result.unwrap_or_else(|| payload(&()))),
-            Ok(_) => Err(self.failed(&format!("it answered with HTTP {status}"))),
+            Ok(_) => Err(self.answered(status)),
             Err(error) if status.is_success() => {
                 Err(self.failed(&format!("its answer is no JSON-RPC response: {error}")))
             }
-            Err(_) => Err(self.failed(&format!("it answered with HTTP {status}"))),
+            Err(_) => Err(self.answered(status)),
+        }
+    }
+
+    /// It answered with an HTTP error. Callers see which: one of 400 to 499 is about their call.
+    fn answered(&self, status: StatusCode) -> Failure {
+        Failure::ServiceFailed {
+            message: format!("upstream {}: it answered with HTTP {status}", self.url),
+            detail: Some(json!({ "http_status": status.as_u16() })),
         }
     }
 

@@ -37,11 +37,10 @@ static STEPS: [M<'static>; 1] = [M::up(
         expires_at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE announced_services (
-        main_id   TEXT NOT NULL,
-        node_id   TEXT NOT NULL,
-        service   TEXT NOT NULL,
-        node_type TEXT NOT NULL,
-        methods   TEXT NOT NULL,
+        main_id TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        service TEXT NOT NULL,
+        entry   TEXT NOT NULL,
         PRIMARY KEY (main_id, node_id, service)
     ) STRICT, WITHOUT ROWID;",
 )];

@@ -77,15 +77,15 @@ impl Store {
     }
 
     /// Keeps a peer that was added; where it had been removed, that is taken back. Once it is on disk, and before the
-    /// next operation, `then` does the same in memory.
+    /// next operation, `then` does the same in memory; what it gives is returned.
     ///
     /// # Errors
     /// [`StoreError::Full`] where [`MAX_ADDED_PEERS`](super::MAX_ADDED_PEERS) were added; else as [`StoreError`] says.
-    pub async fn add_peer(
+    pub async fn add_peer<T: Send + 'static>(
         &self,
         peer: AddedPeer,
-        then: impl FnOnce() + Send + 'static,
-    ) -> Result<(), StoreError> {
+        then: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
         self.with(move |database| database.add_peer(&peer).map(|()| then())).await
     }
 
@@ -93,11 +93,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn remove_peer(
+    pub async fn remove_peer<T: Send + 'static>(
         &self,
         peer: RemovedPeer,
-        then: impl FnOnce() + Send + 'static,
-    ) -> Result<(), StoreError> {
+        then: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
         self.with(move |database| database.remove_peer(&peer).map(|()| then())).await
     }
 
@@ -109,12 +109,16 @@ impl Store {
         self.with(move |database| database.snapshot(now)).await
     }
 
-    /// Keeps what other Mains announced, in place of what was kept before.
+    /// Keeps what other Mains announced, in place of what was kept before. `take` gives it when its turn has come, so
+    /// that of two that are kept at once the later one stays.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn replace_snapshot(&self, mains: Vec<MainSnapshot>) -> Result<(), StoreError> {
-        self.with(move |database| database.replace_snapshot(&mains)).await
+    pub async fn replace_snapshot(
+        &self,
+        take: impl FnOnce() -> Vec<MainSnapshot> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.with(move |database| database.replace_snapshot(&take())).await
     }
 
     /// Says anew until when the entries of these Mains live; the entries stay as they were kept.

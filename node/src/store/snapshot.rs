@@ -1,9 +1,10 @@
 //! What other Mains announced: kept so that a Main that restarts knows the federation before its peers are back.
 
+use rusqlite::types::FromSqlError;
 use rusqlite::{Row, TransactionBehavior, params};
 
 use super::StoreError;
-use super::database::{Database, kind, millis, not_ours, text, time};
+use super::database::{Database, millis, not_ours, text, time};
 use crate::env::UnixTime;
 use crate::wire::{Announced, NodeId};
 
@@ -29,10 +30,9 @@ impl Database {
                 Ok(MainSnapshot { main: text(row, 0)?, expires_at: time(row, 1)?, services: Vec::new() })
             })?
             .collect::<Result<_, _>>()?;
-        let mut query = self.connection.prepare(
-            "SELECT node_id, service, node_type, methods FROM announced_services WHERE main_id = ?1
-             ORDER BY node_id, service",
-        )?;
+        let mut query = self
+            .connection
+            .prepare("SELECT entry FROM announced_services WHERE main_id = ?1 ORDER BY node_id, service")?;
         for snapshot in &mut mains {
             let services = query.query_map([snapshot.main.as_str()], read)?;
             snapshot.services = services.collect::<Result<_, _>>()?;
@@ -45,13 +45,14 @@ impl Database {
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         change.execute_batch("DELETE FROM announcing_mains; DELETE FROM announced_services")?;
         let mut add_main = change.prepare("INSERT INTO announcing_mains VALUES (?1, ?2)")?;
-        let mut add_service = change.prepare("INSERT INTO announced_services VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let mut add_service = change.prepare("INSERT INTO announced_services VALUES (?1, ?2, ?3, ?4)")?;
         for MainSnapshot { main, expires_at, services } in mains {
             add_main.execute(params![main.as_str(), millis(*expires_at)])?;
-            for Announced { name, node_id, node_type, methods } in services {
-                let methods = serde_json::to_string(methods).expect("a list of texts is JSON");
-                let role = node_type.to_string();
-                add_service.execute(params![main.as_str(), node_id.as_str(), name, role, methods])?;
+            for service in services {
+                let (node, name) = (service.node_id.as_str(), &service.name);
+                // As it was on the wire: what a later version adds to an entry needs no column here.
+                let entry = serde_json::to_string(service).expect("a list of texts is JSON");
+                add_service.execute(params![main.as_str(), node, name, entry])?;
             }
         }
         drop((add_main, add_service));
@@ -74,8 +75,6 @@ impl Database {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Announced> {
-    let methods: String = row.get(3)?;
-    let methods = serde_json::from_str(&methods)
-        .map_err(|error| not_ours(3, rusqlite::types::FromSqlError::other(error)))?;
-    Ok(Announced { name: row.get(1)?, node_id: text(row, 0)?, node_type: kind(row, 2)?, methods })
+    let entry = row.get_ref(0)?.as_str().map_err(|error| not_ours(0, error))?;
+    serde_json::from_str(entry).map_err(|error| not_ours(0, FromSqlError::other(error)))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::database::Database;
 use super::*;
 use crate::env::{Env, Storage, UnixTime};
+use crate::federation::Policy;
 use crate::wire::{Announced, NodeId, NodeKind};
 
 fn disk(path: &Path) -> Arc<dyn Storage> {
@@ -34,7 +35,7 @@ fn removed(node: &str, seconds: u64) -> RemovedPeer {
 
 fn announced(node: &str, name: &str) -> Announced {
     let (node_type, methods) = (NodeKind::Home, vec!["get".into(), "put \"it\"".into()]);
-    Announced { name: name.into(), node_id: id(node), node_type, methods }
+    Announced { name: name.into(), node_id: id(node), node_type, methods, balance: Some(Policy::Random) }
 }
 
 fn refusal(disk: &dyn Storage) -> StoreError {
@@ -189,8 +190,8 @@ fn the_schema_is_what_it_was() {
         ("added_peers", "url TEXT PRIMARY KEY NOT NULL, node_id TEXT, added_at INTEGER NOT NULL"),
         (
             "announced_services",
-            "main_id TEXT NOT NULL, node_id TEXT NOT NULL, service TEXT NOT NULL, node_type TEXT NOT NULL, \
-             methods TEXT NOT NULL, PRIMARY KEY (main_id, node_id, service)",
+            "main_id TEXT NOT NULL, node_id TEXT NOT NULL, service TEXT NOT NULL, entry TEXT NOT NULL, \
+             PRIMARY KEY (main_id, node_id, service)",
         ),
         ("announcing_mains", "main_id TEXT PRIMARY KEY NOT NULL, expires_at INTEGER NOT NULL"),
         (

@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{Envelope, null_as_default};
-use super::registration::MAX_OFFERS;
+use super::registration::{MAX_OFFERS, known_policy};
 use super::{NodeId, NodeKind, WireError, check_service_name};
+use crate::federation::Policy;
 
 /// Peers that one announcement may list.
 const MAX_PEERS: usize = 1_024;
@@ -48,6 +49,9 @@ pub struct Announced {
     /// Its methods, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub methods: Vec<String>,
+    /// How its node wants calls to be spread; as in [`ServiceOffer`](super::ServiceOffer).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_policy")]
+    pub balance: Option<Policy>,
 }
 
 /// A service that is gone from a node.

@@ -48,6 +48,25 @@ pub(super) struct Envelope<'a> {
     pub(super) timeout_seconds: Option<u64>,
 }
 
+/// Reads JSON. Where it is JSON of another shape, the words name the field: a line and a column help nobody who sends a
+/// message of one line.
+pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| {
+        if !error.is_data() {
+            return error.to_string();
+        }
+        // Read once more, since looking for the field costs time that a good message need not pay.
+        let again = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
+        let Err(located) = again else { return error.to_string() };
+        let words = located.inner().to_string();
+        let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
+        match located.path().to_string().as_str() {
+            "." => words.to_owned(),
+            path => format!("`{path}`: {words}"),
+        }
+    })
+}
+
 /// Some writers of JSON send `null` for an empty list or text.
 pub(super) fn null_as_default<'de, T, D>(from: D) -> Result<T, D::Error>
 where
@@ -110,13 +129,13 @@ impl<'a> Envelope<'a> {
     pub(super) fn read_data<T: Deserialize<'a> + Default>(&self) -> Result<T, WireError> {
         match &self.data {
             None => Ok(T::default()),
-            Some(data) => serde_json::from_str(data.get()).map_err(|error| WireError::invalid("data", error)),
+            Some(data) => read(data.get()).map_err(|error| WireError::invalid("data", error)),
         }
     }
 
     /// Reads `data` as the object without which a message of this kind says nothing.
     pub(super) fn need_data<T: Deserialize<'a>>(&self, kind: &'static str) -> Result<T, WireError> {
         let data = self.data.as_ref().ok_or(WireError::Missing { kind, field: "data" })?;
-        serde_json::from_str(data.get()).map_err(|error| WireError::invalid("data", error))
+        read(data.get()).map_err(|error| WireError::invalid("data", error))
     }
 }

@@ -39,6 +39,7 @@ pub use response::Response;
 use std::borrow::Borrow;
 
 use envelope::Envelope;
+pub(crate) use envelope::read;
 use serde::{Deserialize, Serialize};
 pub use smol_str::SmolStr;
 use writer::Writer;
@@ -185,8 +186,7 @@ impl WireError {
 /// # Errors
 /// [`WireError`] says in words what is wrong. Never panics, whatever the text is.
 pub fn decode(text: &str) -> Result<Frame, WireError> {
-    let mut envelope: Envelope =
-        serde_json::from_str(text).map_err(|error| WireError::Json(error.to_string()))?;
+    let mut envelope: Envelope = envelope::read(text).map_err(WireError::Json)?;
     let header = envelope.header()?;
     let body = match &*envelope.kind {
         "registration" => Body::Registration(Registration::decode(&envelope)?),

@@ -30,6 +30,9 @@ pub struct Registration {
     /// The port that a Main listens on: with the address that it is seen from, where it cannot know its own URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen_port: Option<u16>,
+    /// Whether that port speaks TLS.
+    #[serde(skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_as_default")]
+    pub tls: bool,
     /// The Mains that this Main is connected to.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub peers: Vec<PeerAddress>,
@@ -50,7 +53,7 @@ pub struct ServiceOffer {
 }
 
 /// A wish that only a later version understands must not cost the registration.
-fn known_policy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
+pub(super) fn known_policy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Policy>, D::Error> {
     let wish = serde_json::Value::deserialize(from)?;
     Ok(wish.as_str().and_then(|text| text.parse().ok()))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, read};
 use super::writer::Writer;
 use super::{WireError, check_service_name};
 
@@ -116,7 +116,7 @@ impl Request {
             return Ok(None);
         };
         let call: JsonRpcCall =
-            serde_json::from_str(call.get()).map_err(|error| WireError::invalid("jsonrpc_request", error))?;
+            read(call.get()).map_err(|error| WireError::invalid("jsonrpc_request", error))?;
         if call.jsonrpc != "2.0" {
             let reason = format!("`jsonrpc` is `{}`, only 2.0 is spoken", call.jsonrpc);
             return Err(WireError::invalid("jsonrpc_request", reason));

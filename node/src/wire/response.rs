@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, read};
 use super::{Header, WireError};
 use crate::federation::CallError;
 
@@ -44,8 +44,7 @@ impl Response {
     /// # Errors
     /// When `data` is no outcome.
     pub fn outcome(&self) -> Result<Result<Box<RawValue>, CallError>, WireError> {
-        let outcome: Outcome =
-            serde_json::from_str(self.data.get()).map_err(|error| WireError::invalid("data", error))?;
+        let outcome: Outcome = read(self.data.get()).map_err(|error| WireError::invalid("data", error))?;
         match (outcome.success, outcome.error) {
             (true, _) => Ok(Ok(outcome.result.unwrap_or_else(|| super::payload(&())))),
             (false, Some(error)) => Ok(Err(error)),

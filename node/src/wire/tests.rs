@@ -62,11 +62,13 @@ fn body() -> impl Strategy<Value = Body> {
     let offer = (name(), proptest::collection::vec("[a-z]{1,8}", 0..3), policy)
         .prop_map(|(name, methods, balance)| ServiceOffer { name, methods, balance });
     let peer = || node_id().prop_map(|id| PeerAddress { id, address: "ws://127.0.0.1:8080".into() });
-    let announced = (name(), node_id()).prop_map(|(name, node_id)| Announced {
+    let policy = proptest::option::of(proptest::sample::select(&Policy::ALL[..]));
+    let announced = (name(), node_id(), policy).prop_map(|(name, node_id, balance)| Announced {
         name,
         node_id,
         node_type: NodeKind::Home,
         methods: vec![],
+        balance,
     });
     let withdrawn = (name(), node_id()).prop_map(|(name, node_id)| Withdrawn { name, node_id });
     prop_oneof![
@@ -79,6 +81,7 @@ fn body() -> impl Strategy<Value = Body> {
                 services,
                 peers,
                 listen_port,
+                tls: listen_port.is_some_and(|port| port % 2 == 1),
                 public_key: Some("00".repeat(32)),
                 boot: Some("7".into()),
                 address: None,
@@ -198,7 +201,22 @@ fn refusals_say_what_is_wrong() {
     assert!(
         refusal(&format!(r#"{{"type":"registration",{HEAD},"data":{{"services":7}}}}"#)).contains("`data`")
     );
-    assert!(refusal(&format!(r#"{{"type":"heartbeat",{HEAD},"ttl":-1}}"#)).contains("-1"));
+    for (field, words) in [
+        (r#""ttl":-1"#, "not a federation message: `ttl`: invalid value: integer `-1`, expected u32"),
+        (r#""ttl":"10""#, "not a federation message: `ttl`: invalid type: string \"10\", expected u32"),
+        (
+            r#""routing_path":["a",7]"#,
+            "not a federation message: `routing_path[1]`: invalid type: integer `7`",
+        ),
+        (
+            r#""data":{"registry_version":"x"}"#,
+            "`data` is not valid: `registry_version`: invalid type: string \"x\"",
+        ),
+        (r#""data":7"#, "`data` is not valid: invalid type: integer `7`, expected struct Heartbeat"),
+    ] {
+        let said = refusal(&format!(r#"{{"type":"heartbeat",{HEAD},{field}}}"#));
+        assert!(said.starts_with(words) && !said.contains("at line"), "{said}");
+    }
     let long = vec!["\"n\""; 17].join(",");
     assert!(
         refusal(&format!(r#"{{"type":"heartbeat",{HEAD},"routing_path":[{long}]}}"#))

@@ -10,6 +10,7 @@ use hyper::header::{AUTHORIZATION, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -35,18 +36,30 @@ pub(crate) async fn send_with(
 ) -> Result<Response<String>, Box<dyn Error>> {
     let exchange = async {
         let stream = TcpStream::connect(at).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header(HOST, at);
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let response = sender.send_request(request.body(Full::<Bytes>::from(body))?).await?;
-        let (head, body) = response.into_parts();
-        let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
-        Ok(Response::from_parts(head, body))
+        exchange(stream, at, method, path, body, token).await
     };
     tokio::time::timeout(PATIENCE, exchange).await?
+}
+
+/// One request over this stream.
+pub(crate) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    host: &str,
+    method: Method,
+    path: &str,
+    body: String,
+    token: Option<&str>,
+) -> Result<Response<String>, Box<dyn Error>> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path).header(HOST, host);
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let response = sender.send_request(request.body(Full::<Bytes>::from(body))?).await?;
+    let (head, body) = response.into_parts();
+    let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+    Ok(Response::from_parts(head, body))
 }
 
 /// The JSON at `path`.
@@ -54,6 +67,13 @@ pub(crate) async fn get(at: &str, path: &str) -> Value {
     let response = send(at, Method::GET, path, String::new()).await.expect("the relay answers");
     assert_eq!(response.status(), 200, "{}", response.body());
     serde_json::from_str(response.body()).expect("the API speaks JSON")
+}
+
+/// The text at `path`.
+pub(crate) async fn text(at: &str, path: &str) -> String {
+    let response = send(at, Method::GET, path, String::new()).await.expect("the relay answers");
+    assert_eq!(response.status(), 200, "{}", response.body());
+    response.into_body()
 }
 
 /// Posts this text to `/rpc`: status and body.

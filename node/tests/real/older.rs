@@ -1,5 +1,6 @@
 //! Peers and clients of the mesh before the hubs, as they meet a Main.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::Method;
@@ -211,7 +212,13 @@ async fn a_silent_older_peer_is_pinged_and_closed_and_one_that_answers_stays() {
     let dir = tempfile::tempdir().unwrap();
     let at = format!("127.0.0.1:{}", free_port());
     let config = Config {
-        role: Role::Main(MainRole { listen: at.parse().unwrap(), address: None, peers: vec![] }),
+        role: Role::Main(MainRole {
+            listen: at.parse().unwrap(),
+            tls: false,
+            address: None,
+            peers: vec![],
+            balance: BTreeMap::new(),
+        }),
         node_id: NodeIdSource::Given("relay-a".parse().unwrap()),
         services: vec![],
         timing: Timing {

@@ -126,12 +126,14 @@ pub(crate) struct Relay {
     pub(crate) process: Process,
     /// Where it listens, `127.0.0.1:PORT`.
     pub(crate) at: String,
+    /// Whether it speaks TLS there.
+    pub(crate) tls: bool,
 }
 
 impl Relay {
     /// Its URL for other relays.
     pub(crate) fn url(&self) -> String {
-        format!("ws://{}", self.at)
+        format!("{}://{}", if self.tls { "wss" } else { "ws" }, self.at)
     }
 
     pub(crate) fn port(&self) -> String {
@@ -196,11 +198,10 @@ impl World {
 
     /// Waits until a relay listens.
     pub(crate) async fn listening(&self, mut process: Process) -> Relay {
-        let at = process.says("listening on http://").await;
-        Relay {
-            process,
-            at: at.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':')).collect(),
-        }
+        let at = process.says("listening on http").await;
+        let (scheme, at) = at.split_once("://").expect("a URL");
+        let digits = at.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':'));
+        Relay { tls: scheme == "s", at: digits.collect(), process }
     }
 }
 

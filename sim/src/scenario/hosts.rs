@@ -26,12 +26,32 @@ pub struct Host {
     pub name: String,
     /// Hub or spoke.
     pub role: Role,
+    /// Whether it speaks TLS: a Main only.
+    pub tls: bool,
     /// The services that it offers, as indices into the topology's services.
     pub services: Vec<usize>,
     /// When it starts.
     pub start: Duration,
     /// Where its node id comes from.
     pub node_id: NodeId,
+    /// What it runs on.
+    pub machine: Machine,
+}
+
+/// What a relay runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Time that a core works for each message that the relay receives; zero: its code takes no time.
+    pub per_message: Duration,
+    /// How many messages are worked on at the same time; at least 1.
+    pub cores: u32,
+}
+
+impl Default for Machine {
+    /// Nothing takes time.
+    fn default() -> Self {
+        Machine { per_message: Duration::ZERO, cores: 1 }
+    }
 }
 
 /// What a relay is in the federation.

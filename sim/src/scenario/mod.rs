@@ -9,7 +9,7 @@ mod network;
 mod read;
 
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
-pub use hosts::{Host, HostIndex, HostSet, Hosts, NodeId, Role};
+pub use hosts::{Host, HostIndex, HostSet, Hosts, Machine, NodeId, Role};
 pub use model::{
     Arrival, CallPlan, Gates, LatencyGates, Load, NodeSettings, Pacing, RunPlan, Scenario, Service,
     ServiceKind, Source, Target, Topology, Upstream,

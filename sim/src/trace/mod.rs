@@ -11,7 +11,7 @@ pub use divergence::{Divergence, first_divergence};
 pub const NONE: u32 = u32::MAX;
 
 /// What an [`Event`] tells. The details `a` and `b` are documented with each kind; `payload` is a hash of the bytes
-/// concerned, zero where there are none.
+/// concerned unless the kind says otherwise, zero where there are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -57,10 +57,20 @@ pub enum Kind {
     StorageRead,
     /// A value was written to disk. `a`: hash of its name, `b`: bytes.
     StorageWrite,
+    /// A database wrote to a file. `a`: offset, `b`: bytes, payload: hash of the file's name.
+    FileWrite,
+    /// A database changed a file's length. `a`: the length, payload: hash of the file's name.
+    FileTruncate,
+    /// A database synced a file. Payload: hash of the file's name.
+    FileSync,
+    /// A database removed a file. `a`: 1 where a power cut does not bring it back, payload: hash of the file's name.
+    FileRemove,
     /// A fault was applied, or taken back. `a` and `b` say which.
     Fault,
     /// A remark by the director or a process. `a`: its number, `payload`: hash of its text.
     Note,
+    /// A core works on what was just received. `a`: for so many nanoseconds.
+    Busy,
 }
 
 /// One thing that happened. `a`, `b` and `payload`: see [`Kind`].

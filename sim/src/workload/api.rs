@@ -8,7 +8,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{HOST, HeaderValue};
 use relay_node::env::Env;
-use relay_node::http::{Client, ClientError};
+use relay_node::http::{Client, ClientError, Server};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -81,12 +81,14 @@ struct Echo {
 impl Api {
     /// A client of the relay that listens on `port` of this host's loopback.
     pub fn new(env: Env, port: u16) -> Self {
+        Api::with(env, port, false)
+    }
+
+    /// As [`Api::new`], `tls` where that port speaks TLS.
+    pub fn with(env: Env, port: u16, tls: bool) -> Self {
+        let server = Server { host: "127.0.0.1".into(), port, tls };
         let host = HeaderValue::try_from(format!("127.0.0.1:{port}")).expect("digits and dots");
-        Api {
-            client: Client::new("127.0.0.1", port, MAX_ANSWER_BYTES, Duration::from_secs(MAX_IDLE_SECONDS)),
-            env,
-            host,
-        }
+        Api { client: Client::of(server, MAX_ANSWER_BYTES, Duration::from_secs(MAX_IDLE_SECONDS)), env, host }
     }
 
     /// Makes a call and waits for its outcome, which is the relay's to give; bound it from outside.

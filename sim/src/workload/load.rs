@@ -44,7 +44,7 @@ struct Caller {
 }
 
 async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
-    let api = Api::new(env.clone(), world.api_port(index));
+    let api = world.api(env.clone(), index);
     let caller = Arc::new(Caller { world, record, index, env, api });
     let scenario = Arc::clone(&caller.world.scenario);
     for (number, load) in scenario.loads.iter().enumerate().filter(|(_, load)| load.from.contains(index)) {

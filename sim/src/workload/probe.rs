@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::SharedRecord;
-use super::api::Api;
 use crate::engine::event::ProcessKind;
 use crate::scenario::{HostIndex, Role};
 use crate::world::World;
@@ -39,7 +38,7 @@ pub fn start(world: &World, record: &SharedRecord) {
     for (index, _) in world.scenario.topology.hosts.iter().filter(|(_, host)| host.is_main()) {
         let (world, record) = (world.clone(), Arc::clone(record));
         world.sim.clone().start(world.host(index), "probe", ProcessKind::Harness, |env| {
-            let api = Api::new(env.clone(), world.api_port(index));
+            let api = world.api(env.clone(), index);
             Box::pin(async move {
                 let interval = world.scenario.run.probe_interval;
                 let patience = Duration::from_secs(PATIENCE_SECONDS);

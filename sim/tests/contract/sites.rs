@@ -4,9 +4,11 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use relay_node::env::production::{CertificateFiles, Machine};
 use relay_node::env::{Env, Stream};
 use relay_sim::engine::event::{
-    CutId, Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind, RunEnd, Sim, run,
+    Certificate, CutId, Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind, RunEnd, Sim, run,
 };
 
 /// Two hosts that reach each other.
@@ -15,6 +17,19 @@ pub(crate) struct Site {
     pub(crate) right: Env,
     /// An address of the right host that the left one can dial.
     pub(crate) right_address: IpAddr,
+    /// Hosts that the left one is not to trust.
+    pub(crate) impostors: Impostors,
+}
+
+/// What the right host's certificate is for.
+pub(crate) const RIGHT_NAMES: [&str; 2] = ["right.test", "192.0.2.7"];
+
+/// Hosts with the right host's names, and something wrong with their certificates.
+pub(crate) struct Impostors {
+    /// The left host does not know its issuer.
+    pub(crate) unknown: Env,
+    /// Its certificate has expired.
+    pub(crate) expired: Env,
 }
 
 impl Site {
@@ -29,15 +44,47 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let disks = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (authority("ours"), authority("theirs"));
+    let disk = |name: &str| disks.path().join(name);
+    std::fs::write(disk("ours.pem"), ours.pem()).unwrap();
+    let certified = |name: &str, issuer: &Authority, end_year| {
+        let mut params = CertificateParams::new(RIGHT_NAMES.map(str::to_owned)).unwrap();
+        params.not_after = rcgen::date_time_ymd(end_year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let files =
+            CertificateFiles { chain: disk(&format!("{name}.pem")), key: disk(&format!("{name}.key")) };
+        std::fs::write(&files.chain, params.signed_by(&key, issuer).unwrap().pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        let machine = Machine { data_dir: disk(name), certificate: Some(files), ..Machine::default() };
+        Env::on_machine(machine).unwrap()
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().unwrap();
     runtime.block_on(async {
         let site = Site {
-            left: Env::production(disks.path().join("left")),
-            right: Env::production(disks.path().join("right")),
+            left: Env::on_machine(Machine {
+                data_dir: disk("left"),
+                extra_roots: Some(disk("ours.pem")),
+                ..Machine::default()
+            })
+            .unwrap(),
+            right: certified("right", &ours, 4096),
             right_address: "127.0.0.1".parse().unwrap(),
+            impostors: Impostors {
+                unknown: certified("unknown", &theirs, 4096),
+                expired: certified("expired", &ours, 2020),
+            },
         };
         case(site).await;
     });
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority(name: &str) -> Authority {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 pub(crate) fn on_event_engine<F>(case: impl FnOnce(Site) -> F + Send + 'static)
@@ -45,8 +92,24 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let end = simulate(Options::default(), |world| async move {
-        let site =
-            Site { left: world.left_env(), right: world.right_env(), right_address: world.right_address() };
+        let names = RIGHT_NAMES.map(str::to_owned).to_vec();
+        let sound = Certificate { names, expires: None, trusted: true };
+        let certified = |name: &str, address: &str, certificate: Certificate| {
+            let host = world.sim.add_host(public(name, address));
+            world.sim.set_certificate(host, Some(certificate));
+            world.sim.env(host, idle(&world.sim, host))
+        };
+        let impostors = Impostors {
+            unknown: certified("unknown", "10.0.0.3", Certificate { trusted: false, ..sound.clone() }),
+            expired: certified(
+                "expired",
+                "10.0.0.4",
+                Certificate { expires: Some(Duration::ZERO), ..sound.clone() },
+            ),
+        };
+        world.sim.set_certificate(world.right, Some(sound));
+        let (left, right) = (world.left_env(), world.right_env());
+        let site = Site { left, right, right_address: world.right_address(), impostors };
         case(site).await;
     });
     succeed(end);

@@ -204,7 +204,7 @@ impl Failure {
 
 impl CallError {
     /// Whether this error counts against the one that was to answer. See [`counts`]. Where the service failed, its
-    /// own error decides: none there (it was unreachable, slow, or answered with an HTTP error) or -32603 counts,
+    /// own error decides: none there (it was unreachable or slow), an HTTP status from 500 on or -32603 counts,
     /// any other is its answer.
     pub fn counts(&self) -> bool {
         match self.code {
@@ -215,5 +215,7 @@ impl CallError {
 }
 
 fn service_is_broken(detail: Option<&serde_json::Value>) -> bool {
-    detail.is_none_or(|error| error.get("code").and_then(serde_json::Value::as_i64) == Some(-32603))
+    let Some(detail) = detail else { return true };
+    let number = |field| detail.get(field).and_then(serde_json::Value::as_i64);
+    number("code") == Some(-32603) || number("http_status").is_some_and(|status| status >= 500)
 }

@@ -182,6 +182,8 @@ fn only_what_the_instance_is_to_blame_for_counts() {
     assert!(service_failed(Some(serde_json::json!({"code": -32603}))));
     assert!(!service_failed(Some(serde_json::json!({"code": -32602}))));
     assert!(!service_failed(Some(serde_json::json!("out of stock"))));
+    assert!(service_failed(Some(serde_json::json!({"http_status": 503}))));
+    assert!(!service_failed(Some(serde_json::json!({"http_status": 404}))));
     let failed = Failure::TimedOut(Duration::ZERO).at(&"a".parse().unwrap(), &[]);
     assert_eq!(Verdict::of::<()>(&Err(failed)), Verdict::Failure);
     assert_eq!(Verdict::of(&Ok(())), Verdict::Success);

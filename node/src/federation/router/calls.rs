@@ -109,12 +109,15 @@ impl Router {
             let failure = format!("the answer's routing_path has {passed} nodes, at most {MAX_HOPS} can be");
             return self.fail(call, Failure::Malformed(failure), at, actions);
         }
-        let blame = match response.error() {
+        let error = response.error();
+        log_end(&call, error.as_ref(), at);
+        let blame = match error {
             // Whoever says so, it came back: the way there works.
             Some(error) if error.counts() => Blame::Instance,
             _ => Blame::Nobody,
         };
         self.settle(&mut call, blame, at);
+        self.round_trip = Some(at.now - call.since);
         let waited = HopTime { node: self.config.me.clone(), micros: micros(at.now - call.since) };
         if let Some(trace) = &mut header.trace {
             trace.truncate(MAX_HOPS);
@@ -147,6 +150,13 @@ impl Router {
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        tracing::debug!(
+            call = %header.message_id,
+            source = %header.source,
+            service = request.service,
+            method = request.method,
+            "a call"
+        );
         let timeout = request.timeout.unwrap_or(self.config.call_timeout);
         let next = match self.config.kind {
             _ if self.pending.len() >= MAX_PENDING_CALLS => {
@@ -367,6 +377,7 @@ impl Router {
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
+        log_end(&call, outcome.as_ref().err(), at);
         let took = micros(at.now - call.since);
         let own_time = call.traced.then(|| HopTime { node: self.config.me.clone(), micros: took });
         match call.asker {
@@ -398,6 +409,19 @@ impl Router {
             }
             // The older wire has no word for it.
             Answerer::Link(_) => {}
+        }
+    }
+}
+
+/// With the same id and source at every node that the call passes.
+fn log_end(call: &PendingCall, error: Option<&CallError>, at: Moment) {
+    let (id, source) = (call.message_id.as_str(), &call.source);
+    let ms = (at.now - call.since).as_secs_f64() * 1e3;
+    match error {
+        None => tracing::debug!(call = id, %source, ms, "a call was answered"),
+        Some(CallError { code, message, data }) => {
+            let by = data.node.as_ref().map_or("", NodeId::as_str);
+            tracing::debug!(call = id, %source, ms, code, by, "a call failed: {message}");
         }
     }
 }

@@ -24,7 +24,7 @@ use self::announce::Announcements;
 use super::health::{Blame, Health};
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
-use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Registry};
+use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry, Remembered};
 use crate::env::{Instant, Rng, UnixTime};
 use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, NodeAddress, NodeId,
@@ -64,14 +64,25 @@ pub struct RouterConfig {
     pub public_key: String,
     /// A Main's own URL, where it was told one.
     pub address: Option<String>,
-    /// The port that a Main listens on.
-    pub listen_port: Option<u16>,
+    /// Where a Main listens.
+    pub listen_port: Option<ListenPort>,
     /// The services that this node offers.
     pub services: Vec<ServiceOffer>,
+    /// How calls of these services are spread, whatever their Homes wish.
+    pub balance: BTreeMap<String, Policy>,
     /// How long other Mains' entries live without being confirmed.
     pub registry_ttl: Duration,
     /// How long a call waits whose caller says nothing.
     pub call_timeout: Duration,
+}
+
+/// A port that a Main listens on, and what it speaks there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenPort {
+    /// Its number.
+    pub number: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
 }
 
 /// Both clocks at one moment, as values.
@@ -177,6 +188,8 @@ pub struct Router {
     draining: bool,
     /// Calls that failed here, by code.
     failed: BTreeMap<i64, u64>,
+    /// How long the last answer took that came over a link, until it is asked for.
+    round_trip: Option<Duration>,
 }
 
 impl Router {
@@ -185,7 +198,8 @@ impl Router {
     /// `rng` is the randomness that calls are spread with.
     pub fn new(config: RouterConfig, rng: Rng) -> Self {
         let registry =
-            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl);
+            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl)
+                .with_balance(config.balance.clone());
         Router {
             config,
             links: Links::default(),
@@ -197,6 +211,14 @@ impl Router {
             announcements: Announcements::default(),
             draining: false,
             failed: BTreeMap::new(),
+            round_trip: None,
+        }
+    }
+
+    /// Takes up what other Mains announced before this node was restarted.
+    pub fn restore(&mut self, remembered: Vec<Remembered>, now: Instant) {
+        for main in remembered {
+            self.registry.restore(main, now);
         }
     }
 
@@ -222,7 +244,8 @@ impl Router {
             public_key: Some(self.config.public_key.clone()),
             boot: Some(self.config.boot.clone()),
             address: self.config.address.clone(),
-            listen_port: self.config.listen_port,
+            listen_port: self.config.listen_port.map(|port| port.number),
+            tls: self.config.listen_port.is_some_and(|port| port.tls),
             peers: self.links.peer_addresses(),
         };
         let mut frame = self.message(Body::Registration(registration), at);
@@ -367,6 +390,11 @@ impl Router {
             }
         }
         actions
+    }
+
+    /// Where the message that was just handled answered a call: how long that took, from sending the call on.
+    pub fn take_round_trip(&mut self) -> Option<Duration> {
+        self.round_trip.take()
     }
 
     /// A client of this node calls. The answer comes as [`Action::Answer`] with this id, exactly once.

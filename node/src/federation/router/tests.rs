@@ -1,6 +1,7 @@
 //! Routers in small federations: what becomes of calls.
 
 mod announcements;
+mod balance;
 mod breakers;
 mod random;
 mod world;

@@ -106,7 +106,7 @@ fn a_time() -> impl Strategy<Value = UnixTime> {
 fn an_announcement() -> impl Strategy<Value = ((NodeId, String), Announced)> {
     (a_node(), "[a-zA-Z0-9._-]{1,128}", a_kind(), prop::collection::vec(any::<String>(), 0..3)).prop_map(
         |(node_id, name, node_type, methods)| {
-            ((node_id.clone(), name.clone()), Announced { name, node_id, node_type, methods })
+            ((node_id.clone(), name.clone()), Announced { name, node_id, node_type, methods, balance: None })
         },
     )
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::OlderError;
-use crate::wire::MAX_PATH_ENTRIES;
+use crate::wire::{MAX_PATH_ENTRIES, read};
 
 /// Length that an id, a node's name or a `response_id` may have, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1_024;
@@ -141,8 +141,7 @@ impl Message {
     /// # Errors
     /// [`OlderError`] says in words what is wrong. Never panics, whatever the text is.
     pub fn decode(text: &str) -> Result<Self, OlderError> {
-        let incoming: Incoming =
-            serde_json::from_str(text).map_err(|error| OlderError::Json(error.to_string()))?;
+        let incoming: Incoming = read(text).map_err(OlderError::Json)?;
         let Some(name) = incoming.r#type.filter(|name| !name.is_empty()) else {
             return Err(OlderError::Missing { kind: "mesh message", field: "type" });
         };
@@ -204,7 +203,7 @@ impl Message {
     /// Reads `data` as the object that this type carries there; an absent one reads as empty.
     pub(super) fn read_data<'a, T: Deserialize<'a>>(&'a self) -> Result<T, OlderError> {
         let text = self.data.as_ref().map_or("{}", |data| data.get());
-        serde_json::from_str(text).map_err(|error| OlderError::invalid("data", error))
+        read(text).map_err(|error| OlderError::invalid("data", error))
     }
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::ReadBuf;
 
+use super::cpu::MessageCounter;
 use super::link::{HostId, Path};
 use super::pool::{Key, Pool};
 use super::state::State;
@@ -73,6 +74,8 @@ struct Pipe {
     fin: Fin,
     stall: Option<Box<Stall>>,
     path: Path,
+    /// Where the reading host is charged for what it reads.
+    counter: Option<Box<MessageCounter>>,
     writer: Option<Waker>,
     /// Waits at the other end.
     reader: Option<Waker>,
@@ -116,6 +119,7 @@ impl End {
             fin: Fin::Open,
             stall: None,
             path: Path::new(host, to),
+            counter: None,
             writer: None,
             reader: None,
         };
@@ -205,6 +209,11 @@ impl State {
         buffer: &mut ReadBuf<'_>,
         context: &Context<'_>,
     ) -> Poll<io::Result<()>> {
+        let charged = self.cpus.are_used() && {
+            let connection = self.connections.pool.get(side.connection());
+            let end = connection.map(|connection| &connection.ends[side.end()]);
+            end.is_some_and(|end| self.is_charged(end.host, end.process))
+        };
         let Some(connection) = self.connections.pool.get_mut(side.connection()) else {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         };
@@ -217,11 +226,22 @@ impl State {
         }
         let pipe = &mut there.pipe;
         if pipe.arrived > 0 {
+            if charged && self.cpus.has_read(here.host, self.timeline.now) {
+                // There is more, and its turn comes when what was read is worked off.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let count = buffer.remaining().min(pipe.arrived as usize);
             let (front, back) = pipe.buffer.as_slices();
             let first = front.len().min(count);
             buffer.put_slice(&front[..first]);
             buffer.put_slice(&back[..count - first]);
+            if charged {
+                let now = self.timeline.now;
+                let read = &buffer.filled()[buffer.filled().len() - count..];
+                let messages = pipe.counter.get_or_insert_default().count(read);
+                self.cpus.charge(here.host, messages, now);
+            }
             pipe.buffer.drain(..count);
             if pipe.buffer.is_empty() && pipe.buffer.capacity() > IDLE_BUFFER_BYTES {
                 pipe.buffer = VecDeque::new();

@@ -1,6 +1,6 @@
 //! What a run's handles share, and the life of processes and tasks.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,11 +8,13 @@ use async_task::{Builder, Runnable};
 use relay_node::env::BoxFuture;
 use slab::Slab;
 
+use super::cpu::Turn;
 use super::executor::{self, Guarded, Meta, Polled, Ready};
 use super::host::{Life, Process, ProcessKind};
 use super::link::HostId;
 use super::stamp;
 use super::state::{Farewell, State};
+use super::timeline::Event;
 use crate::trace::Kind;
 
 /// The first process of every run.
@@ -67,6 +69,11 @@ impl Core {
         }
     }
 
+    /// Virtual wall-clock time, since 1970.
+    pub(super) fn unix(&self) -> Duration {
+        self.unix_start + Duration::from_nanos(self.now.load(Ordering::Relaxed))
+    }
+
     pub(super) fn take_panics(&self) -> Vec<TaskPanic> {
         std::mem::take(&mut *self.panics.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -109,20 +116,52 @@ impl Core {
         runnable.schedule();
     }
 
-    /// Gives a task its turn.
+    /// Gives a task its turn, or a place in line where its host's cores are all busy.
     pub(super) fn poll(&self, runnable: Runnable<Meta>) {
         let meta = *runnable.metadata();
-        {
+        let turn = {
             let mut state = self.lock();
             let now = state.timeline.now;
+            let turn = match state.is_charged(HostId(meta.host), meta.process) {
+                true => state.cpus.begin(meta.host, meta.id, now),
+                false => Turn::Free,
+            };
+            if turn == Turn::Wait {
+                drop(state);
+                return self.ready.stand_in_line(runnable);
+            }
             state.trace.enter(meta.process, meta.id);
             state.trace.emit(now, Kind::Poll, meta.host, 0, 0);
-        }
+            turn
+        };
         stamp::set_host(meta.host);
         match executor::run(runnable) {
             Polled::Pending => {}
             Polled::Finished => self.finished(meta),
             Polled::Panicked(message) => self.panicked(meta, message),
+        }
+        if turn == Turn::OnCore {
+            let mut state = self.lock();
+            let now = state.timeline.now;
+            if let Some(until) = state.cpus.end(meta.host, now) {
+                state.trace.emit(now, Kind::Busy, meta.host, until - now, 0);
+                state.timeline.at(until, Event::CoreFree(meta.host));
+            }
+        }
+    }
+
+    /// A core of this host is free: those in its line are polled in order, as long as there is a core for one.
+    pub(super) fn serve_line(&self, host: u32) {
+        loop {
+            let next = {
+                let state = self.lock();
+                let now = state.timeline.now;
+                self.ready.next_in_line(host, |task| state.cpus.admits(host, task, now))
+            };
+            match next {
+                Some(runnable) => self.poll(runnable),
+                None => return,
+            }
         }
     }
 

@@ -126,6 +126,17 @@ impl State {
         let Some(socket) = self.datagrams.sockets.get_mut(key) else {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         };
+        let (host, process) = (socket.host, socket.process);
+        if !socket.queue.is_empty()
+            && self.is_charged(host, process)
+            && self.cpus.has_read(host, self.timeline.now)
+        {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Some(socket) = self.datagrams.sockets.get_mut(key) else {
+            return Poll::Ready(Err(ErrorKind::NotConnected.into()));
+        };
         let Some((from, bytes)) = socket.queue.pop_front() else {
             if !socket.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
                 socket.wakers.push(context.waker().clone());
@@ -133,6 +144,9 @@ impl State {
             return Poll::Pending;
         };
         socket.queued_bytes -= bytes.len() + QUEUE_OVERHEAD_BYTES;
+        if self.is_charged(host, process) {
+            self.cpus.charge(host, 1, self.timeline.now);
+        }
         let count = bytes.len().min(buffer.len());
         buffer[..count].copy_from_slice(&bytes[..count]);
         Poll::Ready(Ok((count, from)))

@@ -17,10 +17,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::core::Core;
+use super::disk;
+use super::host::ProcessKind;
 use super::link::HostId;
 use super::pool::Key;
 use super::random::derive;
 use super::timeline::Side;
+use super::tls;
 use crate::trace::Kind;
 
 /// One process's place in the world.
@@ -47,7 +50,7 @@ impl Clock for Seat {
     }
 
     fn unix(&self) -> UnixTime {
-        UnixTime(self.core.unix_start + Duration::from_nanos(self.core.now.load(Ordering::Relaxed)))
+        UnixTime(self.core.unix())
     }
 
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
@@ -108,7 +111,7 @@ impl Storage for Seat {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let mut state = self.core.lock();
         state.processes.check(self.process)?;
-        let value = state.hosts.get(self.host).disk.get(name).cloned();
+        let value = state.hosts.get(self.host).disk.value(name).map(<[u8]>::to_vec);
         let (now, name) = (state.timeline.now, xxh3_64(name.as_bytes()));
         state.trace.emit_bytes(now, Kind::StorageRead, self.host.0, name, value.as_deref().unwrap_or(&[]));
         Ok(value)
@@ -120,13 +123,13 @@ impl Storage for Seat {
         let now = state.timeline.now;
         let label = xxh3_64(name.as_bytes());
         state.trace.emit_bytes(now, Kind::StorageWrite, self.host.0, label, value);
-        state.hosts.get_mut(self.host).disk.insert(name.to_owned(), value.to_vec());
+        state.hosts.get_mut(self.host).disk.put(name, value);
         Ok(())
     }
 
-    fn open_db(&self, _name: &str) -> io::Result<rusqlite::Connection> {
+    fn open_db(&self, name: &str) -> io::Result<rusqlite::Connection> {
         self.core.lock().processes.check(self.process)?;
-        relay_node::env::open_database(":memory:".as_ref(), None)
+        disk::open(&self.core, self.process, name)
     }
 }
 
@@ -166,6 +169,21 @@ impl Network for Seat {
             None => Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))),
         };
         Box::pin(async move { result })
+    }
+
+    fn secure_client<'a>(
+        &'a self,
+        stream: Stream,
+        server_name: &'a str,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        let now = Duration::from_nanos(self.core.now.load(Ordering::Relaxed));
+        let check = self.core.lock().processes.kind(self.process) == ProcessKind::Node;
+        Box::pin(tls::client(stream, server_name, now, check))
+    }
+
+    fn secure_server(&self, stream: Stream) -> BoxFuture<'_, io::Result<Stream>> {
+        let certificate = self.core.lock().hosts.get(self.host).certificate.clone();
+        Box::pin(tls::server(stream, certificate))
     }
 }
 

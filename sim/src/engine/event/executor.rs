@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -32,6 +33,8 @@ pub(super) struct Ready {
 
 struct Inner {
     list: Vec<Runnable<Meta>>,
+    /// By host: those that could go on and wait for a core.
+    lines: BTreeMap<u32, VecDeque<Runnable<Meta>>>,
     dice: Dice,
     current: Option<Meta>,
     polls: u64,
@@ -40,7 +43,15 @@ struct Inner {
 impl Ready {
     pub(super) fn new(seed: u64) -> Self {
         let dice = Dice::new(seed, "scheduler");
-        Self { inner: Mutex::new(Inner { list: Vec::new(), dice, current: None, polls: 0 }) }
+        Self {
+            inner: Mutex::new(Inner {
+                list: Vec::new(),
+                lines: BTreeMap::new(),
+                dice,
+                current: None,
+                polls: 0,
+            }),
+        }
     }
 
     pub(super) fn push(&self, runnable: Runnable<Meta>) {
@@ -66,9 +77,34 @@ impl Ready {
         Some(runnable)
     }
 
+    /// Puts a task that was picked at the end of its host's line: no core is free for it.
+    pub(super) fn stand_in_line(&self, runnable: Runnable<Meta>) {
+        self.lock().lines.entry(runnable.metadata().host).or_default().push_back(runnable);
+    }
+
+    /// The first in a host's line that has a core to go to; it counts as being polled. Those that are passed by are
+    /// at work themselves, so that there are no more of them than cores.
+    pub(super) fn next_in_line(&self, host: u32, admits: impl Fn(u32) -> bool) -> Option<Runnable<Meta>> {
+        let mut inner = self.lock();
+        let line = inner.lines.get_mut(&host)?;
+        let at = line.iter().position(|runnable| admits(runnable.metadata().id))?;
+        let runnable = line.remove(at)?;
+        inner.current = Some(*runnable.metadata());
+        inner.polls += 1;
+        Some(runnable)
+    }
+
     /// Takes what is ready of a dead process.
     pub(super) fn take(&self, process: u32) -> Vec<Runnable<Meta>> {
-        self.lock().list.extract_if(.., |runnable| runnable.metadata().process == process).collect()
+        let mut inner = self.lock();
+        let of_process = |runnable: &Runnable<Meta>| runnable.metadata().process == process;
+        let mut taken: Vec<_> = inner.list.extract_if(.., |runnable| of_process(runnable)).collect();
+        for line in inner.lines.values_mut().filter(|line| line.iter().any(of_process)) {
+            let (gone, left) = std::mem::take(line).into_iter().partition(of_process);
+            *line = left;
+            taken.extend::<VecDeque<_>>(gone);
+        }
+        taken
     }
 
     /// The poll that is going on, and its number.

@@ -7,10 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use async_task::Task;
 use slab::Slab;
 
+use super::disk::Disk;
 use super::executor::Meta;
 use super::link::HostId;
 use super::nat::Nat;
 use super::pool::Key;
+use super::tls::Certificate;
 
 /// The first port given to those who ask for any (IANA's dynamic range).
 const FIRST_EPHEMERAL_PORT: u16 = 49152;
@@ -35,7 +37,7 @@ pub struct ProcessId(pub(super) u32);
 pub enum ProcessKind {
     /// Part of the system under test: gone when its host loses power.
     Node,
-    /// Part of the test (load, services, checks): stays when its host loses power.
+    /// Part of the test (load, services, checks): stays when its host loses power, and checks no certificates.
     Harness,
 }
 
@@ -43,10 +45,11 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) address: IpAddr,
     pub(super) nat: Option<Nat>,
+    pub(super) certificate: Option<Certificate>,
     pub(super) listeners: Vec<(SocketAddr, Key)>,
     pub(super) sockets: Vec<(SocketAddr, Key)>,
     next_port: u16,
-    pub(super) disk: BTreeMap<String, Vec<u8>>,
+    pub(super) disk: Disk,
     /// How often each named seed was drawn.
     pub(super) seeds: BTreeMap<&'static str, u64>,
 }
@@ -72,10 +75,11 @@ impl Hosts {
             name,
             address,
             nat,
+            certificate: None,
             listeners: Vec::new(),
             sockets: Vec::new(),
             next_port: FIRST_EPHEMERAL_PORT,
-            disk: BTreeMap::new(),
+            disk: Disk::default(),
             seeds: BTreeMap::new(),
         });
         id
@@ -195,6 +199,10 @@ pub(super) struct Processes {
 impl Processes {
     pub(super) fn alive(&self, process: u32) -> bool {
         self.list.get(process as usize).is_some_and(|process| process.life != Life::Dead)
+    }
+
+    pub(super) fn kind(&self, process: u32) -> ProcessKind {
+        self.list[process as usize].kind
     }
 
     /// # Errors

@@ -4,14 +4,16 @@
 //! are picked in an order that the seed decides; when none can, time moves to the next event. Idle time costs
 //! nothing, nothing walks all hosts or pairs of hosts per event, and the same seed gives the same [`Trace`].
 //!
-//! Read in this order: `run` (the loop), `core` and `executor` (processes and tasks), `state` and `timeline` (events),
-//! `link` (paths), `dial`, `connection`, `datagram` and `nat` (the network), `env` (the seams over all this),
-//! `libc_hooks` (what no seam reaches).
+//! Read in this order: `run` (the loop), `core`, `executor` and `cpu` (processes and tasks), `state` and `timeline`
+//! (events), `link` (paths), `dial`, `connection`, `tls`, `datagram` and `nat` (the network), `disk` (files, and SQLite
+//! on them), `env` (the seams over all this), `libc_hooks` (what no seam reaches).
 
 mod connection;
 mod core;
+mod cpu;
 mod datagram;
 mod dial;
+mod disk;
 mod env;
 mod executor;
 mod host;
@@ -26,9 +28,11 @@ mod sim;
 mod stamp;
 mod state;
 mod timeline;
+mod tls;
 mod watchdog;
 
 pub use self::core::TaskPanic;
+pub use cpu::Cpu;
 pub use host::{HostSpec, ProcessId, ProcessKind};
 pub use link::{CutId, HostId, HostSet, Link, LinkModel};
 pub use nat::Nat;
@@ -36,3 +40,4 @@ pub use observe::Observation;
 pub use run::{Halt, Options, RunEnd, TaskPolls, Waiting, run};
 pub use sim::Sim;
 pub use stamp::Stamp;
+pub use tls::Certificate;

@@ -8,12 +8,14 @@ use std::time::Duration;
 use relay_node::env::{BoxFuture, Env};
 
 use super::core::{Core, DIRECTOR};
+use super::cpu::Cpu;
 use super::env;
 use super::host::{HostSpec, ProcessId, ProcessKind};
 use super::link::{CutId, HostId, HostSet, Link, LinkModel, nanos};
 use super::observe::Observation;
 use super::stamp;
 use super::state::Farewell;
+use super::tls::Certificate;
 use crate::trace::{Kind, NONE};
 
 /// A run's handle: hosts, processes, faults. Cheap to clone.
@@ -33,6 +35,7 @@ enum Fault {
     PowerOn,
     Wipe,
     Link,
+    Certificate,
 }
 
 impl Sim {
@@ -61,6 +64,11 @@ impl Sim {
         state.trace.name_host(&spec.name);
         state.topology.add_host();
         state.hosts.add(spec)
+    }
+
+    /// What messages cost on `host` from now on; nothing unless this was said. To be said before it has connections.
+    pub fn set_cpu(&self, host: HostId, cpu: Cpu) {
+        self.core.lock().cpus.set(host, cpu);
     }
 
     /// The name that `host` was added with.
@@ -103,8 +111,8 @@ impl Sim {
         self.core.kill(process.0, Farewell::Reset);
     }
 
-    /// Takes the power from a host: nothing gets out or in, and nobody is told. Its node processes are gone; its
-    /// harness processes stay, and see their connections to those reset.
+    /// Takes the power from a host: nothing gets out or in, and nobody is told. Its node processes are gone, and so is
+    /// what they had not synced to their disk; its harness processes stay, and see their connections to those reset.
     pub fn power_cut(&self, host: HostId) {
         self.fault(Fault::PowerCut, host);
         let nodes = {
@@ -115,7 +123,9 @@ impl Sim {
         for node in nodes {
             self.core.kill(node, Farewell::Silence);
         }
-        self.core.lock().forget_kernel(host);
+        let mut state = self.core.lock();
+        state.forget_kernel(host);
+        state.hosts.get_mut(host).disk.power_cut();
     }
 
     /// Gives a host its power back. No process is started; what comes for connections of old is answered with
@@ -127,6 +137,12 @@ impl Sim {
         state.look_at_stalled();
     }
 
+    /// Gives a host a certificate in place of the one that it has: from the next handshake on.
+    pub fn set_certificate(&self, host: HostId, certificate: Option<Certificate>) {
+        self.fault(Fault::Certificate, host);
+        self.core.lock().hosts.get_mut(host).certificate = certificate;
+    }
+
     /// Whether the host has power.
     pub fn is_powered(&self, host: HostId) -> bool {
         !self.core.lock().topology.is_dark(host)
@@ -135,12 +151,12 @@ impl Sim {
     /// Empties a host's disk.
     pub fn wipe(&self, host: HostId) {
         self.fault(Fault::Wipe, host);
-        self.core.lock().hosts.get_mut(host).disk.clear();
+        self.core.lock().hosts.get_mut(host).disk.wipe();
     }
 
     /// The names on a host's disk, sorted.
     pub fn disk_names(&self, host: HostId) -> Vec<String> {
-        self.core.lock().hosts.get(host).disk.keys().cloned().collect()
+        self.core.lock().hosts.get(host).disk.names().map(str::to_owned).collect()
     }
 
     /// Says what lies between any two hosts from now on, in place of what was said before.

@@ -4,6 +4,7 @@
 //! lock of its own.
 
 use super::connection::{Connections, End, Holder};
+use super::cpu::Cpus;
 use super::datagram::Datagrams;
 use super::dial::{Dial, Listening};
 use super::host::{Hosts, Life, ProcessKind, Processes};
@@ -19,6 +20,7 @@ pub(super) struct State {
     pub(super) topology: Topology,
     pub(super) hosts: Hosts,
     pub(super) processes: Processes,
+    pub(super) cpus: Cpus,
     pub(super) connections: Connections,
     pub(super) dials: Pool<Dial>,
     pub(super) listeners: Pool<Listening>,
@@ -45,6 +47,7 @@ impl State {
             topology: Topology::new(seed),
             hosts: Hosts::default(),
             processes: Processes::default(),
+            cpus: Cpus::default(),
             connections: Connections::default(),
             dials: Pool::default(),
             listeners: Pool::default(),
@@ -75,6 +78,7 @@ impl State {
             Event::SynAck(dial) => self.syn_ack(dial),
             Event::Refused(dial) => self.refused(dial),
             Event::Datagram(key) => self.datagram(key),
+            Event::CoreFree(host) => self.cpus.free(host),
         }
         true
     }
@@ -127,6 +131,12 @@ impl State {
         self.dials = Pool::default();
         self.listeners = Pool::default();
         self.datagrams = Datagrams::default();
+    }
+
+    /// Whether what this process receives costs its host time.
+    pub(super) fn is_charged(&self, host: HostId, process: u32) -> bool {
+        self.cpus.charges(host)
+            && self.processes.list.get(process as usize).is_some_and(|it| it.kind == ProcessKind::Node)
     }
 
     /// The living processes that go down with their host.

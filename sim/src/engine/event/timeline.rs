@@ -91,6 +91,8 @@ pub(super) enum Event {
     Refused(Key),
     /// A datagram arrives.
     Datagram(Key),
+    /// A core of this host is free again.
+    CoreFree(u32),
 }
 
 struct Entry {

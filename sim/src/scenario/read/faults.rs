@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use relay_chaos::quantity::duration;
-use relay_chaos::{Active, Crash, CrashKind, Direction, Disk, Fault, FaultKind, LinkFault, Partition, Stop};
+use relay_chaos::{
+    Active, Crash, CrashKind, Direction, Disk, Expiry, Fault, FaultKind, LinkFault, Partition, Stop,
+};
 
 use super::super::error::Problem;
 use super::super::hosts::{HostIndex, HostSet, Hosts};
@@ -22,10 +24,16 @@ enum Kind {
     Crash,
     Stop,
     Link,
+    Expiry,
 }
 
-const KINDS: [(&str, Kind); 4] =
-    [("partition", Kind::Partition), ("crash", Kind::Crash), ("stop", Kind::Stop), ("link", Kind::Link)];
+const KINDS: [(&str, Kind); 5] = [
+    ("partition", Kind::Partition),
+    ("crash", Kind::Crash),
+    ("stop", Kind::Stop),
+    ("link", Kind::Link),
+    ("certificate-expires", Kind::Expiry),
+];
 
 /// All faults, by the time at which they begin.
 pub(super) fn read(
@@ -73,6 +81,10 @@ fn fault(table: &mut Table<'_>, hosts: &Hosts, run: &RunPlan) -> Option<Fault<Ho
         Some(Kind::Link) => {
             table.call("a [[fault]] of kind \"link\"");
             link(table, &lookup).map(FaultKind::Link)
+        }
+        Some(Kind::Expiry) => {
+            table.call("a [[fault]] of kind \"certificate-expires\"");
+            expiry(table, &lookup).map(FaultKind::Expiry)
         }
         // Without a kind nothing can be said of the other keys.
         None => {
@@ -162,6 +174,18 @@ fn link(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<LinkFault<HostSet>
     Some(LinkFault { from: from?, to: to?, one_way, change, lasts: lasts? })
 }
 
+fn expiry(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<Expiry<HostSet>> {
+    let found = hosts(table, lookup);
+    let lasts = require_positive(table, "lasts");
+    let (span, hosts) = found?;
+    if let Some(plain) = hosts.hosts().iter().map(|index| lookup.hosts.get(*index)).find(|host| !host.tls) {
+        let message = format!("`{}` has no certificate", plain.name);
+        let problem = Problem::new(message, span, "expected Mains with `tls = true`");
+        table.problem(problem);
+    }
+    Some(Expiry { hosts, lasts: lasts? })
+}
+
 /// The hosts of a fault, written `hosts` or, for one, `host`.
 fn hosts(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<(Range<usize>, HostSet)> {
     let key = match (table.has("hosts"), table.has("host")) {
@@ -218,7 +242,7 @@ impl Downtimes<'_> {
         let hosts = match &fault.what {
             FaultKind::Crash(it) => &it.hosts,
             FaultKind::Stop(it) => &it.hosts,
-            FaultKind::Partition(_) | FaultKind::Link(_) => return,
+            FaultKind::Partition(_) | FaultKind::Link(_) | FaultKind::Expiry(_) => return,
         };
         let (active, span) = (fault.active(), table.value_span("at"));
         let mut problem = None;

@@ -5,31 +5,35 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::super::error::Problem;
-use super::super::hosts::{Host, HostIndex, Hosts, NodeId, Role};
+use super::super::hosts::{Host, HostIndex, Hosts, Machine, NodeId, Role};
 use super::super::model::{Service, Topology};
 use super::names::{Lookup, check_name, find_service};
 use super::services;
 use super::settings::before_end;
 use super::table::Table;
-use super::values::Names;
+use super::values::{CpuCost, Names};
 
 /// The most hosts that a scenario may have.
 pub(super) const MAX_HOSTS: usize = 100_000;
 /// The most Mains among them: each may know all others, so that their number counts twice.
 pub(super) const MAX_MAINS: usize = 1_000;
 
+/// The most cores that a host may have.
+pub(super) const MAX_CORES: u32 = 128;
+
 /// The services, then the hosts, then whom each of them connects to.
 pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
     let services = services::read(file);
     let mut hosts = Hosts::default();
-    let mains = groups(file, "main", &services, &mut hosts, end);
+    let usual = usual_machine(file);
+    let mains = groups(file, "main", (&services, usual), &mut hosts, end);
     if mains.is_empty() && hosts.is_empty() && !file.has("main") {
         let problem =
             Problem::new("the scenario has no Main", file.span(), "expected a [[main]] in this file");
         file.problems().lose_name();
         file.problem(problem.help("the smallest one is:  [[main]]  name = \"main-a\""));
     }
-    let homes = groups(file, "home", &services, &mut hosts, end);
+    let homes = groups(file, "home", (&services, usual), &mut hosts, end);
     for group in mains {
         connect_mains(group, &mut hosts);
     }
@@ -48,14 +52,14 @@ struct Group<'a> {
 fn groups<'a>(
     file: &mut Table<'a>,
     key: &'static str,
-    services: &[Service],
+    common: (&[Service], Machine),
     hosts: &mut Hosts,
     end: Duration,
 ) -> Vec<Group<'a>> {
     let most = if key == "main" { MAX_MAINS } else { MAX_HOSTS };
     let mut groups: Vec<Group<'a>> = Vec::new();
     for mut table in file.tables(key) {
-        let members = members(&mut table, services, end);
+        let members = members(&mut table, key, common, end);
         let mut group = Group { hosts: Vec::with_capacity(members.len()), table };
         for host in members {
             let name = host.name.clone();
@@ -90,12 +94,20 @@ fn taken(table: &Table<'_>, name: &str, earlier: &[Group<'_>], hosts: &Hosts) {
 }
 
 /// The hosts that a table stands for, not yet connected to anybody.
-fn members(table: &mut Table<'_>, services: &[Service], end: Duration) -> Vec<Host> {
+fn members(
+    table: &mut Table<'_>,
+    key: &str,
+    (services, usual): (&[Service], Machine),
+    end: Duration,
+) -> Vec<Host> {
     let name = table.require::<String>("name");
     let count = table.read::<u32>("count");
     let start = before_end(table, "start", "this host starts", end).unwrap_or_default();
     let node_id = table.word("node_id", &[("host-name", NodeId::HostName), ("generated", NodeId::Generated)]);
+    // A Home is dialled by nobody.
+    let tls = if key == "main" { table.get("tls").unwrap_or_default() } else { false };
     let offered = offered(table, services);
+    let machine = machine(table, usual);
     let Some(name) = name.filter(|name| check_name(table, name, "host")) else {
         table.problems().lose_name();
         return Vec::new();
@@ -111,9 +123,11 @@ fn members(table: &mut Table<'_>, services: &[Service], end: Duration) -> Vec<Ho
         name,
         // Whom it connects to is known when all hosts are.
         role: Role::Main { peers: Vec::new() },
+        tls,
         services: offered.clone(),
         start,
         node_id: node_id.unwrap_or_default(),
+        machine,
     };
     match count.map(Spanned::into_inner) {
         None => vec![host(name.into_inner())],
@@ -122,6 +136,30 @@ fn members(table: &mut Table<'_>, services: &[Service], end: Duration) -> Vec<Ho
             (1..=count.min(most)).map(|number| host(format!("{}-{number}", name.get_ref()))).collect()
         }
     }
+}
+
+/// `[host]`: what every relay runs on that says nothing else.
+fn usual_machine(file: &mut Table<'_>) -> Machine {
+    let Some(mut table) = file.table("host", "[host]") else { return Machine::default() };
+    let usual = machine(&mut table, Machine::default());
+    table.finish();
+    usual
+}
+
+fn machine(table: &mut Table<'_>, usual: Machine) -> Machine {
+    let per_message = table.get::<CpuCost>("cpu").map_or(usual.per_message, |cost| cost.0);
+    let cores = table.read::<u32>("cores");
+    if let Some(cores) = &cores {
+        if !(1..=MAX_CORES).contains(cores.get_ref()) {
+            let message = format!("{} cores", cores.get_ref());
+            table.problem(Problem::new(message, cores.span(), format!("expected 1 to {MAX_CORES}")));
+        } else if per_message.is_zero() {
+            let problem =
+                Problem::new("cores without a cost mean nothing", cores.span(), "expected `cpu` as well");
+            table.problem(problem.help("say what a message costs: `cpu = \"100us per message\"`"));
+        }
+    }
+    Machine { per_message, cores: cores.map_or(usual.cores, Spanned::into_inner) }
 }
 
 fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {

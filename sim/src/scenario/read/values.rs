@@ -15,6 +15,12 @@ use super::table::{FromToml, Wrong, kind_in_words};
 /// Names or patterns: a string, or a list of them.
 pub(super) struct Names(pub(super) Vec<Spanned<String>>);
 
+/// What a message costs a host's CPU: `100us per message`.
+pub(super) struct CpuCost(pub(super) Duration);
+
+/// The most that a message may cost: above it a relay does little but wait.
+pub(super) const MAX_COST: Duration = Duration::from_secs(1);
+
 /// A fixed answer for each method.
 pub(super) struct Answers(pub(super) BTreeMap<String, Value>);
 
@@ -62,6 +68,24 @@ impl FromToml for u32 {
 impl FromToml for Duration {
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Duration, Wrong> {
         quantity(value, "a duration in quotes, such as \"90s\" or \"20ms\"", duration::parse)
+    }
+}
+
+impl FromToml for CpuCost {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<CpuCost, Wrong> {
+        let expected = "a cost in quotes, such as \"100us per message\"";
+        let wrong = |problem: String| Wrong { problem, expected: expected.to_owned(), span: None };
+        let text = text(value, expected)?;
+        let Some(cost) = text.trim().strip_suffix("per message") else {
+            return Err(wrong(format!("\"{text}\" does not say what it is for")));
+        };
+        let cost = duration::parse(cost).map_err(|error| wrong(error.problem))?;
+        match cost <= MAX_COST {
+            true => Ok(CpuCost(cost)),
+            false => {
+                Err(wrong(format!("\"{text}\" is more than {} per message", duration::format(MAX_COST))))
+            }
+        }
     }
 }
 

@@ -35,7 +35,20 @@ host = "main-a"
 "#,
             r#"
 13:8 bad value for `kind` in [[fault]]: "earthquake"
-  expected one of `partition`, `crash`, `stop`, `link`
+  expected one of `partition`, `crash`, `stop`, `link`, `certificate-expires`
+"#,
+        ),
+        base(
+            r#"[[fault]]
+at = "1m"
+kind = "certificate-expires"
+hosts = "main-a"
+"#,
+            r#"
+11:1 a [[fault]] of kind "certificate-expires" has no `lasts`
+  expected `lasts = …` in here
+14:9 `main-a` has no certificate
+  expected Mains with `tls = true`
 "#,
         ),
         base(

@@ -64,7 +64,7 @@ p99 = "1s"
 "#,
             "
 11:2 unknown key `gate` in the scenario
-  expected one of `name`, `description`, `duration`, `seed`, `probe`, `node`, `service`, `main`, `home`, `network`, `link`, `load`, `gates`, `fault`
+  expected one of `name`, `description`, `duration`, `seed`, `probe`, `node`, `service`, `host`, `main`, `home`, `network`, `link`, `load`, `gates`, `fault`
   help: did you mean `gates`?
 ",
         ),
@@ -84,7 +84,7 @@ nmae = "main-b"
 "#,
             "
 12:1 unknown key `nmae` in [[main]]
-  expected one of `name`, `count`, `start`, `node_id`, `services`, `peers`
+  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `peers`
   help: did you mean `name`?
 ",
         ),

@@ -38,6 +38,39 @@ count = 2000
 ",
         ),
         base(
+            r#"[[main]]
+name = "main-b"
+cpu = "50us"
+cores = 0
+[host]
+cores = 2
+"#,
+            "
+13:7 bad value for `cpu` in [[main]]: \"50us\" does not say what it is for
+  expected a cost in quotes, such as \"100us per message\"
+14:9 0 cores
+  expected 1 to 128
+16:9 cores without a cost mean nothing
+  expected `cpu` as well
+  help: say what a message costs: `cpu = \"100us per message\"`
+",
+        ),
+        base(
+            r#"[[main]]
+name = "main-b"
+cpu = "fast per message"
+[[main]]
+name = "main-c"
+cpu = "2s per message"
+"#,
+            "
+13:7 bad value for `cpu` in [[main]]: \"fast\" is not a duration
+  expected a cost in quotes, such as \"100us per message\"
+16:7 bad value for `cpu` in [[main]]: \"2s per message\" is more than 1s per message
+  expected a cost in quotes, such as \"100us per message\"
+",
+        ),
+        base(
             "[[main]]
 count = 2
 ",

@@ -39,6 +39,7 @@ name = "echo"
 kind = "echo"
 [[main]]
 name = "main-a"
+tls = true
 [[main]]
 name = "main-b"
 [[main]]
@@ -73,7 +74,7 @@ fn every_example_of_the_reference_loads() {
         .map(|rest| rest.split("```").next().unwrap_or_default())
         .collect();
     let [first, rest @ ..] = examples.as_slice() else { panic!("the reference has examples") };
-    assert!(rest.len() >= 11, "one for each section");
+    assert!(rest.len() >= 12, "one for each section");
     for text in rest.iter().map(|text| format!("{text}{REFERENCE_BASE}")).chain([(*first).to_owned()]) {
         if let Err(error) = Scenario::load("README.md", &text) {
             panic!("{}\nin\n{text}", super::problems(&error));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use relay_chaos::{Direction, Fault, FaultKind, LinkQuality, Partition, Selector};
 
 use super::super::{
-    Arrival, Gates, HostIndex, NodeId, NodeSettings, Pacing, Role, Scenario, ServiceKind, Target, Topology,
+    Arrival, Gates, HostIndex, Machine, NodeId, NodeSettings, Pacing, Role, Scenario, ServiceKind, Target,
+    Topology,
 };
 use super::{BASE, LOAD};
 
@@ -183,6 +184,19 @@ fn a_generated_node_id_and_a_late_start() {
 }
 
 #[test]
+fn messages_cost_what_the_host_says_or_else_what_all_do() {
+    let text = format!(
+        "[host]\ncpu = \"100us per message\"\ncores = 2\n{BASE}[[home]]\nname = \"slow\"\nmain = \"main-a\"\ncpu = \"1ms per message\"\n[[home]]\nname = \"free\"\nmain = \"main-a\"\ncpu = \"0s per message\"\n"
+    );
+    let hosts = read(&text).topology.hosts;
+    let machine = |name| hosts.get(hosts.find(name).expect("it is there")).machine;
+    let micros = |per_message, cores| Machine { per_message: Duration::from_micros(per_message), cores };
+    assert_eq!((machine("main-a"), machine("home-1")), (micros(100, 2), micros(100, 2)));
+    assert_eq!((machine("slow"), machine("free")), (micros(1_000, 2), micros(0, 2)));
+    assert_eq!(read(BASE).topology.hosts.get(HostIndex(0)).machine, Machine::default());
+}
+
+#[test]
 fn faults_come_in_the_order_of_time() {
     let text = format!(
         "{BASE}[[fault]]\nat = \"5m\"\nkind = \"stop\"\nhost = \"main-a\"\n[[fault]]\nat = \"1m\"\nkind = \"crash\"\nhosts = [\"home-1\", \"home-2\"]\ndown = \"10s\"\n"
@@ -204,6 +218,16 @@ fn a_fault_that_was_written_reads_the_same() {
     let text = format!("{BASE}[[fault]]\n{}", toml::to_string(&written).expect("it can be written"));
     let [read] = <[_; 1]>::try_from(read(&text).faults).expect("one fault");
     assert_eq!(read.map(|set| set.selector().clone()), written);
+}
+
+#[test]
+fn a_main_may_speak_tls_and_its_certificate_expire() {
+    let text = "[[main]]\nname = \"a\"\ntls = true\n[[main]]\nname = \"b\"\n[[fault]]\nat = \"1m\"\nkind = \"certificate-expires\"\nhost = \"a\"\nlasts = \"2m\"\n";
+    let scenario = read(text);
+    let tls: Vec<_> = scenario.topology.hosts.iter().map(|(_, host)| host.tls).collect();
+    assert_eq!(tls, [true, false]);
+    assert_eq!(scenario.faults[0].to_string(), "certificates of a expired, 2m");
+    assert_eq!(scenario.faults[0].active().end, Some(secs(180)));
 }
 
 #[test]

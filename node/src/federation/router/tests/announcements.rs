@@ -1,7 +1,11 @@
 //! What Mains tell each other, and what becomes of it.
 
+use std::time::Duration;
+
 use super::world::{TTL, World};
 use super::{ANNOUNCED, NANO, two_mains};
+use crate::federation::Remembered;
+use crate::wire::{Announced, NodeKind};
 
 #[test]
 fn a_new_peer_gets_everything_and_later_what_changed() {
@@ -136,4 +140,50 @@ fn a_list_that_no_message_could_hold_arrives_in_parts() {
     world.heartbeat("relay-a", "relay-b");
     world.settle();
     assert!(world.discoveries("relay-b", "relay-a").iter().all(|sent| !sent.want_full), "the versions agree");
+}
+
+/// What relay-a remembers of relay-b after a restart: carol's shop, and one that has gone meanwhile.
+fn remembering(expires: Duration) -> World {
+    let mut world = World::default();
+    world.main("relay-a", &[]);
+    let entry = |node: &str, name: &str| Announced {
+        name: name.into(),
+        node_id: node.parse().unwrap(),
+        node_type: NodeKind::Home,
+        methods: Vec::new(),
+        balance: None,
+    };
+    let services = vec![entry("carol", "shop"), entry("dave", "gone")];
+    let now = world.now;
+    let remembered = Remembered { main: "relay-b".parse().unwrap(), expires: now + expires, services };
+    world.router("relay-a").restore(vec![remembered], now);
+    world
+}
+
+#[test]
+fn what_is_remembered_is_listed_until_its_main_says_what_is_true_now() {
+    let mut world = remembering(TTL / 2);
+    assert_eq!(world.federated("relay-a", "shop"), ["carol"]);
+    let refusal = world.refusal("relay-a", None, "shop");
+    assert!(refusal.data.retryable, "its Main is to be waited for: {refusal:?}");
+    world.main("relay-b", &[]);
+    world.home_at("carol", "relay-b", &["shop"]);
+    world.connect("relay-b", "relay-a");
+    world.settle();
+    world.advance(ANNOUNCED);
+    assert_eq!(world.federated("relay-a", "shop"), ["carol"]);
+    assert_eq!(world.federated("relay-a", "gone"), [""; 0]);
+    world.advance(TTL * 3 / 4);
+    assert_eq!(world.federated("relay-a", "shop"), ["carol"], "it lives as long as any other now");
+}
+
+#[test]
+fn what_is_remembered_lives_as_long_as_it_would_have_and_never_longer_than_fresh_entries() {
+    for (expires, lives) in [(TTL / 2, TTL / 2), (TTL * 5, TTL)] {
+        let mut world = remembering(expires);
+        world.advance(lives - NANO);
+        assert_eq!(world.federated("relay-a", "shop"), ["carol"]);
+        world.advance(NANO);
+        assert_eq!(world.federated("relay-a", "shop"), [""; 0]);
+    }
 }

@@ -101,6 +101,7 @@ fn forged() -> impl Strategy<Value = Frame> {
         node_id,
         node_type: NodeKind::Home,
         methods: vec![],
+        balance: None,
     });
     let withdrawn = (service(), node()).prop_map(|(name, node_id)| Withdrawn { name, node_id });
     let peer = node().prop_map(|id| PeerAddress { id, address: "ws://127.0.0.1:1".into() });

@@ -11,7 +11,7 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::env::{Instant, Rng};
 use crate::federation::{
     Action, Admission, Answer, Call, CallError, CallId, Delivery, Failure, LinkId, LinkInfo, LinkRole,
-    Moment, Router, RouterConfig, Scope,
+    Moment, Policy, Router, RouterConfig, Scope,
 };
 use crate::wire::{self, Body, Discovery, Frame, Header, NodeKind, PeerAddress, ServiceOffer, payload};
 
@@ -40,6 +40,8 @@ pub(super) struct World {
     pub(super) met: Vec<(Name, PeerAddress)>,
     /// Directions in which messages vanish.
     muted: BTreeSet<(Name, Name)>,
+    /// What every Main that is made from now on says of how calls are spread.
+    pub(super) balance: BTreeMap<String, Policy>,
 }
 
 impl World {
@@ -51,6 +53,7 @@ impl World {
         self.node(name, NodeKind::Home, services);
     }
 
+    /// A service may have a wish, as in `shop=round-robin`.
     fn node(&mut self, name: Name, kind: NodeKind, services: &[&str]) {
         let config = RouterConfig {
             me: name.parse().unwrap(),
@@ -61,8 +64,13 @@ impl World {
             listen_port: None,
             services: services
                 .iter()
-                .map(|name| ServiceOffer { name: (*name).into(), methods: vec![], balance: None })
+                .map(|text| {
+                    let (name, wish) = text.split_once('=').unzip();
+                    let balance = wish.map(|policy| policy.parse().unwrap());
+                    ServiceOffer { name: name.unwrap_or(text).into(), methods: vec![], balance }
+                })
                 .collect(),
+            balance: self.balance.clone(),
             registry_ttl: TTL,
             call_timeout: CALL_TIMEOUT,
         };
