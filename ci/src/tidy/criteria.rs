@@ -1,5 +1,5 @@
-//! What documents name as a proof is there: tests as `path/file.rs::name`, scenarios as `scenarios/theme/name.toml`. In a
-//! table of criteria and tests each row names one.
+//! What documents name as a proof is there: tests as `path/file.rs::name`, and in a table of criteria and tests also
+//! scenarios as `scenarios/theme/name.toml`. Each row of such a table names one.
 
 use super::source::{Source, words};
 use super::tree::{Document, Finding, Tree};
@@ -19,17 +19,19 @@ fn check_document(tree: &Tree, document: &Document) -> Vec<Finding> {
         if fenced {
             continue;
         }
+        let cells: Vec<&str> = text.trim().trim_matches('|').split('|').map(str::trim).collect();
+        let is_header = [cells[0], cells[cells.len() - 1]] == HEADER;
+        in_table = text.starts_with('|') && (in_table || is_header);
         let mut report = |text| found.push(Finding { file: document.path.clone(), line, text });
-        let proofs: Vec<&str> = code_spans(text).filter(|span| is_proof(span)).collect();
+        let proofs: Vec<&str> =
+            code_spans(text).filter(|span| is_test(span) || (in_table && is_scenario(span))).collect();
         for proof in &proofs {
             if let Some(reason) = missing(tree, proof) {
                 report(format!("`{proof}` proves nothing: {reason}"));
             }
         }
-        let cells: Vec<&str> = text.trim().trim_matches('|').split('|').map(str::trim).collect();
         let is_rule = cells.iter().all(|cell| cell.chars().all(|letter| matches!(letter, '-' | ':')));
-        in_table = text.starts_with('|') && (in_table || [cells[0], cells[cells.len() - 1]] == HEADER);
-        if in_table && proofs.is_empty() && !is_rule && [cells[0], cells[cells.len() - 1]] != HEADER {
+        if in_table && proofs.is_empty() && !is_rule && !is_header {
             report("a criterion without a test: name one, as `path/file.rs::name` or a scenario".to_owned());
         }
     }
@@ -40,9 +42,12 @@ fn code_spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-fn is_proof(span: &str) -> bool {
-    let is_test = span.split_once(".rs::").is_some_and(|(path, _)| path.contains('/'));
-    is_test || (span.starts_with("scenarios/") && span.ends_with(".toml"))
+fn is_test(span: &str) -> bool {
+    span.split_once(".rs::").is_some_and(|(path, _)| path.contains('/'))
+}
+
+fn is_scenario(span: &str) -> bool {
+    span.starts_with("scenarios/") && span.ends_with(".toml")
 }
 
 /// Why what is named is no proof; `None` where it is one.
@@ -77,13 +82,15 @@ mod tests {
 
     #[test]
     fn proofs_that_are_not_there_are_caught_with_their_line() {
-        for text in ["`a/b.rs::four`", "`a/b.rs::five`", "`a/c.rs::one`", "`scenarios/x/z.toml`"] {
+        for text in ["`a/b.rs::four`", "`a/b.rs::five`", "`a/c.rs::one`"] {
             let found = caught(&format!("# Tests\n{text}"));
             assert_eq!(found.len(), 1, "{text}");
             assert_eq!(found[0].line, 2);
         }
-        let table = "| criterion | test |\n| --- | --- |\n| it works | surely |\n";
-        assert_eq!(caught(table).len(), 1);
+        for test in ["surely", "`scenarios/x/z.toml`", "`a/b.rs::five`"] {
+            let table = format!("| criterion | test |\n| --- | --- |\n| it works | {test} |\n");
+            assert_eq!(caught(&table).len(), 1, "{test}");
+        }
     }
 
     #[test]
@@ -91,7 +98,7 @@ mod tests {
         let rows = "| criterion | test |\n| --- | --- |\n| a | `a/b.rs::one`, `a/b.rs::two` |\n\
                     | b | `scenarios/x/y.toml` |\n| c | `a/b.rs::three` |\n\n| other | table |\n| a | b |\n";
         assert_eq!(caught(rows), []);
-        assert_eq!(caught("`b.rs::gone` is in text, `std::fs` is a path"), []);
+        assert_eq!(caught("`b.rs::gone`, `std::fs`; write it to `scenarios/x/new.toml`"), []);
         assert_eq!(caught("```\n`a/b.rs::gone`\n```"), []);
     }
 }

@@ -17,7 +17,7 @@ pub struct CallError {
     pub message: String,
     /// Who says so.
     #[serde(default)]
-    pub data: ErrorData,
+    pub data: Box<ErrorData>,
 }
 
 /// What stands in `error.data`.
@@ -268,7 +268,7 @@ impl Failure {
         if let Failure::ServiceFailed { detail, .. } = self {
             data.detail = detail;
         }
-        CallError { code, message, data }
+        CallError { code, message, data: Box::new(data) }
     }
 }
 
@@ -303,7 +303,7 @@ mod tests {
         );
         let text = serde_json::to_string(&full.data).unwrap();
         assert!(text.contains(r#""retry_after_ms":120"#), "{text}");
-        assert_eq!(serde_json::from_str::<ErrorData>(&text).unwrap(), full.data);
+        assert_eq!(serde_json::from_str::<ErrorData>(&text).unwrap(), *full.data);
         let of_others = |text: &str| serde_json::from_str::<ErrorData>(text).unwrap();
         assert_eq!(of_others(r#"{"retry_after_ms":0,"limit":"none-of-ours"}"#).retry_after_ms, None);
         assert_eq!(of_others(r#"{"retry_after_ms":5000000000}"#).retry_after_ms, NonZeroU32::new(u32::MAX));

@@ -25,5 +25,5 @@ pub use intake::call_limit;
 pub use links::{Admission, LinkId, LinkInfo, LinkRole};
 pub use rate::Gcra;
 pub use registry::{Listing, Registry, Remembered, Scope};
-pub use router::{Action, Answer, Call, CallId, Delivery, ListenPort, Moment, Router, RouterConfig, Ticket};
+pub use router::{Action, Answer, Call, CallId, Delivery, Moment, Router, RouterConfig, Ticket};
 pub use trust::{Claim, Entry, ListError, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy};

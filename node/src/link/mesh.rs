@@ -78,7 +78,8 @@ pub async fn remove(board: &Arc<Switchboard>, node: &NodeId) -> Result<bool, Sto
     let is_linked = board.look(|router| {
         router.neighbours().any(|info| info.node == *node && (info.role == LinkRole::Peer || info.older_mesh))
     });
-    if !is_linked && !board.note_peer(|book| book.dials_node(node)) {
+    let urls = board.note_peer(|book| book.urls_of(node));
+    if !is_linked && urls.is_empty() {
         return Ok(false);
     }
     let removed = RemovedPeer { node: node.clone(), removed_at: board.env.clock.unix() };
@@ -88,7 +89,7 @@ pub async fn remove(board: &Arc<Switchboard>, node: &NodeId) -> Result<bool, Sto
         tracing::info!(peer = %node, "removed");
         task_board.close_links_to(&node, "removed by the operator");
     };
-    board.store.remove_peer(removed, keep_out).await?;
+    board.store.remove_peer(removed, urls, keep_out).await?;
     Ok(true)
 }
 

@@ -293,9 +293,10 @@ impl PeerBook {
         }
     }
 
-    /// Whether this Main is dialled.
-    pub(super) fn dials_node(&self, node: &NodeId) -> bool {
-        self.dialled.values().any(|entry| entry.node.as_ref() == Some(node))
+    /// Where this Main is dialled.
+    pub(super) fn urls_of(&self, node: &NodeId) -> Vec<RelayUrl> {
+        let dialled = self.dialled.iter().filter(|(_, entry)| entry.node.as_ref() == Some(node));
+        dialled.map(|(url, _)| url.clone()).collect()
     }
 
     /// Whether a Main was removed and is to be kept out.
@@ -450,9 +451,9 @@ mod tests {
         assert!(peer.sources.is_empty() && !peer.inbound);
         let again = new(book.want(&b, None, PeerSource::Dns, at(4)));
         book.stopped(&b, &keeper);
-        assert!(book.dials_node(&id("b")), "the new keeper's entry is not the old one's to take");
+        assert!(!book.urls_of(&id("b")).is_empty(), "the new keeper's entry is not the old one's to take");
         book.stopped(&b, &again);
-        assert!(!book.dials_node(&id("b")));
+        assert!(book.urls_of(&id("b")).is_empty());
     }
 
     #[test]

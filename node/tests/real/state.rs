@@ -56,6 +56,22 @@ async fn a_kill_right_after_the_answer_takes_neither_an_added_nor_a_removed_peer
 }
 
 #[tokio::test]
+async fn who_was_added_by_address_alone_is_removed_by_its_id() {
+    let world = World::new();
+    let port = free_port().to_string();
+    let b = world.main("relay-b", &[]).await;
+    let mut a = world.main("relay-a", &["-port", &port]).await;
+    change(&world, &a, Method::POST, "/federation/peers/add", &json!({ "url": b.url() })).await;
+    a.process.kill();
+    let mut a = world.main("relay-a", &["-port", &port]).await;
+    a.process.says("connected to the peer").await;
+    remove(&world, &a, "relay-b").await;
+    a.process.kill();
+    let a = world.main("relay-a", &["-port", &port]).await;
+    assert_eq!(get(&a.at, "/registry/peers").await, json!({}), "it is not even dialled");
+}
+
+#[tokio::test]
 async fn a_main_that_restarts_alone_still_knows_the_federation() {
     let world = World::new();
     let port = free_port().to_string();

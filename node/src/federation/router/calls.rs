@@ -119,7 +119,7 @@ impl Router {
             _ => Blame::Nobody,
         };
         self.settle(&mut call, blame, at);
-        self.round_trip = Some(at.now - call.since);
+        self.tally.round_trip = Some(at.now - call.since);
         let too_fast = error.is_some_and(|error| self.calls_too_fast(link, &error));
         self.intake.answered(link, call.since, (response.waited, too_fast), &self.pending, at.now);
         response.waited = Some(at.now - call.since);
@@ -375,7 +375,7 @@ impl Router {
             _ => Blame::Unknown,
         };
         self.settle(&mut call, blame, at);
-        *self.failed.entry(failure.code()).or_insert(0) += 1;
+        *self.tally.failed.entry(failure.code()).or_insert(0) += 1;
         let error = failure.at(&self.config.me, &call.path);
         self.answer(call, Err(error), at, actions);
     }
@@ -427,7 +427,7 @@ impl Router {
 
 /// With the same id and source at every node that the call passes.
 fn log_end(call: &PendingCall, error: Option<&CallError>, at: Moment) {
-    let (id, source) = (&call.message_id, &call.source);
+    let (id, source) = (call.message_id.as_str(), &call.source);
     let ms = (at.now - call.since).as_secs_f64() * 1e3;
     match error {
         None => tracing::debug!(call = %id, %source, ms, "a call was answered"),

@@ -57,16 +57,8 @@ pub struct RouterConfig {
     pub me: NodeId,
     /// Main or Home.
     pub kind: NodeKind,
-    /// This incarnation, drawn at each start.
-    pub boot: String,
-    /// The public key, in hex.
-    pub public_key: String,
-    /// A Main's own URL, where it was told one.
-    pub address: Option<String>,
-    /// Where a Main listens.
-    pub listen_port: Option<ListenPort>,
-    /// The services that this node offers.
-    pub services: Vec<ServiceOffer>,
+    /// What it tells of itself, but for its peers. Its `boot` begins the id of each of its messages.
+    pub introduction: Registration,
     /// How calls of these services are spread, whatever their Homes wish.
     pub balance: BTreeMap<String, Policy>,
     /// How long other Mains' entries live without being confirmed.
@@ -75,15 +67,6 @@ pub struct RouterConfig {
     pub call_timeout: Duration,
     /// Calls that one Home may make in the long run; no limit where it is `None`.
     pub home_calls_per_second: Option<NonZeroU32>,
-}
-
-/// A port that a Main listens on, and what it speaks there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenPort {
-    /// Its number.
-    pub number: u16,
-    /// Whether it speaks TLS.
-    pub tls: bool,
 }
 
 /// Both clocks at one moment, as values.
@@ -187,7 +170,13 @@ pub struct Router {
     counter: u64,
     announcements: Announcements,
     intake: Intake,
-    /// Calls that failed here, by code.
+    tally: Tally,
+}
+
+/// What is told of calls that are over.
+#[derive(Default)]
+struct Tally {
+    /// Those that failed here, by code.
     failed: BTreeMap<i64, u64>,
     /// How long the last answer took that came over a link, until it is asked for.
     round_trip: Option<Duration>,
@@ -198,9 +187,9 @@ impl Router {
     ///
     /// `rng` is the randomness that calls are spread with.
     pub fn new(config: RouterConfig, rng: Rng) -> Self {
-        let registry =
-            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl)
-                .with_balance(config.balance.clone());
+        let own = config.introduction.services.clone();
+        let registry = Registry::new(config.me.clone(), config.kind, own, config.registry_ttl)
+            .with_balance(config.balance.clone());
         let intake = Intake::new(config.kind, config.home_calls_per_second);
         Router {
             config,
@@ -212,8 +201,7 @@ impl Router {
             counter: 0,
             announcements: Announcements::default(),
             intake,
-            failed: BTreeMap::new(),
-            round_trip: None,
+            tally: Tally::default(),
         }
     }
 
@@ -241,15 +229,8 @@ impl Router {
 
     /// This node's introduction, as an answer to another's where it is one.
     pub fn introduction(&mut self, answering: Option<SmolStr>, at: Moment) -> Frame {
-        let registration = Registration {
-            services: self.config.services.clone(),
-            public_key: Some(self.config.public_key.clone()),
-            boot: Some(self.config.boot.clone()),
-            address: self.config.address.clone(),
-            listen_port: self.config.listen_port.map(|port| port.number),
-            tls: self.config.listen_port.is_some_and(|port| port.tls),
-            peers: self.links.peer_addresses(),
-        };
+        let peers = self.links.peer_addresses();
+        let registration = Registration { peers, ..self.config.introduction.clone() };
         let mut frame = self.message(Body::Registration(registration), at);
         frame.header.correlation_id = answering;
         frame
@@ -397,7 +378,7 @@ impl Router {
 
     /// Where the message that was just handled answered a call: how long that took, from sending the call on.
     pub fn take_round_trip(&mut self) -> Option<Duration> {
-        self.round_trip.take()
+        self.tally.round_trip.take()
     }
 
     /// A client of this node calls. The answer comes as [`Action::Answer`] with this id, exactly once.
@@ -572,7 +553,8 @@ impl Router {
 
     fn message_id(&mut self) -> SmolStr {
         let number = self.count();
-        format_smolstr!("{}-{number}", self.config.boot)
+        let boot = self.config.introduction.boot.as_deref().unwrap_or_default();
+        format_smolstr!("{boot}-{number}")
     }
 
     fn address(&self) -> NodeAddress {

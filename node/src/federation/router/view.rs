@@ -85,6 +85,6 @@ impl Router {
 
     /// Calls that failed at this node since the start, by code.
     pub fn failures(&self) -> impl Iterator<Item = (i64, u64)> {
-        self.failed.iter().map(|(code, count)| (*code, *count))
+        self.tally.failed.iter().map(|(code, count)| (*code, *count))
     }
 }
