@@ -191,8 +191,8 @@ pub fn decode(text: &str) -> Result<Frame, WireError> {
     let body = match &*envelope.kind {
         "registration" => Body::Registration(Registration::decode(&envelope)?),
         "heartbeat" => Body::Heartbeat(Heartbeat::decode(&envelope)?),
-        "request" => Body::Request(Request::decode(&mut envelope)?),
-        "response" => Body::Response(Response::decode(&mut envelope, &header)?),
+        "request" => Body::Request(Request::decode(&envelope)?),
+        "response" => Body::Response(Response::decode(&envelope, &header)?),
         "service_discovery" => Body::Discovery(Discovery::decode(&envelope)?),
         "error" => Body::Error(ErrorReport::decode(&envelope)?),
         "goodbye" => Body::Goodbye(Goodbye::decode(&envelope)?),
