@@ -56,14 +56,11 @@ impl Main {
         let config = RouterConfig {
             me: id("relay-a"),
             kind: NodeKind::Main,
-            boot: "boot".into(),
-            public_key: "00".repeat(32),
-            address: None,
-            listen_port: None,
-            services: Vec::new(),
+            introduction: Registration::default(),
             balance: BTreeMap::new(),
             registry_ttl: Duration::from_secs(600),
             call_timeout: Duration::from_secs(60),
+            home_calls_per_second: None,
         };
         let mut router = Router::new(config, Rng::seed_from_u64(1));
         let mut link = |node: &str, role| {

@@ -10,14 +10,14 @@ use std::time::Duration;
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Role};
+use crate::config::{Config, HomeRole, MainRole, PeerLists, Role};
 use crate::env::Env;
-use crate::federation::{ListenPort, Router, RouterConfig};
+use crate::federation::{Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
-use crate::link::{Keyring, RelayUrl, Switchboard, mesh, remember, uplink};
+use crate::link::{Keyring, PeerSource, RelayUrl, Switchboard, mesh, remember, sources, uplink};
 use crate::service::Services;
 use crate::store::{Identity, IdentityError, Peers, Store, StoreError, admin_token};
-use crate::wire::NodeKind;
+use crate::wire::{NodeKind, Registration};
 
 /// How often a closing node looks whether its calls have ended, in milliseconds.
 const DRAIN_POLL_MILLIS: u64 = 20;
@@ -72,8 +72,7 @@ pub async fn run(
         },
         allow_legacy: trust.allow_legacy,
     };
-    let (Role::Main(crate::config::MainRole { listen, .. })
-    | Role::Home(crate::config::HomeRole { listen, .. })) = &role;
+    let (Role::Main(MainRole { listen, .. }) | Role::Home(HomeRole { listen, .. })) = &role;
     let listener = env.network.listen(*listen).await.map_err(|error| RunError::Listen(*listen, error))?;
     let local = listener.local_addr();
     let tls = matches!(&role, Role::Main(main) if main.tls);
@@ -95,17 +94,22 @@ pub async fn run(
     let router = RouterConfig {
         me: identity.id.clone(),
         kind,
-        boot: format!("{:016x}", env.rng("boot").next_u64()),
-        public_key: identity.public_key(),
-        address: address.clone(),
-        listen_port: (kind == NodeKind::Main).then(|| ListenPort { number: local.port(), tls }),
-        services: offers.clone(),
+        introduction: Registration {
+            services: offers.clone(),
+            public_key: Some(identity.public_key()),
+            boot: Some(format!("{:016x}", env.rng("boot").next_u64())),
+            address: address.clone(),
+            listen_port: (kind == NodeKind::Main).then(|| local.port()),
+            tls,
+            peers: Vec::new(),
+        },
         balance: match &role {
             Role::Main(main) => main.balance.clone(),
             Role::Home(_) => BTreeMap::new(),
         },
         registry_ttl: timing.registry_ttl,
         call_timeout: timing.call_timeout,
+        home_calls_per_second: limits.home_calls_per_second,
     };
     let facts = NodeFacts {
         public_key: identity.public_key(),
@@ -128,14 +132,32 @@ pub async fn run(
     env.spawn("timer", Arc::clone(&board).run_timer());
     env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));
     match role {
-        Role::Main(main) => {
-            mesh::start(&board, main.peers, peers);
-            env.spawn("remember", remember::run(Arc::clone(&board)));
-        }
+        Role::Main(main) => meet_peers(&board, main, peers),
         Role::Home(home) => env.spawn("uplink", uplink::run(Arc::clone(&board), home.mains)),
     }
 
     shutdown.await;
+    wind_down(&board, &closing).await;
+    Ok(())
+}
+
+/// Keeps links up to the Mains that this one is told of: by its operator before a restart, by flag, by file and by DNS.
+fn meet_peers(board: &Arc<Switchboard>, main: MainRole, remembered: Peers) {
+    mesh::remembered(board, remembered);
+    main.peers.iter().for_each(|url| mesh::configured(board, url, PeerSource::Flag));
+    let PeerLists { file, srv } = main.listed;
+    if let Some(file) = file {
+        board.env.spawn("peers-file", sources::follow_file(Arc::clone(board), file));
+    }
+    if let Some(name) = srv {
+        board.env.spawn("peers-srv", sources::follow_srv(Arc::clone(board), name));
+    }
+    board.env.spawn("remember", remember::run(Arc::clone(board)));
+}
+
+/// Ends in good order: no new calls, those under way end, the neighbours know when to come back, all links close.
+async fn wind_down(board: &Arc<Switchboard>, closing: &CancellationToken) {
+    let (env, timing) = (&board.env, &board.timing);
     tracing::info!("shutting down: no new calls are taken");
     board.drain();
     // The neighbours hear of it first, and send no more. What they have sent by then is still refused in words.
@@ -151,8 +173,8 @@ pub async fn run(
         tracing::warn!("{left} calls did not end within {:?} and are given up", timing.drain);
         board.abandon();
     }
-    if kind == NodeKind::Main
-        && let Err(error) = remember::keep(&board).await
+    if board.kind() == NodeKind::Main
+        && let Err(error) = remember::keep(board).await
     {
         tracing::error!("what other Mains announced is not kept for the next start: {error}");
     }
@@ -160,5 +182,4 @@ pub async fn run(
     board.close_links("shutting down");
     env.sleep(Duration::from_millis(FAREWELL_MILLIS)).await;
     tracing::info!("stopped");
-    Ok(())
 }

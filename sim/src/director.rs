@@ -21,6 +21,8 @@ const LAST_CALLS_SECONDS: u64 = 2;
 /// Something that the director does at a certain time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// A name stands for something else.
+    Dns(usize),
     /// A host starts.
     Start(HostIndex),
     /// A fault is over. Before any that begins at the same moment.
@@ -79,7 +81,11 @@ fn steps(scenario: &Scenario) -> Vec<(Duration, Step)> {
         let end = active.end.map(|end| (end, Step::End(number)));
         std::iter::once((active.start, Step::Begin(number))).chain(end)
     });
-    let mut steps: Vec<_> = starts.chain(faults).filter(|(at, _)| *at < scenario.run.duration).collect();
+    // What holds from the start does so before anything runs.
+    let dns = scenario.topology.dns.iter().enumerate().filter(|(_, change)| !change.at.is_zero());
+    let dns = dns.map(|(number, change)| (change.at, Step::Dns(number)));
+    let mut steps: Vec<_> =
+        starts.chain(faults).chain(dns).filter(|(at, _)| *at < scenario.run.duration).collect();
     steps.sort_unstable();
     steps
 }
@@ -101,6 +107,19 @@ impl Director {
     fn perform(&mut self, step: Step) {
         let now = self.world.sim.now();
         match step {
+            Step::Dns(number) => {
+                let scenario = Arc::clone(&self.world.scenario);
+                let change = &scenario.topology.dns[number];
+                self.world.change_dns(change);
+                let names: Vec<&str> = change
+                    .targets
+                    .iter()
+                    .map(|main| scenario.topology.hosts.get(*main).name.as_str())
+                    .collect();
+                let targets = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+                let text = format!("{} stands for {targets}", change.name);
+                self.record().timeline.push(now, None, "dns", text);
+            }
             Step::Start(host) => {
                 self.start(host, "start");
                 let convergence = &mut self.record().convergence;

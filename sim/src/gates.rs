@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use relay_chaos::Share;
 
-use crate::record::{EpisodeEnd, Record};
-use crate::scenario::Scenario;
+use crate::record::{EpisodeEnd, LoadStats, Record};
+use crate::scenario::{LatencyGates, Load, ReconnectGates, Scenario};
 
 /// One gate and what was measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
     /// Its name, as in the scenario.
     pub name: &'static str,
+    /// The load that it is asked of; all of them where it is `None`.
+    pub load: Option<String>,
     /// What was asked.
     pub limit: String,
     /// What was measured.
@@ -20,6 +23,16 @@ pub struct Gate {
     pub holds: bool,
     /// What the number means, and where it came from.
     pub explanation: String,
+}
+
+impl Gate {
+    /// Its name, with the load's where it is about one.
+    pub fn title(&self) -> String {
+        match &self.load {
+            Some(load) => format!("{load}: {}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
 }
 
 /// Judges every gate of the scenario.
@@ -38,31 +51,12 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
         let what = "calls, whatever happened to their path";
         gates.push(share("availability", limit, calls.succeeded, calls.total(), what));
     }
-    let latency = &wanted.latency;
-    for (name, quantile, limit) in [
-        ("p50", 0.5, latency.p50),
-        ("p90", 0.9, latency.p90),
-        ("p99", 0.99, latency.p99),
-        ("p999", 0.999, latency.p999),
-        ("max", 1.0, latency.max),
-    ] {
-        if let Some(limit) = limit {
-            let measured = Duration::from_micros(calls.latency.value_at_quantile(quantile));
-            gates.push(Gate {
-                name,
-                limit: format!("≤ {}", show(limit)),
-                measured: if calls.succeeded == 0 { "no call".into() } else { show(measured) },
-                holds: calls.succeeded > 0 && measured <= limit,
-                explanation: format!(
-                    "of {} calls that succeeded, from the time they were due",
-                    calls.succeeded
-                ),
-            });
-        }
-    }
+    gates.extend(latency(&wanted.latency, &calls.latency));
+    gates.extend(reconnects(&wanted.reconnects, record));
     if let Some(limit) = wanted.max_hops {
         gates.push(Gate {
             name: "max_hops",
+            load: None,
             limit: format!("≤ {limit}"),
             measured: calls.hops_max.to_string(),
             holds: calls.total() > 0 && calls.hops_max <= limit as usize,
@@ -72,10 +66,127 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
     if let Some(limit) = wanted.min_calls {
         gates.push(Gate {
             name: "min_calls",
+            load: None,
             limit: format!("≥ {limit}"),
             measured: calls.total().to_string(),
             holds: calls.total() >= limit,
             explanation: "calls made, or the run proves nothing".into(),
+        });
+    }
+    for (load, stats) in scenario.loads.iter().zip(&record.loads) {
+        gates.extend(
+            of_load(load, stats).into_iter().map(|gate| Gate { load: Some(load.name.clone()), ..gate }),
+        );
+    }
+    gates
+}
+
+fn latency(wanted: &LatencyGates, measured: &Histogram<u64>) -> Vec<Gate> {
+    let mut gates = Vec::new();
+    for (name, quantile, limit) in [
+        ("p50", 0.5, wanted.p50),
+        ("p90", 0.9, wanted.p90),
+        ("p99", 0.99, wanted.p99),
+        ("p999", 0.999, wanted.p999),
+        ("max", 1.0, wanted.max),
+    ] {
+        if let Some(limit) = limit {
+            let succeeded = measured.len();
+            let took = Duration::from_micros(measured.value_at_quantile(quantile));
+            gates.push(Gate {
+                name,
+                load: None,
+                limit: format!("≤ {}", show(limit)),
+                measured: if succeeded == 0 { "no call".into() } else { show(took) },
+                holds: succeeded > 0 && took <= limit,
+                explanation: format!("of {succeeded} calls that succeeded, from the time they were due"),
+            });
+        }
+    }
+    gates
+}
+
+fn reconnects(wanted: &ReconnectGates, record: &Record) -> Vec<Gate> {
+    let seen = &record.reconnects;
+    let total = wanted.total.map(|limit| Gate {
+        name: "reconnects",
+        load: None,
+        limit: format!("≤ {limit}"),
+        measured: seen.total.to_string(),
+        holds: seen.total <= limit,
+        explanation: "connections from a host that had one to the same host before".into(),
+    });
+    let (most, at) = seen.rush;
+    let per_second = wanted.per_second.map(|limit| Gate {
+        name: "reconnects_per_second",
+        load: None,
+        limit: format!("≤ {limit}"),
+        measured: most.to_string(),
+        // Where nobody came back, nothing is proven.
+        holds: seen.total > 0 && most <= limit,
+        explanation: format!(
+            "the most of {} that one host took within a second, until {}",
+            seen.total,
+            show(at)
+        ),
+    });
+    total.into_iter().chain(per_second).collect()
+}
+
+/// The gates of one load.
+fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
+    let wanted = &load.gates;
+    let mut gates = Vec::new();
+    if let Some(limit) = wanted.goodput {
+        let time = (load.stop - load.start).as_secs_f64();
+        let goodput = stats.in_time as f64 / time;
+        gates.push(Gate {
+            name: "goodput",
+            load: None,
+            limit: format!("≥ {limit}"),
+            measured: format!("{goodput:.1}/s"),
+            holds: goodput >= limit.per_second(),
+            explanation: format!(
+                "{} of {} calls, answered before the load stopped",
+                stats.in_time,
+                stats.total()
+            ),
+        });
+    }
+    if let Some(limit) = wanted.success {
+        let what = "calls whose path was whole from send to answer";
+        gates.push(share("success", limit, stats.whole_succeeded, stats.whole, what));
+    }
+    if let Some(limit) = wanted.availability {
+        let what = "calls, whatever happened to their path";
+        gates.push(share("availability", limit, stats.succeeded, stats.total(), what));
+    }
+    gates.extend(latency(&wanted.latency, &stats.latency));
+    let failed: u64 = stats.failures.values().sum();
+    if let Some(limit) = wanted.fails_within {
+        gates.push(Gate {
+            name: "fails_within",
+            load: None,
+            limit: format!("≤ {}", show(limit)),
+            measured: if failed == 0 { "no failure".into() } else { show(stats.slowest_failure) },
+            holds: failed > 0 && stats.slowest_failure <= limit,
+            explanation: format!("the slowest of {failed} calls that failed"),
+        });
+    }
+    if let Some(allowed) = &wanted.fails_with {
+        let words = |codes: &mut dyn Iterator<Item = String>| codes.collect::<Vec<_>>().join(", ");
+        let of = |code: &Option<i64>| code.map_or("none".to_owned(), |code| code.to_string());
+        gates.push(Gate {
+            name: "fails_with",
+            load: None,
+            limit: words(&mut allowed.iter().map(ToString::to_string)),
+            measured: match failed {
+                0 => "no failure".into(),
+                _ => words(&mut stats.failures.keys().map(of)),
+            },
+            holds: failed > 0
+                && stats.failures.keys().all(|code| code.is_some_and(|it| allowed.contains(&it))),
+            explanation: format!("the codes of {failed} calls that failed"),
         });
     }
     gates
@@ -85,6 +196,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
 fn share(name: &'static str, limit: Share, part: u64, whole: u64, what: &str) -> Gate {
     Gate {
         name,
+        load: None,
         limit: format!("≥ {limit}"),
         measured: match whole {
             0 => "no call".into(),
@@ -113,6 +225,7 @@ fn convergence(limit: Duration, record: &Record) -> Gate {
     }
     Gate {
         name: "convergence",
+        load: None,
         limit: format!("≤ {}", show(limit)),
         measured: match worst {
             None => "nothing to settle".into(),

@@ -71,7 +71,8 @@ fn summary(run: &Execution) -> model::Summary {
             }
         ),
         Verdict::GateFailed => {
-            let failed: Vec<_> = run.gates.iter().filter(|gate| !gate.holds).map(|gate| gate.name).collect();
+            let failed: Vec<_> =
+                run.gates.iter().filter(|gate| !gate.holds).map(crate::gates::Gate::title).collect();
             format!("Gates that do not hold: {}.", failed.join(", "))
         }
         Verdict::InvariantViolated => {
@@ -93,7 +94,7 @@ fn summary(run: &Execution) -> model::Summary {
 
 fn checks(run: &Execution) -> model::Checks {
     let gates = run.gates.iter().map(|gate| model::Gate {
-        name: gate.name.into(),
+        name: gate.title(),
         limit: gate.limit.clone(),
         measured: gate.measured.clone(),
         holds: gate.holds,

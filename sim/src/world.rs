@@ -3,18 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use relay_chaos::{Fault, LinkQuality};
-use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing, Tokens};
-use relay_node::env::Env;
+use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
+use relay_node::env::{Env, SrvRecord};
 use relay_node::federation::{Secret, TrustPolicy};
+use relay_node::link::RelayUrl;
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
 use crate::engine::event::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
-use crate::scenario::{self, HostIndex, HostSet, Scenario, ServiceKind};
+use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
 use crate::workload::api::Api;
 
 /// The port that Mains listen on.
@@ -66,6 +68,9 @@ impl World {
         let state = Arc::new(Mutex::new(hosts.collect()));
         let world = World { sim, scenario, state };
         world.certify(world.scenario.topology.hosts.iter().map(|(index, _)| index), None);
+        for change in world.scenario.topology.dns.iter().filter(|change| change.at.is_zero()) {
+            world.change_dns(change);
+        }
         world.set_links(&[]);
         world
     }
@@ -113,6 +118,22 @@ impl World {
                 self.sim.set_certificate(self.host(index), Some(certificate));
             }
         }
+    }
+
+    /// The secret by which Mains know each other.
+    pub fn peer_secret(&self) -> &'static str {
+        PEER_SECRET
+    }
+
+    /// Has names stand for what the scenario says.
+    pub fn change_dns(&self, change: &DnsChange) {
+        let records = change.targets.iter().map(|main| SrvRecord {
+            priority: 0,
+            weight: 0,
+            port: MAIN_PORT,
+            target: self.scenario.topology.hosts.get(*main).name.clone(),
+        });
+        self.sim.set_srv(&change.name, records.collect());
     }
 
     /// Where the simulated upstream of a service is, on the loopback of each host that offers it.
@@ -200,19 +221,18 @@ impl World {
     }
 
     fn config(&self, host: &scenario::Host) -> Config {
-        let url = |main: &HostIndex| {
-            let main = self.scenario.topology.hosts.get(*main);
-            let scheme = if main.tls { "wss" } else { "ws" };
-            format!("{scheme}://{}:{MAIN_PORT}", main.name)
-                .parse()
-                .expect("host names of scenarios are fine in a URL")
-        };
+        let url = |main: &HostIndex| main_url(self.scenario.topology.hosts.get(*main));
         let role = match &host.role {
-            scenario::Role::Main { peers } => Role::Main(MainRole {
+            scenario::Role::Main { peers, peers_srv } => Role::Main(MainRole {
                 listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), MAIN_PORT),
                 tls: host.tls,
-                address: None,
+                // As an operator has to: a certificate is for a name.
+                address: host.tls.then(|| main_url(host)),
                 peers: peers.iter().map(url).collect(),
+                listed: PeerLists {
+                    file: None,
+                    srv: peers_srv.as_ref().map(|name| name.parse().expect("checked when it was read")),
+                },
                 balance: BTreeMap::new(),
             }),
             scenario::Role::Home { main, fallback } => Role::Home(HomeRole {
@@ -234,7 +254,7 @@ impl World {
             node_id,
             services,
             timing: timing(&self.scenario.node),
-            limits: Limits::default(),
+            limits: limits(&self.scenario.node),
             trust,
             tokens: Tokens::default(),
         }
@@ -263,6 +283,22 @@ impl World {
     fn lock(&self) -> MutexGuard<'_, Vec<HostState>> {
         self.state.lock().expect("nothing panics with the hosts")
     }
+}
+
+/// The limits of every relay: the scenario's, and the node's own where it says nothing.
+fn limits(wanted: &scenario::NodeSettings) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(per_second) = wanted.home_calls_per_second {
+        limits.home_calls_per_second = NonZeroU32::new(per_second);
+    }
+    limits
+}
+
+/// Where a Main is dialled.
+fn main_url(main: &scenario::Host) -> RelayUrl {
+    let scheme = if main.tls { "wss" } else { "ws" };
+    let url = format!("{scheme}://{}:{MAIN_PORT}", main.name);
+    url.parse().expect("host names of scenarios are fine in a URL")
 }
 
 /// The settings of every relay: the scenario's, and the node's own where it says nothing.

@@ -19,6 +19,8 @@ mod event_links;
 mod event_nat;
 #[path = "contract/event_processes.rs"]
 mod event_processes;
+#[path = "contract/name_server.rs"]
+mod name_server;
 #[path = "contract/sites.rs"]
 mod sites;
 #[path = "contract/tls.rs"]
@@ -71,6 +73,8 @@ contract![
     cases::blocking_work_returns_its_value,
     cases::every_seed_is_another,
     cases::values_on_disk_can_be_read_and_replaced,
+    cases::a_file_that_is_not_there_is_not_found,
+    cases::srv_records_are_found_by_name,
     tls::tls_carries_what_is_sent_both_ways,
     tls::a_certificate_for_another_name_is_refused,
     tls::a_certificate_of_an_unknown_issuer_is_refused,

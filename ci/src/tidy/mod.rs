@@ -1,6 +1,7 @@
 //! `cargo ci tidy`: what must be absent from the source and clippy cannot tell.
 
 mod crates;
+mod criteria;
 mod docs;
 mod federation;
 mod invariants;
@@ -22,7 +23,7 @@ use tree::{Finding, Tree};
 type Rule = fn(&Tree) -> Vec<Finding>;
 
 /// All rules, by name.
-const RULES: [(&str, Rule); 10] = [
+const RULES: [(&str, Rule); 11] = [
     ("modules", modules::check),
     ("simulation", simulation::check),
     ("select", select::check),
@@ -33,6 +34,7 @@ const RULES: [(&str, Rule); 10] = [
     ("crates", crates::check),
     ("docs", docs::check),
     ("links", links::check),
+    ("criteria", criteria::check),
 ];
 
 /// Checks the tree below `root`; prints what is wrong, and returns the exit code.
@@ -58,7 +60,7 @@ mod tests {
     use super::*;
 
     /// One breach of each rule, as files.
-    const BREACHES: [(&str, &str, &str); 10] = [
+    const BREACHES: [(&str, &str, &str); 11] = [
         ("modules", "node/src/a.rs", "use tokio::time;"),
         ("simulation", "node/src/b.rs", "#[cfg(feature = \"sim\")] fn f() {}"),
         ("select", "node/src/c.rs", "fn f() { tokio::select! { x = y => {} } }"),
@@ -77,6 +79,7 @@ mod tests {
         ),
         ("docs", "bare/src/lib.rs", "fn f() {}"),
         ("links", "README.md", "[gone](gone.md)"),
+        ("criteria", "README.md", "| criterion | test |\n| --- | --- |\n| it works | none |\n"),
     ];
 
     #[test]

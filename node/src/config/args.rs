@@ -54,6 +54,15 @@ pub struct Args {
     /// least-connections or random
     #[arg(long, value_name = "SERVICE=POLICY,…", value_delimiter = ',')]
     pub balance: Vec<String>,
+    /// A file with other Mains to connect to: one URL a line, # begins a remark; read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub peers_file: Option<String>,
+    /// A DNS name whose SRV records are other Mains to connect to: _relay._tcp.DOMAIN, or _relays._tcp.DOMAIN for wss://
+    #[arg(long, value_name = "NAME")]
+    pub peers_srv: Option<String>,
+    /// The name server to ask in place of the system's (its port is 53 unless given)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dns: Option<String>,
     /// Run as a Home Relay that hangs on this Main
     #[arg(long, value_name = "URL")]
     pub connect: Option<String>,
@@ -86,6 +95,9 @@ pub struct Args {
     /// Connections that one address may have (256 unless given); this machine's own are not counted
     #[arg(long, value_name = "N")]
     pub max_connections_per_address: Option<usize>,
+    /// Calls that one Home may make per second in the long run, twice as many at once (5000 unless given; 0: no limit)
+    #[arg(long, value_name = "N")]
+    pub home_calls_per_second: Option<u32>,
     /// The largest message taken, in bytes (1048576 unless given)
     #[arg(long, value_name = "BYTES")]
     pub max_message_bytes: Option<usize>,

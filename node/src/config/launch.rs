@@ -1,22 +1,26 @@
 //! From flags to a [`Config`], with every contradiction named.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use tracing_subscriber::filter::Targets;
 
 use super::access::access;
-use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, Role, Timing};
+use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing};
 use crate::env::Rng;
 use crate::env::production::{CertificateFiles, Machine};
 use crate::federation::{Policy, UnknownPolicy};
-use crate::link::{RelayUrl, UrlError};
+use crate::link::{BadSrvName, RelayUrl, UrlError, parse_list};
 use crate::service::{self, ServiceFileError, ServiceSpec};
 use crate::store::Identity;
 use crate::wire::{AddressError, NodeId, NodeKind, check_service_name};
 
 /// The port that a Main listens on where no other is given.
 const DEFAULT_PORT: u16 = 8080;
+
+/// The port of name servers.
+const DNS_PORT: u16 = 53;
 
 /// Below it no useful message fits, in bytes.
 const MIN_MESSAGE_BYTES: usize = 1024;
@@ -151,6 +155,7 @@ impl Launch {
             data_dir,
             certificate: certificate(&args, kind)?,
             extra_roots: args.tls_ca.as_ref().map(PathBuf::from),
+            name_server: args.dns.as_deref().map(name_server).transpose()?,
         };
         Ok(Launch { config, machine, threads: args.threads, log_format, log_level })
     }
@@ -192,6 +197,9 @@ fn merge(flags: Args, file: Args) -> Args {
         tls_key: flags.tls_key.or(file.tls_key),
         tls_ca: flags.tls_ca.or(file.tls_ca),
         peers: list(flags.peers, file.peers),
+        peers_file: flags.peers_file.or(file.peers_file),
+        peers_srv: flags.peers_srv.or(file.peers_srv),
+        dns: flags.dns.or(file.dns),
         balance: list(flags.balance, file.balance),
         fallback: list(flags.fallback, file.fallback),
         data_dir: flags.data_dir.or(file.data_dir),
@@ -201,6 +209,7 @@ fn merge(flags: Args, file: Args) -> Args {
         allow_legacy: flags.allow_legacy || file.allow_legacy,
         rpc_token_file: flags.rpc_token_file.or(file.rpc_token_file),
         admin_token_file: flags.admin_token_file.or(file.admin_token_file),
+        home_calls_per_second: flags.home_calls_per_second.or(file.home_calls_per_second),
         max_connections_per_address: flags.max_connections_per_address.or(file.max_connections_per_address),
         max_message_bytes: flags.max_message_bytes.or(file.max_message_bytes),
         threads: flags.threads.or(file.threads),
@@ -255,6 +264,15 @@ fn kind(args: &Args) -> Result<NodeKind, LaunchError> {
             "-connect",
             "only a Main spreads calls; a Home's wish is `balance` in its service file",
         )),
+        NodeKind::Home if args.peers_file.is_some() => {
+            Err(Contradiction("-peers-file", "-connect", "only a Main has peers; a Home takes -fallback"))
+        }
+        NodeKind::Home if args.peers_srv.is_some() => {
+            Err(Contradiction("-peers-srv", "-connect", "only a Main has peers; a Home takes -fallback"))
+        }
+        NodeKind::Home if args.home_calls_per_second.is_some() => {
+            Err(Contradiction("-home-calls-per-second", "-connect", "only a Main has Homes"))
+        }
         NodeKind::Home if args.advertise.is_some() => {
             Err(Contradiction("-advertise", "-connect", "nobody connects to a Home"))
         }
@@ -311,6 +329,7 @@ fn config(
             tls: args.tls_cert.is_some(),
             address: advertised(args)?,
             peers: args.peers.iter().map(|text| url("-peers", text)).collect::<Result<_, _>>()?,
+            listed: peer_lists(args, &read)?,
             balance: args.balance.iter().map(|text| balance(text)).collect::<Result<_, _>>()?,
         }),
         NodeKind::Home => {
@@ -335,9 +354,33 @@ fn config(
     }
     let max_connections_per_address =
         args.max_connections_per_address.unwrap_or(Limits::default().max_connections_per_address);
-    let limits = Limits { max_message_bytes, max_connections_per_address };
+    let home_calls_per_second =
+        args.home_calls_per_second.map_or(Limits::default().home_calls_per_second, NonZeroU32::new);
+    let limits = Limits { max_message_bytes, max_connections_per_address, home_calls_per_second };
     let (trust, tokens) = access(args, kind, read)?;
     Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
+}
+
+/// The lists of peers. The file is read here to say at once what is wrong with it.
+fn peer_lists(
+    args: &Args,
+    read: impl Fn(&str) -> Result<String, LaunchError>,
+) -> Result<PeerLists, LaunchError> {
+    if let Some(file) = &args.peers_file {
+        parse_list(&read(file)?).map_err(|error| value("-peers-file", format!("{file}, {error}")))?;
+    }
+    let srv = args.peers_srv.as_deref().map(str::parse).transpose();
+    let srv = srv.map_err(|error: BadSrvName| value("-peers-srv", error))?;
+    Ok(PeerLists { file: args.peers_file.clone(), srv })
+}
+
+fn name_server(text: &str) -> Result<SocketAddr, LaunchError> {
+    let address: Result<IpAddr, _> = text.trim_start_matches('[').trim_end_matches(']').parse();
+    match (text.parse(), address) {
+        (Ok(server), _) => Ok(server),
+        (_, Ok(address)) => Ok(SocketAddr::new(address, DNS_PORT)),
+        _ => Err(value("-dns", format!("`{text}` is no address of a name server; write ADDRESS:PORT"))),
+    }
 }
 
 fn advertised(args: &Args) -> Result<Option<RelayUrl>, LaunchError> {
@@ -381,6 +424,7 @@ mod tests {
         let read = |file: &str| match file {
             "echo.toml" => Ok("[[service]]\nname = \"echo\"\nkind = \"echo\"".to_owned()),
             "main.toml" => Ok("server = true\nport = 9000\npeers = [\"ws://b:1\"]".to_owned()),
+            "peers.txt" => Ok("ws://b:1\n".to_owned()),
             "typo.toml" => Ok("sever = true".to_owned()),
             _ => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "no such file")),
         };
@@ -408,10 +452,13 @@ mod tests {
             ("-server -fallback ws://a:1", "-fallback", "-server"),
             ("-connect ws://a:1 -peers ws://b:1", "-peers", "-connect"),
             ("-connect ws://a:1 -advertise ws://b:1", "-advertise", "-connect"),
+            ("-connect ws://a:1 -peers-file peers.txt", "-peers-file", "-connect"),
+            ("-connect ws://a:1 -peers-srv _relay._tcp.fed", "-peers-srv", "-connect"),
             ("-connect wss://a -tls-cert c -tls-key k", "-tls-cert", "-connect"),
             ("-connect wss://a -tls-key k", "-tls-key", "-connect"),
             ("-server -tls-cert c -tls-key k -advertise ws://b:1", "-advertise ws://", "-tls-cert"),
             ("-connect ws://a:1 -balance blog=random", "-balance", "-connect"),
+            ("-connect ws://a:1 -home-calls-per-second 5", "-home-calls-per-second", "-connect"),
         ] {
             let words = refusal(line);
             assert!(
@@ -433,6 +480,27 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_peers_are_checked_at_the_start() {
+        let Role::Main(main) =
+            launch("-server -peers-file peers.txt -peers-srv _relay._tcp.fed").unwrap().config.role
+        else {
+            panic!("a Main")
+        };
+        assert_eq!(main.listed.file.as_deref(), Some("peers.txt"));
+        assert_eq!(main.listed.srv.unwrap().as_str(), "_relay._tcp.fed");
+        let words = refusal("-server -peers-file main.toml");
+        assert!(words.contains("-peers-file: main.toml, line 1: `server = true` is not a URL"), "{words}");
+        assert!(refusal("-server -peers-file gone.txt").contains("cannot read gone.txt"));
+        assert!(
+            refusal("-server -peers-srv example.com").contains("-peers-srv: `example.com` is not a name")
+        );
+        let name_server = |text: &str| launch(&format!("-server -dns {text}")).unwrap().machine.name_server;
+        assert_eq!(name_server("9.9.9.9"), Some("9.9.9.9:53".parse().unwrap()));
+        assert_eq!(name_server("[::1]:5353"), Some("[::1]:5353".parse().unwrap()));
+        assert!(refusal("-server -dns dns.example.com").contains("-dns: `dns.example.com` is no address"));
+    }
+
+    #[test]
     fn a_certificate_and_its_key_come_together() {
         assert!(refusal("-server -tls-cert c").contains("-tls-cert: it needs -tls-key"));
         assert!(refusal("-server -tls-key k").contains("-tls-key: it needs -tls-cert"));
@@ -445,6 +513,15 @@ mod tests {
         assert_eq!(secure.machine.certificate.unwrap().key, PathBuf::from("k"));
         assert_eq!(secure.machine.extra_roots, Some(PathBuf::from("r")));
         assert!(launch("-connect wss://relay-a.com -tls-ca r").is_ok());
+    }
+
+    #[test]
+    fn calls_of_homes_are_limited_unless_the_limit_is_zero() {
+        let limit =
+            |line: &str| launch(line).unwrap().config.limits.home_calls_per_second.map(NonZeroU32::get);
+        assert_eq!(limit("-server"), Some(5_000));
+        assert_eq!(limit("-server -home-calls-per-second 20"), Some(20));
+        assert_eq!(limit("-server -home-calls-per-second 0"), None);
     }
 
     #[test]

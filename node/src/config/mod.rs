@@ -6,10 +6,11 @@ mod launch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::federation::{BackoffPolicy, Policy, Secret, TrustPolicy};
-use crate::link::RelayUrl;
+use crate::link::{RelayUrl, SrvName};
 use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
 
@@ -85,8 +86,19 @@ pub struct MainRole {
     pub address: Option<RelayUrl>,
     /// The Mains that it dials.
     pub peers: Vec<RelayUrl>,
+    /// Where more of them are listed.
+    pub listed: PeerLists,
     /// How calls of these services are spread, whatever their Homes wish.
     pub balance: BTreeMap<String, Policy>,
+}
+
+/// Where Mains to dial are listed, and looked up again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerLists {
+    /// A file: one URL a line.
+    pub file: Option<String>,
+    /// A name in DNS.
+    pub srv: Option<SrvName>,
 }
 
 /// What only a Home has.
@@ -141,10 +153,17 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Connections that one address may have at a time. This machine's own are not counted.
     pub max_connections_per_address: usize,
+    /// Calls that one Home may make at this Main in the long run, and twice as many at once; no limit where it is
+    /// `None`.
+    pub home_calls_per_second: Option<NonZeroU32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { max_message_bytes: 1024 * 1024, max_connections_per_address: 256 }
+        Limits {
+            max_message_bytes: 1024 * 1024,
+            max_connections_per_address: 256,
+            home_calls_per_second: NonZeroU32::new(5_000),
+        }
     }
 }

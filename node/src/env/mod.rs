@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use database::{database_error, open_database};
-pub use network::{ByteStream, DatagramSocket, Listener, Network, Stream, dial_host};
+pub use network::{ByteStream, DatagramSocket, Listener, Network, SrvRecord, Stream, dial_host};
 pub use rand_chacha::ChaCha12Rng as Rng;
 use rand_chacha::rand_core::SeedableRng;
 pub use time::{Clock, Instant, UnixTime};
@@ -64,6 +64,12 @@ pub trait Entropy: Send + Sync {
 pub trait Storage: Send + Sync {
     /// The value stored under `name`, or `None` where there is none.
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// The text of a file outside of the node's own data, which the operator named and may change at any time.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none; `InvalidData` where it is no text.
+    fn read_file(&self, path: &str) -> io::Result<String>;
 
     /// Stores `value` under `name`, replacing what was there, atomically and readable by its owner only. When this
     /// returns, the value survives a power cut.

@@ -40,6 +40,14 @@ pub trait Network: Send + Sync {
     /// `NotFound` where the name has no address.
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
 
+    /// The SRV records of `name`, in any order. Never empty.
+    ///
+    /// Waits as long as name servers do: bound it with [`Env::deadline`](super::Env::deadline).
+    ///
+    /// # Errors
+    /// `NotFound` where the name has no such records; `TimedOut` where no name server answers.
+    fn resolve_srv<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<SrvRecord>>>;
+
     /// Encrypts a stream that this host has dialled: TLS as the client. `server_name` is the name or the address (IPv6
     /// with or without brackets) that the certificate must be for.
     ///
@@ -58,6 +66,19 @@ pub trait Network: Send + Sync {
     /// `InvalidData`, in words: the client does not take the certificate, or speaks no TLS. `Unsupported` where this
     /// host has no certificate. Those of the stream.
     fn secure_server(&self, stream: Stream) -> BoxFuture<'_, io::Result<Stream>>;
+}
+
+/// One server of a service (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrvRecord {
+    /// Servers of a lower number are to be used first.
+    pub priority: u16,
+    /// Of servers with the same priority, the share of this one.
+    pub weight: u16,
+    /// Where it listens.
+    pub port: u16,
+    /// Its host name, without a dot at the end.
+    pub target: String,
 }
 
 /// Accepts byte streams. Dropping it closes the port; streams already accepted live on.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is where the world is let in")]
 
+mod dns;
 mod tls;
 mod watched;
 
@@ -18,11 +19,11 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 use rand::TryRng;
 
+use self::dns::Dns;
 use self::tls::Tls;
-
 use super::{
-    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream,
-    UnixTime, open_database,
+    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, SrvRecord, Storage,
+    Stream, UnixTime, open_database,
 };
 
 /// What an operator says of the machine that a node runs on.
@@ -34,6 +35,8 @@ pub struct Machine {
     pub certificate: Option<CertificateFiles>,
     /// Authorities to trust besides the system's: a PEM file.
     pub extra_roots: Option<PathBuf>,
+    /// The name server to ask; the system's where there is none.
+    pub name_server: Option<SocketAddr>,
 }
 
 /// A certificate and its key. The files may be replaced while the node runs: whoever connects from then on sees the new
@@ -77,11 +80,11 @@ impl Env {
     /// # Errors
     /// Names the file that cannot be used, and its flag.
     pub fn on_machine(machine: Machine) -> Result<Env, FileError> {
-        let Machine { data_dir, certificate, extra_roots } = machine;
+        let Machine { data_dir, certificate, extra_roots, name_server } = machine;
         let tls = Tls::new(certificate.as_ref(), extra_roots)?;
         Ok(Env {
             clock: Arc::new(SystemClock { origin: std::time::Instant::now() }),
-            network: Arc::new(TcpNetwork { tls }),
+            network: Arc::new(TcpNetwork { tls, dns: Dns::new(name_server) }),
             spawner: Arc::new(TokioSpawner),
             entropy: Arc::new(OsEntropy),
             storage: Arc::new(Directory { path: data_dir, lock: Mutex::default() }),
@@ -136,6 +139,7 @@ impl Entropy for OsEntropy {
 
 struct TcpNetwork {
     tls: Tls,
+    dns: Dns,
 }
 
 impl Network for TcpNetwork {
@@ -168,12 +172,22 @@ impl Network for TcpNetwork {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
             let unknown =
                 |reason: String| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {reason}"));
+            if self.dns.is_given() {
+                return match bare.parse() {
+                    Ok(address) => Ok(vec![SocketAddr::new(address, port)]),
+                    Err(_) => self.dns.addresses(bare, port).await,
+                };
+            }
             // The system's resolver has no kinds of error, only words.
             let found =
                 tokio::net::lookup_host((bare, port)).await.map_err(|error| unknown(error.to_string()))?;
             let found: Vec<_> = found.collect();
             if found.is_empty() { Err(unknown("no address".into())) } else { Ok(found) }
         })
+    }
+
+    fn resolve_srv<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<SrvRecord>>> {
+        Box::pin(self.dns.srv(name))
     }
 
     fn secure_client<'a>(
@@ -264,6 +278,10 @@ impl Storage for Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(with_path(&error, &self.file(name))),
         }
+    }
+
+    fn read_file(&self, path: &str) -> io::Result<String> {
+        fs::read_to_string(path)
     }
 
     fn write(&self, name: &str, value: &[u8]) -> io::Result<()> {

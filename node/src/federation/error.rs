@@ -16,7 +16,7 @@ pub struct CallError {
     pub message: String,
     /// Who says so.
     #[serde(default)]
-    pub data: ErrorData,
+    pub data: Box<ErrorData>,
 }
 
 /// What stands in `error.data`.
@@ -32,6 +32,23 @@ pub struct ErrorData {
     /// The service's own error, where the service failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<serde_json::Value>,
+    /// When to try again, in milliseconds from now, where the node that refused the call knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u32>,
+    /// Which limit of the node that refused the call was hit, where it is one on its sender alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<SenderLimit>,
+}
+
+/// A limit on what one sender may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SenderLimit {
+    /// `-home-calls-per-second`.
+    HomeCallsPerSecond,
+    /// One that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// The facts behind a [`CallError`].
@@ -99,8 +116,21 @@ pub enum Failure {
         node: NodeId,
     },
     /// Too much is waiting already.
-    #[error("overloaded: {0}")]
-    Overloaded(String),
+    #[error("overloaded: {reason}")]
+    Overloaded {
+        /// What is too much.
+        reason: String,
+        /// When there may be room again.
+        retry_after: Duration,
+    },
+    /// The node that sent this calls more often than it may.
+    #[error("overloaded: more than {per_second} calls per second; -home-calls-per-second sets this limit")]
+    TooFast {
+        /// The limit.
+        per_second: u32,
+        /// When the next one may come.
+        retry_after: Duration,
+    },
     /// The message that carries the call, or its answer, is over the size limit of a link.
     #[error(
         "the message has {bytes} bytes and links take at most {limit}; send less at a time, or raise \
@@ -180,7 +210,7 @@ impl Failure {
             Failure::TimedOut(_) => -32004,
             Failure::CircuitOpen { .. } | Failure::AllCircuitsOpen { .. } => -32005,
             Failure::HopLimit | Failure::Loop { .. } => -32006,
-            Failure::Overloaded(_) => -32007,
+            Failure::Overloaded { .. } | Failure::TooFast { .. } => -32007,
             Failure::RemovedPeer { .. }
             | Failure::IdInUse { .. }
             | Failure::NotTrusted(_)
@@ -196,11 +226,22 @@ impl Failure {
         matches!(
             self,
             Failure::NoRoute(_)
-                | Failure::Overloaded(_)
+                | Failure::Overloaded { .. }
+                | Failure::TooFast { .. }
                 | Failure::ShuttingDown { .. }
                 | Failure::CircuitOpen { .. }
                 | Failure::AllCircuitsOpen { .. }
         )
+    }
+
+    /// When to try again, where that is known.
+    const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Failure::Overloaded { retry_after, .. }
+            | Failure::TooFast { retry_after, .. }
+            | Failure::CircuitOpen { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
     }
 
     /// The error that `node` answers with, `path` being the nodes that the call has passed.
@@ -210,13 +251,17 @@ impl Failure {
             path: path.to_vec(),
             retryable: self.retryable(),
             detail: None,
+            retry_after_ms: self
+                .retry_after()
+                .map(|wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1)),
+            limit: matches!(self, Failure::TooFast { .. }).then_some(SenderLimit::HomeCallsPerSecond),
         };
         let code = self.code();
         let message = self.to_string();
         if let Failure::ServiceFailed { detail, .. } = self {
             data.detail = detail;
         }
-        CallError { code, message, data }
+        CallError { code, message, data: Box::new(data) }
     }
 }
 
@@ -232,6 +277,22 @@ mod tests {
         assert!(unknown_node.to_string().starts_with("service not found"));
         assert!(unknown_service.to_string().starts_with("service not found"));
         assert_eq!((unknown_node.code(), unknown_service.code()), (-32002, -32001));
+    }
+
+    #[test]
+    fn what_is_overloaded_says_when_to_come_back() {
+        let node: NodeId = "relay-a".parse().unwrap();
+        let error = |failure: Failure| failure.at(&node, &[]);
+        let wait = Duration::from_micros(120_300);
+        let full = error(Failure::Overloaded { reason: "full".into(), retry_after: wait });
+        assert_eq!((full.code, full.data.retryable, full.data.retry_after_ms), (-32007, true, Some(120)));
+        let fast = error(Failure::TooFast { per_second: 5, retry_after: Duration::from_nanos(1) });
+        assert_eq!((fast.code, fast.data.retryable, fast.data.retry_after_ms), (-32007, true, Some(1)));
+        let text = serde_json::to_string(&full.data).unwrap();
+        assert!(text.contains(r#""retry_after_ms":120"#), "{text}");
+        assert_eq!(serde_json::from_str::<ErrorData>(&text).unwrap(), *full.data);
+        let text = serde_json::to_string(&error(Failure::HopLimit).data).unwrap();
+        assert!(!text.contains("retry_after_ms"), "{text}");
     }
 
     #[test]

@@ -81,6 +81,15 @@ impl PendingCall {
     }
 }
 
+/// How many calls a link has to do with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// They came over it.
+    asked: usize,
+    /// They went over it.
+    waiting: usize,
+}
+
 /// The table of calls under way, found by answer, by deadline, and by link.
 #[derive(Default)]
 pub(super) struct Pending {
@@ -88,12 +97,30 @@ pub(super) struct Pending {
     by_key: HashMap<Key, u64>,
     by_asker: HashMap<AskerKey, u64>,
     deadlines: BTreeSet<(Instant, u64)>,
+    by_link: BTreeMap<LinkId, Counts>,
+    /// Calls of clients of this node.
+    own: usize,
     next: u64,
 }
 
 impl Pending {
     pub(super) fn len(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Calls of clients of this node.
+    pub(super) fn own(&self) -> usize {
+        self.own
+    }
+
+    /// Calls that came over this link.
+    pub(super) fn asked_over(&self, link: LinkId) -> usize {
+        self.by_link.get(&link).map_or(0, |counts| counts.asked)
+    }
+
+    /// Calls that went over this link.
+    pub(super) fn waiting_on(&self, link: LinkId) -> usize {
+        self.by_link.get(&link).map_or(0, |counts| counts.waiting)
     }
 
     /// Adds a call; gives it back where its asker has one with the same id under way.
@@ -109,6 +136,7 @@ impl Pending {
                 free.insert(number);
                 self.by_asker.insert(call.asker_key(), number);
                 self.deadlines.insert((call.deadline(), number));
+                self.count(&call, |counted| counted + 1);
                 self.calls.insert(number, call);
                 Ok(())
             }
@@ -192,6 +220,26 @@ impl Pending {
         self.deadlines.remove(&(call.deadline(), number));
         self.by_key.remove(&call.key());
         self.by_asker.remove(&call.asker_key());
+        self.count(&call, |counted| counted - 1);
         Some(call)
+    }
+
+    fn count(&mut self, call: &PendingCall, change: impl Fn(usize) -> usize) {
+        let mut counted = |link: LinkId, field: fn(&mut Counts) -> &mut usize| {
+            let counts = self.by_link.entry(link).or_default();
+            let value = field(counts);
+            *value = change(*value);
+            if *counts == Counts::default() {
+                self.by_link.remove(&link);
+            }
+        };
+        match call.asker {
+            Asker::Link(link) => counted(link, |counts| &mut counts.asked),
+            Asker::Here(_) => self.own = change(self.own),
+        }
+        match call.answerer {
+            Answerer::Link(link) => counted(link, |counts| &mut counts.waiting),
+            Answerer::Service(_) => {}
+        }
     }
 }

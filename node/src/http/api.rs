@@ -1,17 +1,14 @@
-//! The routes. Bodies are JSON; `timestamp` is RFC 3339.
+//! What the routes of both kinds of node and of the federation answer. Bodies are JSON; `timestamp` is RFC 3339.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderName, Method, StatusCode, Uri};
-use axum::routing::{delete, get, post};
+use axum::http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
-use super::{older, rpc};
 use crate::federation::{Listing, Router as Federation, Scope};
 use crate::link::Switchboard;
 use crate::wire::{NodeId, NodeKind, ServiceOffer};
@@ -35,61 +32,8 @@ pub(super) struct Api {
     pub(super) facts: NodeFacts,
 }
 
-/// The routes of this node's kind.
-pub(super) fn router(api: &Arc<Api>) -> Router {
-    let board = &api.board;
-    let both = Router::new()
-        .route("/rpc", post(rpc::handle))
-        .route("/health", get(health))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/services", get(services));
-    let routes = match board.kind() {
-        NodeKind::Home => both,
-        NodeKind::Main => both
-            .route("/registry", get(registry))
-            .route("/registry/servers", get(older::servers))
-            .route("/registry/peers", get(older::peers))
-            .route("/registry/peers/add", post(older::add_peer))
-            .route("/registry/peers/remove", delete(older::remove_peer))
-            .route("/registry/health", get(older::health))
-            .route("/federation/registry", get(federation_registry))
-            .route("/federation/peers", get(federation_peers))
-            .route("/federation/health", get(federation_health)),
-    };
-    routes
-        .fallback(unknown)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(board.limits.max_message_bytes))
-        .with_state(Arc::clone(api))
-}
-
-async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {
-    let right = match uri.path() {
-        "/rpc" | "/registry/peers/add" => Method::POST,
-        "/registry/peers/remove" => Method::DELETE,
-        _ => Method::GET,
-    };
-    let error = format!("{} takes {right}, not {method}", uri.path());
-    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": error })))
-}
-
-async fn unknown(State(api): State<Arc<Api>>, uri: Uri) -> (StatusCode, Json<Value>) {
-    let kind = api.board.kind();
-    let routes = match kind {
-        NodeKind::Home => "POST /rpc, GET /health, /ready, /metrics, /services",
-        NodeKind::Main => {
-            "POST /rpc, GET /health, /ready, /metrics, /services, /registry, /registry/servers, /registry/peers, \
-             /registry/health, /federation/registry, /federation/peers, /federation/health, \
-             POST /registry/peers/add, DELETE /registry/peers/remove, WebSocket /ws/federation, /ws/peers, /ws/p2p"
-        }
-    };
-    let error = format!("there is no {} on a {kind} relay; there are: {routes}", uri.path());
-    (StatusCode::NOT_FOUND, Json(json!({ "error": error })))
-}
-
 /// Live: the process answers.
-async fn health(State(api): State<Arc<Api>>) -> Json<Value> {
+pub(super) async fn health(State(api): State<Arc<Api>>) -> Json<Value> {
     let board = &api.board;
     let (neighbours, in_flight) = board.look(|router| (router.neighbours().count(), router.in_flight()));
     Json(json!({
@@ -104,7 +48,7 @@ async fn health(State(api): State<Arc<Api>>) -> Json<Value> {
 }
 
 /// Ready: for load balancers. A Main that takes calls; a Home that has its Main.
-async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Value>) {
+pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Value>) {
     let board = &api.board;
     let waits_for = match board.kind() {
         _ if board.is_draining() => Some("it is shutting down"),
@@ -120,23 +64,24 @@ async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Value>) {
 }
 
 /// Prometheus' text format.
-async fn metrics(State(api): State<Arc<Api>>) -> ([(HeaderName, &'static str); 1], String) {
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> ([(HeaderName, &'static str); 1], String) {
     let text = api.board.metrics.scrape(&api.board.levels());
     ([(CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text)
 }
 
 /// The federation as this Main sees it, at a glance.
-async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value> {
+pub(super) async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value> {
     let board = &api.board;
     let levels = board.levels();
     let all = everything(board);
     let failed = all.iter().filter(|(_, reachable)| !reachable).count();
     let peers = board.peers();
-    let down = peers.iter().filter(|peer| peer.up_since.is_none()).count();
+    let now = board.env.clock.now();
+    let down = peers.iter().filter(|peer| peer.is_missed(now)).count();
     let peers: Vec<Value> = peers
         .iter()
         .map(|peer| {
-            let state = if peer.up_since.is_some() { "connected" } else { "down" };
+            let state = if peer.is_up() { "connected" } else { "down" };
             json!({ "node_id": peer.node, "address": peer.address, "state": state })
         })
         .collect();
@@ -175,12 +120,12 @@ fn everything(board: &Switchboard) -> Vec<(Listing, bool)> {
 }
 
 /// The node's own services.
-async fn services(State(api): State<Arc<Api>>) -> Json<Value> {
+pub(super) async fn services(State(api): State<Arc<Api>>) -> Json<Value> {
     Json(json!({ "node_id": api.board.me(), "services": api.facts.services }))
 }
 
 /// Services that hang on this Main.
-async fn registry(State(api): State<Arc<Api>>) -> Json<Value> {
+pub(super) async fn registry(State(api): State<Arc<Api>>) -> Json<Value> {
     let board = &api.board;
     let (local, peers) = board.look(|router| (router.registry().local(), peer_ids(router)));
     let servers: BTreeSet<&str> = local.iter().map(|listing| listing.service.name.as_str()).collect();
@@ -195,7 +140,7 @@ async fn registry(State(api): State<Arc<Api>>) -> Json<Value> {
 }
 
 /// Everything that this Main knows of.
-async fn federation_registry(State(api): State<Arc<Api>>) -> Json<Value> {
+pub(super) async fn federation_registry(State(api): State<Arc<Api>>) -> Json<Value> {
     let board = &api.board;
     let all = everything(board);
     let lines: Vec<Value> =
@@ -203,26 +148,6 @@ async fn federation_registry(State(api): State<Arc<Api>>) -> Json<Value> {
     Json(json!({
         "node_id": board.me(),
         "services": lines,
-        "timestamp": board.env.clock.unix().to_string(),
-    }))
-}
-
-/// The Mains that this one is connected to or tries to connect to.
-async fn federation_peers(State(api): State<Arc<Api>>) -> Json<Value> {
-    let board = &api.board;
-    let now = board.env.clock.now();
-    let peers = board.peers().into_iter().map(|peer| {
-        json!({
-            "node_id": peer.node,
-            "address": peer.address,
-            "status": if peer.up_since.is_some() { "connected" } else { "down" },
-            "connected_seconds": peer.up_since.map(|since| (now - since).as_secs()),
-            "last_error": peer.last_error,
-        })
-    });
-    Json(json!({
-        "node_id": board.me(),
-        "peers": peers.collect::<Vec<_>>(),
         "timestamp": board.env.clock.unix().to_string(),
     }))
 }

@@ -4,9 +4,12 @@ mod access;
 mod api;
 mod calls;
 mod client;
-mod front;
 mod older;
+mod peers;
+mod rewound;
+mod routes;
 mod rpc;
+mod secure;
 mod timer;
 
 use std::net::SocketAddr;
@@ -53,7 +56,7 @@ pub async fn serve(
 ) {
     let tls = facts.tls;
     let api = Arc::new(Api { board: Arc::clone(&board), facts });
-    let routes = Arc::new(Routes { router: api::router(&api), api, guard });
+    let routes = Arc::new(Routes { router: routes::router(&api), api, guard });
     let doorman = Doorman::new(board.limits.max_connections_per_address);
     loop {
         let accepted = tokio::select! {
@@ -72,9 +75,9 @@ pub async fn serve(
                     (Arc::clone(&board), Arc::clone(&routes), closing.clone());
                 board.env.spawn("http-connection", async move {
                     let stream =
-                        if tls { front::secured(&task_board, stream, from).await } else { Some(stream) };
+                        if tls { secure::secured(&task_board, stream, from).await } else { Some(stream) };
                     if let Some(stream) = stream {
-                        connection(task_board, stream, from, routes, closing, tls).await;
+                        connection(task_board, stream, from, routes, closing).await;
                     }
                 });
             }
@@ -99,12 +102,11 @@ async fn connection(
     from: SocketAddr,
     routes: Arc<Routes>,
     closing: CancellationToken,
-    tls: bool,
 ) {
     let front = Front { api: &routes.api, guard: &routes.guard, from, closing: &closing };
     let Some(stream) = front.serve(stream).await else { return };
     // On the heap: most connections that come this far are upgraded, and a link's task is not to hold room for this.
-    let rest = general(board, stream, from, routes, closing, tls);
+    let rest = general(board, stream, from, routes, closing);
     Box::pin(rest).await;
 }
 
@@ -115,9 +117,8 @@ async fn general(
     from: SocketAddr,
     routes: Arc<Routes>,
     closing: CancellationToken,
-    tls: bool,
 ) {
-    let env = board.env.clone();
+    let (env, tls) = (board.env.clone(), routes.api.facts.tls);
     let service = service_fn(move |request| {
         let (board, routes) = (Arc::clone(&board), Arc::clone(&routes));
         async move { Ok::<_, std::convert::Infallible>(answer(&board, &routes, request, from).await) }

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::peers as peer_routes;
 use crate::federation::Scope;
-use crate::link::mesh::AddPeerError;
+
 use crate::link::{RelayUrl, mesh, older};
 use crate::wire::NodeId;
 use crate::wire::older::by_key;
@@ -75,7 +76,7 @@ fn listed_peers(api: &Api) -> BTreeMap<String, Value> {
     };
     let mains = board.peers().into_iter().map(|peer| {
         let key = peer.node.as_ref().map(ToString::to_string).or_else(|| peer.address.clone());
-        let value = line(peer.node.as_ref(), peer.address.as_deref(), peer.up_since.is_some());
+        let value = line(peer.node.as_ref(), peer.address.as_deref(), peer.is_up());
         (key.unwrap_or_default(), value)
     });
     let older =
@@ -114,13 +115,10 @@ pub(super) async fn add_peer(State(api): State<Arc<Api>>, body: Result<Bytes, By
         Ok(wanted) => wanted,
         Err(reason) => return refused(StatusCode::BAD_REQUEST, reason),
     };
-    match mesh::add(&api.board, node.clone(), url.clone()).await {
+    match mesh::add(&api.board, Some(node.clone()), url.clone()).await {
         Ok(true) => done(format!("{node} is dialled at {url}")),
         Ok(false) => done(format!("{url} is dialled already")),
-        Err(error @ AddPeerError::NotKept(_)) => {
-            refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{node} was not added: {error}"))
-        }
-        Err(error) => refused(StatusCode::BAD_REQUEST, error.to_string()),
+        Err(error) => refused(peer_routes::refusal_status(&error), format!("{node} was not added: {error}")),
     }
 }
 
@@ -149,10 +147,7 @@ fn refused(code: StatusCode, error: String) -> Reply {
 }
 
 fn asked(body: Result<Bytes, BytesRejection>, api: &Api) -> Result<(NodeId, Option<String>), String> {
-    let limit = api.board.limits.max_message_bytes;
-    let body = body.map_err(|error| format!("the body, at most {limit} bytes, did not arrive: {error}"))?;
-    let request: PeerRequest =
-        serde_json::from_slice(&body).map_err(|error| format!("the body is no JSON object: {error}"))?;
+    let request: PeerRequest = peer_routes::read_body(body, api)?;
     let node = request.node_id.ok_or("the field `node_id` is missing")?;
     let node = node.parse().map_err(|error| format!("`node_id`: {error}"))?;
     Ok((node, request.address))

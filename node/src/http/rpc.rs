@@ -158,7 +158,7 @@ fn json(status: StatusCode, body: String) -> Response {
 /// The reply to a request whose id cannot be told.
 fn unreadable(api: &Api, code: i64, message: String) -> String {
     let data = ErrorData { node: Some(api.board.me().clone()), ..ErrorData::default() };
-    reply(None, Err(CallError { code, message, data }), None)
+    reply(None, Err(CallError { code, message, data: Box::new(data) }), None)
 }
 
 fn reply(id: Option<&RawValue>, outcome: Result<Box<RawValue>, CallError>, trace: Option<Trace>) -> String {

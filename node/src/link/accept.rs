@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::SinkExt;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::header::{CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -52,6 +52,7 @@ pub fn upgrade(
     if !modern && request.headers().contains_key(UPGRADE) && !board.keyring.allows_legacy() {
         let refused = Refusal::Legacy { by: board.me().clone() };
         tracing::warn!(%from, "refused: {refused}");
+        board.metrics.not_trusted();
         return refusal(StatusCode::FORBIDDEN, refused.to_string());
     }
     let named = request.headers().get(NODE_ID_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -133,6 +134,7 @@ fn speaks_ours(request: &Request<Incoming>) -> Result<bool, Box<Response<Full<By
 pub(super) fn refusal(status: StatusCode, message: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(message + "\n"));
     *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 

@@ -158,7 +158,14 @@ async fn send(board: &Switchboard, socket: &mut Socket, body: Body) -> Result<()
 
 /// The next message of a connection that is not up yet.
 pub(super) async fn receive(socket: &mut Socket) -> Result<Frame, Trouble> {
-    match socket.next().await {
+    let message = loop {
+        match socket.next().await {
+            // Of no concern to us; they are answered by the library.
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            other => break other,
+        }
+    };
+    match message {
         Some(Ok(Message::Text(text))) => {
             wire::decode(&text).map_err(|error| Failure::Malformed(error.to_string()).into())
         }

@@ -1,11 +1,10 @@
-//! A Main's connections to other Mains: one task for each Main that is configured or heard of.
+//! A Main's connections to other Mains: one task for each URL that is configured or heard of.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::dial::{self, DialError};
+use super::peers::{Keeper, MAX_DIALLED_PEERS, PeerSource, Wanted};
 use super::{RelayUrl, Switchboard};
 use crate::federation::{Backoff, LinkRole};
 use crate::store::{AddedPeer, Peers, RemovedPeer, StoreError};
@@ -14,9 +13,6 @@ use crate::wire::{NodeId, PeerAddress};
 /// Two Mains that hear of each other would dial at the same moment. The one with the greater id leaves the other this
 /// long a lead, in seconds.
 const LEAD_SECONDS: u64 = 3;
-
-/// Mains that one node may dial. More cannot be added.
-const MAX_DIALLED_PEERS: usize = 1_024;
 
 /// Why a peer could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +28,12 @@ pub enum AddPeerError {
     NotKept(#[from] StoreError),
 }
 
-/// Starts what the configuration and, before a restart, the operator asked for: who was removed is kept out, even where
-/// the configuration names it, and links to all others are kept up.
-pub fn start(board: &Arc<Switchboard>, configured: Vec<RelayUrl>, remembered: Peers) {
-    board.note_peer(|book| remembered.removed.into_iter().for_each(|peer| book.keep_out(peer.node)));
-    let added = remembered.added.into_iter().filter(|peer| !configured.contains(&peer.url));
-    let added: Vec<_> = added.map(|AddedPeer { url, node, .. }| (url, node)).collect();
-    for (url, node) in configured.iter().map(|url| (url.clone(), None)).chain(added) {
-        board.env.spawn("peer-dial", keep(Arc::clone(board), url, node, false));
+/// What the operator asked for before a restart: who was removed is kept out, even where the configuration names it, and
+/// links to those that were added are kept up.
+pub fn remembered(board: &Arc<Switchboard>, peers: Peers) {
+    board.note_peer(|book| peers.removed.into_iter().for_each(|peer| book.keep_out(peer.node)));
+    for AddedPeer { url, node, .. } in peers.added {
+        want(board, &url, node, PeerSource::Api, false);
     }
 }
 
@@ -48,36 +42,30 @@ pub fn start(board: &Arc<Switchboard>, configured: Vec<RelayUrl>, remembered: Pe
 ///
 /// # Errors
 /// [`AddPeerError`] says in words why not; nothing has changed then.
-pub async fn add(board: &Arc<Switchboard>, node: NodeId, url: RelayUrl) -> Result<bool, AddPeerError> {
-    if node == *board.me() {
-        return Err(AddPeerError::Myself(node));
+pub async fn add(
+    board: &Arc<Switchboard>,
+    node: Option<NodeId>,
+    url: RelayUrl,
+) -> Result<bool, AddPeerError> {
+    if let Some(node) = node.as_ref().filter(|node| *node == board.me()) {
+        return Err(AddPeerError::Myself(node.clone()));
     }
-    if board.note_peer(|book| !book.dials(&url) && book.len() >= MAX_DIALLED_PEERS) {
+    if !board.note_peer(|book| book.has_room_for(&url)) {
         return Err(AddPeerError::TooMany);
     }
-    let now = board.env.clock.unix();
-    let peer = AddedPeer { url: url.clone(), node: Some(node.clone()), added_at: now };
+    let peer = AddedPeer { url: url.clone(), node: node.clone(), added_at: board.env.clock.unix() };
     let task_board = Arc::clone(board);
-    let added = board.store.add_peer(peer, move || take_in(&task_board, node, url)).await?;
-    Ok(added)
-}
-
-/// `false` where that URL is dialled already.
-fn take_in(board: &Arc<Switchboard>, node: NodeId, url: RelayUrl) -> bool {
-    let is_new = board.note_peer(|book| {
-        book.welcome(&node);
-        let is_new = !book.dials(&url);
+    let take_in = move || {
+        if let Some(node) = &node {
+            task_board.note_peer(|book| book.welcome(node));
+        }
+        let is_new = matches!(want(&task_board, &url, node, PeerSource::Api, false), Wanted::New(..));
         if is_new {
-            // Noted at once, so that the same peer is not added twice.
-            book.dialling(&url, Some(node.clone()));
+            tracing::info!(%url, "added");
         }
         is_new
-    });
-    if is_new {
-        tracing::info!(peer = %node, %url, "added");
-        board.env.spawn("peer-dial", keep(Arc::clone(board), url, Some(node), false));
-    }
-    is_new
+    };
+    Ok(board.store.add_peer(peer, take_in).await?)
 }
 
 /// Ends the link to a Main or to a peer of the older mesh, stops dialling it, and refuses it where it dials, until [`add`]
@@ -90,7 +78,8 @@ pub async fn remove(board: &Arc<Switchboard>, node: &NodeId) -> Result<bool, Sto
     let is_linked = board.look(|router| {
         router.neighbours().any(|info| info.node == *node && (info.role == LinkRole::Peer || info.older_mesh))
     });
-    if !is_linked && !board.note_peer(|book| book.dials_node(node)) {
+    let urls = board.note_peer(|book| book.urls_of(node));
+    if !is_linked && urls.is_empty() {
         return Ok(false);
     }
     let removed = RemovedPeer { node: node.clone(), removed_at: board.env.clock.unix() };
@@ -100,39 +89,76 @@ pub async fn remove(board: &Arc<Switchboard>, node: &NodeId) -> Result<bool, Sto
         tracing::info!(peer = %node, "removed");
         task_board.close_links_to(&node, "removed by the operator");
     };
-    board.store.remove_peer(removed, keep_out).await?;
+    board.store.remove_peer(removed, urls, keep_out).await?;
     Ok(true)
+}
+
+/// Keeps a link up to a peer that the configuration names in `source`.
+pub fn configured(board: &Arc<Switchboard>, url: &RelayUrl, source: PeerSource) {
+    if let Wanted::Full = want(board, url, None, source, false) {
+        tracing::error!(%url, "not dialled: {}", AddPeerError::TooMany);
+    }
+}
+
+/// `source` does not name this peer any more: it is not dialled again, unless another does. A link to it stays.
+pub(super) fn withdrawn(board: &Switchboard, url: &RelayUrl, source: PeerSource) {
+    board.note_peer(|book| book.unwant(url, source));
 }
 
 /// Keeps a link up to a peer that another one told us of.
 pub(super) fn meet(board: &Arc<Switchboard>, peer: PeerAddress) {
-    match peer.address.parse() {
-        Ok(url) => board.env.spawn("peer-dial", keep(Arc::clone(board), url, Some(peer.id), true)),
+    match peer.address.parse::<RelayUrl>() {
+        // Called with the switchboard's lock held: the book is written by the task.
+        Ok(url) => {
+            let task_board = Arc::clone(board);
+            board.env.spawn("peer-meet", async move {
+                if let Wanted::Full = want(&task_board, &url, Some(peer.id), PeerSource::Learned, true) {
+                    tracing::warn!(%url, "heard of and not dialled: {}", AddPeerError::TooMany);
+                }
+            });
+        }
         Err(error) => tracing::warn!(peer = %peer.id, "heard of a peer that cannot be dialled: {error}"),
     }
 }
 
-/// Dials `url` whenever there is no link to the node there. `expected` is that node's id, where it is known; where
-/// `both_dial`, it is likely to dial us at this moment.
-async fn keep(board: Arc<Switchboard>, url: RelayUrl, expected: Option<NodeId>, both_dial: bool) {
-    if both_dial && expected.as_ref().is_some_and(|other| other < board.me()) {
-        board.env.sleep(Duration::from_secs(LEAD_SECONDS)).await;
-    }
-    if let Some(stop) = board.note_peer(|book| book.dialling(&url, expected.clone())) {
-        keep_until(&board, &url, expected, &stop).await;
-    }
-}
-
-async fn keep_until(
+/// Has a task keep a link to `url` up, unless one does already. `both_dial`: that node is likely to dial us at this
+/// moment.
+fn want(
     board: &Arc<Switchboard>,
     url: &RelayUrl,
+    node: Option<NodeId>,
+    source: PeerSource,
+    both_dial: bool,
+) -> Wanted {
+    let now = board.env.clock.now();
+    let wanted = board.note_peer(|book| book.want(url, node, source, now));
+    if let Wanted::New(keeper, expected) = &wanted {
+        let (board, url) = (Arc::clone(board), url.clone());
+        let (keeper, expected) = (keeper.clone(), expected.clone());
+        let env = board.env.clone();
+        env.spawn("peer-dial", async move {
+            keep(&board, &url, &keeper, expected, both_dial).await;
+        });
+    }
+    wanted
+}
+
+/// Dials `url` whenever there is no link to the node there, until the keeper is told to stop. `expected` is that node's
+/// id, where it is known.
+async fn keep(
+    board: &Arc<Switchboard>,
+    url: &RelayUrl,
+    keeper: &Keeper,
     expected: Option<NodeId>,
-    stop: &CancellationToken,
+    both_dial: bool,
 ) {
+    if both_dial && expected.as_ref().is_some_and(|other| other < board.me()) {
+        wait(board, url, keeper, Duration::from_secs(LEAD_SECONDS)).await;
+    }
     let mut backoff = Backoff::new(board.timing.backoff);
     let mut rng = board.env.rng("peer-backoff");
     let mut known = expected;
-    while !board.is_draining() {
+    while !board.is_draining() && !keeper.stop.is_cancelled() {
         let changed = board.links_change();
         if let Some(node) = &known
             && board.look(|router| router.reaches(node))
@@ -141,14 +167,15 @@ async fn keep_until(
             backoff.reset();
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = keeper.stop.cancelled() => {}
                 () = changed => {}
             }
             continue;
         }
+        board.note_peer(|book| book.dialling(url, keeper));
         let dialled = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = keeper.stop.cancelled() => continue,
             dialled = dial::dial(board, url) => dialled,
         };
         match dialled {
@@ -159,7 +186,7 @@ async fn keep_until(
                 if let Some(expected) = known.replace(peer.clone()).filter(|expected| *expected != peer) {
                     tracing::warn!(%url, %peer, "it was thought to be {expected}");
                 }
-                board.note_peer(|book| book.connected(url, peer.clone()));
+                board.note_peer(|book| book.connected(url, keeper, peer.clone()));
                 let end = connected.run(board).await;
                 tracing::warn!(%peer, "lost the peer: {end}");
                 board.metrics.reconnecting();
@@ -168,28 +195,30 @@ async fn keep_until(
                 }
             }
             Err(DialError::Duplicate(node)) => {
-                board.note_peer(|book| book.connected(url, node.clone()));
+                board.note_peer(|book| book.connected(url, keeper, node.clone()));
                 known = Some(node);
             }
-            Err(error @ DialError::Myself(_)) => {
-                tracing::warn!(%url, "this peer is left out: {error}");
-                board.note_peer(|book| book.failed(url, error.to_string()));
-                return;
-            }
-            Err(error @ DialError::Removed(_)) => {
-                tracing::warn!(%url, "this peer is left out: {error}");
-                board.note_peer(|book| book.left_out(url, stop));
+            Err(error @ (DialError::Myself(_) | DialError::Removed(_))) => {
+                tracing::info!(%url, "this peer is left out: {error}");
+                board.note_peer(|book| book.left_out(url, keeper, error.to_string()));
                 return;
             }
             Err(error) => {
                 tracing::warn!(%url, "cannot connect to the peer: {error}");
-                board.note_peer(|book| book.failed(url, error.to_string()));
+                board.note_peer(|book| book.failed(url, keeper, error.to_string()));
             }
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = board.env.sleep(backoff.next_wait(&mut rng)) => {}
-        }
+        wait(board, url, keeper, backoff.next_wait(&mut rng)).await;
+    }
+    board.note_peer(|book| book.stopped(url, keeper));
+}
+
+async fn wait(board: &Switchboard, url: &RelayUrl, keeper: &Keeper, time: Duration) {
+    let until = board.env.clock.now() + time;
+    board.note_peer(|book| book.waits(url, keeper, until));
+    tokio::select! {
+        biased;
+        () = keeper.stop.cancelled() => {}
+        () = board.env.clock.sleep_until(until) => {}
     }
 }

@@ -52,6 +52,7 @@ pub fn upgrade(
     if !board.keyring.allows_legacy() {
         let refused = Refusal::Legacy { by: board.me().clone() };
         tracing::warn!(%node, %from, "refused: {refused}");
+        board.metrics.not_trusted();
         return refusal(StatusCode::FORBIDDEN, refused.to_string());
     }
     let task_board = Arc::clone(board);
@@ -84,6 +85,7 @@ fn named(query: &str) -> Result<NodeId, String> {
 async fn serve(board: &Arc<Switchboard>, mut socket: Socket, node: NodeId, from: SocketAddr) {
     if let Err(refused) = board.keyring.admit_legacy(&board.env, &node).await {
         tracing::warn!(%node, %from, "refused: {refused}");
+        board.metrics.not_trusted();
         let close =
             CloseFrame { code: CloseCode::Policy, reason: session::truncate(&refused.to_string()).into() };
         let _ = socket.close(Some(close)).await;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use super::pulse::Pulse;
 use crate::env::Instant;
 use crate::wire::{Body, Frame, NodeId};
 
@@ -26,6 +27,8 @@ const MAX_WAITING_CONTROL: usize = 1_024;
 /// Messages for one link that its session has not sent yet.
 #[derive(Default)]
 pub(super) struct Outbox {
+    /// How the link is.
+    pub(super) pulse: Pulse,
     lanes: Mutex<Lanes>,
     changed: Notify,
     beyond_help: Notify,

@@ -25,6 +25,9 @@ pub(super) type Socket = WebSocketStream<Stream>;
 /// Malformed messages after which a link is closed: the other side is broken or hostile.
 const MAX_MALFORMED_MESSAGES: u32 = 10;
 
+/// A link that has sent nothing malformed for so long starts anew, in seconds: one slip a day is no hostility.
+const MALFORMED_FORGIVEN_SECONDS: u64 = 60;
+
 /// Messages that are read before others may run.
 const READ_BATCH_MESSAGES: u32 = 32;
 
@@ -133,9 +136,10 @@ async fn read(
     let clock = &board.env.clock;
     let patience = board.timing.unhealthy_after;
     let mut heard = clock.now();
-    let mut malformed = 0;
+    let (mut malformed, mut last_malformed) = (0, heard);
     let mut batched = 0;
     let mut goodbye = None;
+    let mut limit = board.message_limit(link);
     let closed = |goodbye: Option<Goodbye>, reason: String| match goodbye {
         Some(goodbye) => End::Goodbye(goodbye),
         None => End::ClosedByPeer(reason),
@@ -161,6 +165,11 @@ async fn read(
             }
         };
         heard = clock.now();
+        outbox.pulse.hear(heard);
+        // What comes too fast is not read for a moment: the sender's queue fills, and it is told there.
+        while let Some(Err(wait)) = limit.as_mut().map(|limit| limit.check(clock.now())) {
+            board.env.sleep(wait).await;
+        }
         let complaint = match message {
             None => return closed(goodbye, String::new()),
             Some(Err(tungstenite::Error::Capacity(error))) => {
@@ -179,9 +188,17 @@ async fn read(
                 Err(malformed) => malformed,
             },
             Some(Ok(Message::Binary(_))) => (None, "binary frames are not spoken here, send text".to_owned()),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Ok(Message::Pong(payload))) => {
+                outbox.pulse.pong(heard, &payload);
+                continue;
+            }
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
         };
         let (message_id, what) = complaint;
+        if heard - last_malformed > Duration::from_secs(MALFORMED_FORGIVEN_SECONDS) {
+            malformed = 0;
+        }
+        last_malformed = heard;
         malformed += 1;
         if malformed >= MAX_MALFORMED_MESSAGES {
             return End::Misbehaved(format!("{malformed} malformed messages, the last: {what}"));
@@ -198,6 +215,10 @@ async fn write(
     codec: &Codec,
 ) -> End {
     let clock = &board.env.clock;
+    // How far a peer is, its operator wants to know; of thousands of Homes nobody does.
+    let measures = matches!(codec, Codec::Federation) && board.leads_to_a_peer(link);
+    // The first ping goes behind our introduction, if that is still to go: the other side waits for it.
+    let mut ping_due = measures;
     let mut next_beat = clock.now() + board.timing.heartbeat;
     let mut beat = clock.sleep_until(next_beat);
     loop {
@@ -206,6 +227,7 @@ async fn write(
         if now >= next_beat {
             board.heartbeat(link);
             codec.beat(board, outbox);
+            ping_due = measures;
             next_beat = now + board.timing.heartbeat;
             beat = clock.sleep_until(next_beat);
         }
@@ -226,6 +248,13 @@ async fn write(
                 }
                 Next::Idle => break,
             }
+        }
+        if ping_due {
+            if let Err(error) = sink.feed(Message::Ping(outbox.pulse.ping(now))).await {
+                return End::Broken(error);
+            }
+            ping_due = false;
+            batched += 1;
         }
         if batched > 0 {
             if let Err(error) = sink.flush().await {

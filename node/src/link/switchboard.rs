@@ -4,6 +4,7 @@
 //! the router decides and what is done about it cannot drift apart.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use tokio::sync::{Notify, oneshot};
 use super::keyring::Keyring;
 use super::mesh;
 use super::outbox::Outbox;
-use super::peers::{PeerBook, PeerStatus};
+use super::peers::{PeerBook, PeerStatus, UpLink};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, Call, CallId, Failure, LinkId, LinkInfo, LinkRole, Moment, Remembered, Router,
-    RouterConfig, Ticket,
+    Action, Admission, Answer, Call, CallId, Failure, Gcra, LinkId, LinkInfo, LinkRole, Moment, Remembered,
+    Router, RouterConfig, Ticket, call_limit,
 };
 use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
@@ -28,6 +29,12 @@ use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration, Smo
 
 /// The longest that a replaced link stays open for the calls that are under way on it, in seconds.
 const RETIRE_SECONDS_MAX: u64 = 10;
+
+/// Messages of all kinds that a Home may send for each call that it may make. Reading pauses beyond it.
+const MESSAGES_PER_CALL: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
+
+/// When to try again what a link had no room for, in milliseconds: the time that its queue needs to move on.
+const LINK_RETRY_MILLIS: u64 = 1_000;
 
 /// The running node's centre.
 pub struct Switchboard {
@@ -192,8 +199,11 @@ impl Switchboard {
     /// The Mains that this one is connected to or dials.
     pub fn peers(&self) -> Vec<PeerStatus> {
         let state = self.lock();
-        let up = state.router.peers().map(|info| (info.node.clone(), (info.address.clone(), info.since)));
-        state.peers.list(&up.collect())
+        let up = state.router.peer_links().filter_map(|(link, info)| {
+            let vitals = state.outboxes.get(&link)?.pulse.vitals(info.since);
+            Some((info.node.clone(), UpLink { address: info.address.clone(), since: info.since, vitals }))
+        });
+        state.peers.list(up.collect())
     }
 
     /// Notes how dialling a peer goes.
@@ -287,6 +297,9 @@ impl Switchboard {
             let reply = state.router.introduction(Some(message_id), at);
             outbox.push(reply, at.now).expect("an introduction is no request");
         }
+        if let Some(info) = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned() {
+            state.peers.came_up(&info.node);
+        }
         state.outboxes.insert(link, Arc::clone(&outbox));
         self.carry_out(&mut state, actions);
         drop(state);
@@ -298,7 +311,11 @@ impl Switchboard {
     pub(super) fn detach(self: &Arc<Self>, link: LinkId) {
         let mut state = self.lock();
         state.outboxes.remove(&link);
+        let peer = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned();
         let actions = state.router.link_down(link, self.moment());
+        if let Some(info) = peer.filter(|info| !state.router.reaches(&info.node)) {
+            state.peers.went_down(&info.node, info.address, self.env.clock.now());
+        }
         self.carry_out(&mut state, actions);
         drop(state);
         self.signals.links_changed.notify_waiters();
@@ -313,6 +330,19 @@ impl Switchboard {
             self.metrics.answered(took);
         }
         self.carry_out_at(&mut state, actions, at);
+    }
+
+    /// Whether there is another Main at the other end of a link.
+    pub(super) fn leads_to_a_peer(&self, link: LinkId) -> bool {
+        self.look(|router| router.link(link).is_some_and(|info| info.role == LinkRole::Peer))
+    }
+
+    /// The limit on what comes over this link, where it is a Home's: four messages for each call that it may make, its
+    /// answers to others included.
+    pub(super) fn message_limit(&self, link: LinkId) -> Option<Gcra> {
+        let per_second = self.limits.home_calls_per_second?;
+        let is_home = self.look(|router| router.role(link) == Some(LinkRole::Home));
+        is_home.then(|| call_limit(per_second.saturating_mul(MESSAGES_PER_CALL)))
     }
 
     /// Queues a sign of life.
@@ -367,7 +397,7 @@ impl Switchboard {
     /// A request waited for its link until its time was up.
     pub(super) fn late(self: &Arc<Self>, link: LinkId, request: &Header) {
         let mut state = self.lock();
-        let failure = Failure::Overloaded("the call's time was up before the link was free".into());
+        let failure = overloaded("the call's time was up before the link was free");
         let actions = state.router.not_sent(link, request, failure, self.moment());
         self.carry_out(&mut state, actions);
     }
@@ -400,7 +430,7 @@ impl Switchboard {
                     if let Some(outbox) = state.outboxes.get(&link)
                         && let Err(frame) = outbox.push(frame, at.now)
                     {
-                        let failure = Failure::Overloaded("too many calls wait for this link".into());
+                        let failure = overloaded("too many calls wait for this link");
                         actions.extend(state.router.not_sent(link, &frame.header, failure, at));
                     }
                 }
@@ -473,6 +503,11 @@ impl Switchboard {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the router does not panic")
     }
+}
+
+/// A link is too slow for what is to go over it.
+fn overloaded(reason: &str) -> Failure {
+    Failure::Overloaded { reason: reason.into(), retry_after: Duration::from_millis(LINK_RETRY_MILLIS) }
 }
 
 /// A client that waits for its answer. Where it goes away before that, its call is cancelled.

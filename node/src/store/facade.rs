@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::database::{Database, StoreError};
 use super::{AddedPeer, MainSnapshot, Peers, Pin, RemovedPeer};
 use crate::env::{Env, Storage, UnixTime};
+use crate::link::RelayUrl;
 use crate::wire::{NodeId, NodeKind};
 
 /// What a node remembers. Cheap to clone.
@@ -89,16 +90,18 @@ impl Store {
         self.with(move |database| database.add_peer(&peer).map(|()| then())).await
     }
 
-    /// Keeps that a peer was removed; where it had been added, that is taken back. `then` as in [`Store::add_peer`].
+    /// Keeps that a peer was removed; where it had been added, under its id or as one of `urls`, that is taken back.
+    /// `then` as in [`Store::add_peer`].
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub async fn remove_peer<T: Send + 'static>(
         &self,
         peer: RemovedPeer,
+        urls: Vec<RelayUrl>,
         then: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.with(move |database| database.remove_peer(&peer).map(|()| then())).await
+        self.with(move |database| database.remove_peer(&peer, &urls).map(|()| then())).await
     }
 
     /// What other Mains announced and has not expired, by Main.

@@ -158,6 +158,10 @@ mod tests {
             Ok(())
         }
 
+        fn read_file(&self, _path: &str) -> io::Result<String> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
         fn open_db(&self, _name: &str) -> io::Result<rusqlite::Connection> {
             Err(io::ErrorKind::Unsupported.into())
         }

@@ -75,11 +75,14 @@ impl Database {
         Ok(())
     }
 
-    /// Keeps that a peer was removed; where it had been added, that is taken back.
-    pub(super) fn remove_peer(&mut self, peer: &RemovedPeer) -> Result<(), StoreError> {
+    /// Keeps that a peer was removed; where it had been added, under its id or as one of these URLs, that is taken back.
+    pub(super) fn remove_peer(&mut self, peer: &RemovedPeer, urls: &[RelayUrl]) -> Result<(), StoreError> {
         let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let node = peer.node.as_str();
         change.execute("DELETE FROM added_peers WHERE node_id = ?1", [node])?;
+        for url in urls {
+            change.execute("DELETE FROM added_peers WHERE url = ?1", [url.to_string()])?;
+        }
         change.execute(
             "INSERT INTO removed_peers VALUES (?1, ?2) ON CONFLICT DO UPDATE SET removed_at = excluded.removed_at",
             params![node, millis(peer.removed_at)],

@@ -95,7 +95,7 @@ fn the_oldest_removal_is_forgotten_and_no_more_peers_are_added_than_there_is_roo
         database.connection.execute_batch(&statement).unwrap();
     }
     database.connection.execute_batch("COMMIT").unwrap();
-    database.remove_peer(&removed("one-more", 5_000)).unwrap();
+    database.remove_peer(&removed("one-more", 5_000), &[]).unwrap();
     let refusal = database.add_peer(&added("ws://one-more:80", Some("r7"), 1)).unwrap_err();
     assert!(refusal.to_string().contains("1024 peers added by API"), "{refusal}");
     let peers = database.peers().unwrap();

@@ -46,6 +46,8 @@ pub(super) struct Envelope<'a> {
     traceparent: Option<String>,
     #[serde(default)]
     pub(super) timeout_seconds: Option<u64>,
+    #[serde(default)]
+    pub(super) waited_us: Option<u64>,
 }
 
 /// Reads JSON. Where it is JSON of another shape, the words name the field: a line and a column help nobody who sends a

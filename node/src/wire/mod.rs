@@ -214,7 +214,7 @@ pub fn encode(frame: impl Borrow<Frame>) -> String {
         Body::Registration(body) => out.json("data", body),
         Body::Heartbeat(body) => body.encode(&mut out),
         Body::Request(body) => body.encode(&mut out),
-        Body::Response(body) => out.raw("data", &body.data),
+        Body::Response(body) => body.encode(&mut out),
         Body::Discovery(body) => out.json("data", body),
         Body::Error(body) => out.json("data", body),
         Body::Goodbye(body) => out.json("data", body),

@@ -1,9 +1,12 @@
 //! `response`: what a call gave.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::envelope::{Envelope, read};
+use super::writer::Writer;
 use super::{Header, WireError};
 use crate::federation::CallError;
 
@@ -12,11 +15,14 @@ use crate::federation::CallError;
 pub struct Response {
     /// `{"success": true, "result": …}` or `{"success": false, "error": {…}}`, unparsed.
     pub data: Box<RawValue>,
+    /// How long the node that sends this had the call, from its arrival to this answer (`waited_us`). Each hop says it
+    /// anew; older relays do not.
+    pub waited: Option<Duration>,
 }
 
 impl PartialEq for Response {
     fn eq(&self, other: &Self) -> bool {
-        self.data.get() == other.data.get()
+        self.data.get() == other.data.get() && self.waited == other.waited
     }
 }
 
@@ -36,7 +42,7 @@ impl Response {
             Ok(result) => Outcome { success: true, result: Some(result), error: None },
             Err(error) => Outcome { success: false, result: None, error: Some(error) },
         };
-        Response { data: super::payload(&outcome) }
+        Response { data: super::payload(&outcome), waited: None }
     }
 
     /// What the call gave. A success without a result reads as `null`.
@@ -69,6 +75,14 @@ impl Response {
         if header.destination.is_none() {
             return Err(missing("destination_node"));
         }
-        Ok(Response { data: envelope.data.ok_or_else(|| missing("data"))?.to_owned() })
+        let waited = envelope.waited_us.map(Duration::from_micros);
+        Ok(Response { data: envelope.data.ok_or_else(|| missing("data"))?.to_owned(), waited })
+    }
+
+    pub(super) fn encode(&self, out: &mut Writer) {
+        out.raw("data", &self.data);
+        if let Some(waited) = self.waited {
+            out.number("waited_us", u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+        }
     }
 }

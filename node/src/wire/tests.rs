@@ -279,3 +279,17 @@ fn an_outcome_survives_the_way_back() {
     let response = Response::new(Ok(payload(&[1, 2])));
     assert_eq!(response.outcome().unwrap().unwrap().get(), "[1,2]");
 }
+
+/// The message of test case 1.2.1 of the migration plan. It has an id and a time as every message on the wire does.
+#[test]
+fn the_request_of_the_plan_reads_and_writes_back() {
+    let text = r#"{"type":"request","message_id":"m1","timestamp":"2026-01-02T03:04:05.678Z","source_node":{"type":"home","id":"alice.home","main_relay":"relay.com"},"destination_node":{"type":"home","id":"bob.home","main_relay":"relay.com"},"routing_path":[],"ttl":10,"server_name":"blog_service","method":"get_posts"}"#;
+    let frame = decode(text).unwrap();
+    assert_eq!(frame.header.source.to_string(), "alice.home@relay.com");
+    let destination = frame.header.destination.as_ref().unwrap();
+    assert_eq!((destination.kind, destination.to_string().as_str()), (NodeKind::Home, "bob.home@relay.com"));
+    let Body::Request(request) = &frame.body else { panic!("a request") };
+    assert_eq!((request.service.as_str(), request.method.as_str()), ("blog_service", "get_posts"));
+    assert_eq!(frame.header.ttl, 10);
+    assert_eq!(encode(frame), text);
+}

@@ -34,29 +34,27 @@ pub(crate) async fn send_with(
     body: String,
     token: Option<&str>,
 ) -> Result<Response<String>, Box<dyn Error>> {
-    let exchange = async {
-        let stream = TcpStream::connect(at).await?;
-        exchange(stream, at, method, path, body, token).await
-    };
+    let mut request = Request::builder().method(method).uri(path).header(HOST, at);
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
+    ask(at, request.body(body)?).await
+}
+
+/// Any request.
+pub(crate) async fn ask(at: &str, request: Request<String>) -> Result<Response<String>, Box<dyn Error>> {
+    let exchange = async { exchange(TcpStream::connect(at).await?, request).await };
     tokio::time::timeout(PATIENCE, exchange).await?
 }
 
 /// One request over this stream.
 pub(crate) async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    host: &str,
-    method: Method,
-    path: &str,
-    body: String,
-    token: Option<&str>,
+    request: Request<String>,
 ) -> Result<Response<String>, Box<dyn Error>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let mut request = Request::builder().method(method).uri(path).header(HOST, host);
-    if let Some(token) = token {
-        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-    }
-    let response = sender.send_request(request.body(Full::<Bytes>::from(body))?).await?;
+    let response = sender.send_request(request.map(Full::<Bytes>::from)).await?;
     let (head, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
     Ok(Response::from_parts(head, body))

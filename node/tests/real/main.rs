@@ -10,16 +10,24 @@
 )]
 
 mod command_line;
+mod documents;
 mod examples;
 mod federation;
 mod http;
 mod links;
+mod name_server;
 mod older;
+mod openapi;
+mod peers;
 mod plan;
+mod quickstart;
 mod rpc;
+#[path = "../../../reports/tests/schema/mod.rs"]
+mod schema;
 mod shutdown;
 mod state;
 mod tls;
+mod troubleshooting;
 mod trust;
 mod upstream;
 mod websocket;

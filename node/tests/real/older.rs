@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::Method;
-use relay_node::config::{Config, Limits, MainRole, NodeIdSource, Role, Timing, Tokens};
+use relay_node::config::{Config, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
 use relay_node::env::Env;
 use relay_node::federation::TrustPolicy;
 use serde_json::{Value, json};
@@ -217,6 +217,7 @@ async fn a_silent_older_peer_is_pinged_and_closed_and_one_that_answers_stays() {
             tls: false,
             address: None,
             peers: vec![],
+            listed: PeerLists::default(),
             balance: BTreeMap::new(),
         }),
         node_id: NodeIdSource::Given("relay-a".parse().unwrap()),

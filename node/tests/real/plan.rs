@@ -126,8 +126,6 @@ async fn a_call_ends_when_its_caller_said() {
     let call = json!({ "service_name": "slow_service", "method": "get", "timeout": 0.3 });
     let error = remote_call(&main.at, call).await["error"].take();
     assert_eq!((&error["code"], &error["data"]["retryable"]), (&json!(-32004), &json!(false)), "{error}");
-    // The hop before keeps some of the time for the way back, so that the one that waited says so.
-    assert_eq!(error["data"]["node"], "bob.home", "{error}");
     assert!(error["message"].as_str().unwrap().contains("the call may have run"), "{error}");
 }
 

@@ -45,7 +45,7 @@ async fn a_kill_right_after_the_answer_takes_neither_an_added_nor_a_removed_peer
     let mut a = world.main("relay-a", &["-port", &port, "-peers", &b.url()]).await;
     a.process.says("this peer is left out: relay-b was removed from the peers of this node").await;
     eventually("nobody dials it any more", async || {
-        (get(&a.at, "/registry/peers").await == json!({})).then_some(())
+        (get(&a.at, "/federation/peers").await["peers"][0]["state"] == "left-out").then_some(())
     })
     .await;
     add(&world, &a, "relay-b", &b.at).await;
@@ -53,6 +53,22 @@ async fn a_kill_right_after_the_answer_takes_neither_an_added_nor_a_removed_peer
     a.process.kill();
     let a = world.main("relay-a", &["-port", &port]).await;
     lists(&a, &["shop@bob.home federated"]).await;
+}
+
+#[tokio::test]
+async fn who_was_added_by_address_alone_is_removed_by_its_id() {
+    let world = World::new();
+    let port = free_port().to_string();
+    let b = world.main("relay-b", &[]).await;
+    let mut a = world.main("relay-a", &["-port", &port]).await;
+    change(&world, &a, Method::POST, "/federation/peers/add", &json!({ "url": b.url() })).await;
+    a.process.kill();
+    let mut a = world.main("relay-a", &["-port", &port]).await;
+    a.process.says("connected to the peer").await;
+    remove(&world, &a, "relay-b").await;
+    a.process.kill();
+    let a = world.main("relay-a", &["-port", &port]).await;
+    assert_eq!(get(&a.at, "/registry/peers").await, json!({}), "it is not even dialled");
 }
 
 #[tokio::test]

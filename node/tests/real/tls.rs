@@ -3,7 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use hyper::Method;
+use hyper::header::HOST;
+use hyper::{Method, Request};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -17,12 +18,12 @@ use crate::http::{exchange, get, remote_call, send};
 use crate::world::{Process, Relay, World, eventually, fixed, lists};
 
 /// A certificate authority, and what it signs.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -31,7 +32,7 @@ impl Authority {
     }
 
     /// Its own certificate as a file of this world.
-    fn file(&self, world: &World, name: &str) -> String {
+    pub(crate) fn file(&self, world: &World, name: &str) -> String {
         world.file(name, &self.issuer.pem())
     }
 
@@ -43,7 +44,7 @@ impl Authority {
     }
 
     /// Signs a certificate for these names, as two files of this world.
-    fn files(&self, world: &World, stem: &str, names: &[&str]) -> (String, String) {
+    pub(crate) fn files(&self, world: &World, stem: &str, names: &[&str]) -> (String, String) {
         let (certificate, key) = self.sign(for_names(names));
         (world.file(&format!("{stem}.pem"), &certificate), world.file(&format!("{stem}.key"), &key))
     }
@@ -74,7 +75,8 @@ async fn https(relay: &Relay, authority: &Authority, path: &str) -> (u16, Value,
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
     let shown = stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
-    let response = exchange(stream, "localhost", Method::GET, path, String::new(), None).await.unwrap();
+    let request = Request::get(path).header(HOST, "localhost").body(String::new()).unwrap();
+    let response = exchange(stream, request).await.unwrap();
     (response.status().as_u16(), serde_json::from_str(response.body()).unwrap(), shown)
 }
 

@@ -1,5 +1,6 @@
-//! Checks a value against the part of JSON Schema that `report.schema.json` uses. A validator from the registry would
-//! bring forty crates for one test. A keyword that this one does not know is an error, so that none is passed over.
+//! Checks a value against the part of JSON Schema that `report.schema.json` and the node's `openapi.json` use. A
+//! validator from the registry would bring forty crates for two tests. A keyword that this one does not know is an error,
+//! so that none is passed over.
 
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ pub(crate) fn errors(schema: &Value, value: &Value) -> Vec<String> {
 fn check(root: &Value, schema: &Value, value: &Value, at: &str, errors: &mut Vec<String>) {
     for (keyword, argument) in schema.as_object().expect("a schema is an object") {
         let fits = match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" => true,
+            "$schema" | "$defs" | "title" | "description" | "format" => true,
             "$ref" => {
                 let pointer = argument.as_str().and_then(|r| r.strip_prefix('#')).expect("a local reference");
                 let target = root.pointer(pointer).unwrap_or_else(|| panic!("{pointer} leads nowhere"));
@@ -31,11 +32,19 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, errors: &mut Vec
             },
             "const" => argument == value,
             "enum" => argument.as_array().expect("values").contains(value),
+            "maximum" => value.as_f64().is_none_or(|n| n <= argument.as_f64().expect("a number")),
             "minimum" => value.as_f64().is_none_or(|n| n >= argument.as_f64().expect("a number")),
             "items" => {
                 for (i, item) in value.as_array().into_iter().flatten().enumerate() {
                     check(root, argument, item, &format!("{at}[{i}]"), errors);
                 }
+                true
+            }
+            "additionalProperties" => {
+                for (name, field) in value.as_object().into_iter().flatten() {
+                    check(root, argument, field, &format!("{at}.{name}"), errors);
+                }
+                assert!(schema.get("properties").is_none(), "{at}: one of the two, to keep this check short");
                 true
             }
             "required" => {

@@ -44,7 +44,7 @@ pub(super) fn table(run: &Execution) -> Table {
     for gate in &run.gates {
         table.add_row([
             Cell::new(mark(gate.holds)),
-            Cell::new(gate.name),
+            Cell::new(gate.title()),
             right(&gate.limit),
             right(&gate.measured),
             Cell::new(&gate.explanation),

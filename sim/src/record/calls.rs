@@ -177,6 +177,7 @@ mod tests {
     fn end(stats: &mut CallStats, due: u64, millis: u64, outcome: Outcome, whole: bool) {
         let due = Duration::from_secs(due);
         let call = OpenCall {
+            load: 0,
             caller: HostIndex(1),
             callee: Some(HostIndex(2)),
             service: "echo".into(),

@@ -1,7 +1,9 @@
 //! What a run shows, gathered while it goes on: nothing here grows with the number of calls but a few counters.
 
 mod calls;
+mod connections;
 mod convergence;
+mod loads;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -17,12 +19,16 @@ use crate::scenario::{HostIndex, Scenario};
 use crate::world::index_of;
 
 pub use calls::{Bucket, CallStats, Sample};
+pub use connections::Reconnects;
 pub use convergence::{Convergence, Episode, EpisodeEnd};
+pub use loads::LoadStats;
 pub use timeline::{Happening, Timeline};
 
 /// A call under way, as its caller knows it.
 #[derive(Clone, Debug)]
 pub struct OpenCall {
+    /// The load that it is of, by its place in the scenario.
+    pub load: usize,
     /// Who calls.
     pub caller: HostIndex,
     /// Whom, where it is for one host.
@@ -46,6 +52,10 @@ pub struct Record {
     pub convergence: Convergence,
     /// The calls.
     pub calls: CallStats,
+    /// The same by load, in the order of the scenario.
+    pub loads: Vec<LoadStats>,
+    /// Who came back to whom.
+    pub reconnects: Reconnects,
     /// What happened when.
     pub timeline: Timeline,
     open: BTreeMap<CallNumber, OpenCall>,
@@ -60,6 +70,8 @@ impl Record {
             invariants: Invariants::new(scenario, timing, probe_gap),
             convergence: Convergence::default(),
             calls: CallStats::new(scenario.run.duration),
+            loads: scenario.loads.iter().map(|load| LoadStats::new(load.stop)).collect(),
+            reconnects: Reconnects::default(),
             timeline: Timeline::default(),
             open: BTreeMap::new(),
             next_call: 1,
@@ -93,6 +105,9 @@ impl Record {
             outcome,
         };
         self.invariants.observe(&Observed::CallEnded(&ended));
+        if let Some(load) = self.loads.get_mut(call.load) {
+            load.ended(&call, &ended, whole);
+        }
         self.calls.ended(&call, ended, whole);
     }
 
@@ -135,6 +150,7 @@ impl Record {
         for observation in observations {
             if let Observation::Accepted { at, host, from_host, .. } = observation {
                 let (host, from) = (index_of(host), index_of(from_host));
+                self.reconnects.accepted(at, host, from);
                 self.invariants.observe(&Observed::Accepted { at, host, from });
             }
         }

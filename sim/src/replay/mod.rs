@@ -104,7 +104,10 @@ pub fn failures(run: &Execution) -> Vec<String> {
     for gate in run.gates.iter().filter(|gate| !gate.holds) {
         lines.push(format!(
             "gate {}: {}, must be {} ({})",
-            gate.name, gate.measured, gate.limit, gate.explanation
+            gate.title(),
+            gate.measured,
+            gate.limit,
+            gate.explanation
         ));
     }
     lines

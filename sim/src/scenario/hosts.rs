@@ -61,6 +61,8 @@ pub enum Role {
     Main {
         /// The Mains that it dials from the start; it learns of others from them.
         peers: Vec<HostIndex>,
+        /// The name whose SRV records it dials.
+        peers_srv: Option<String>,
     },
     /// A machine behind NAT.
     Home {

@@ -11,8 +11,8 @@ mod read;
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
 pub use hosts::{Host, HostIndex, HostSet, Hosts, Machine, NodeId, Role};
 pub use model::{
-    Arrival, CallPlan, Gates, LatencyGates, Load, NodeSettings, Pacing, RunPlan, Scenario, Service,
-    ServiceKind, Source, Target, Topology, Upstream,
+    Arrival, CallPlan, DnsChange, Gates, LatencyGates, Load, LoadGates, NodeSettings, Pacing, ReconnectGates,
+    RunPlan, Scenario, Service, ServiceKind, Source, Target, Topology, Upstream,
 };
 pub use network::{LinkRule, Network};
 

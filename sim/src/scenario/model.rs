@@ -74,6 +74,8 @@ pub struct NodeSettings {
     pub call_timeout: Option<Duration>,
     /// How long a stopping relay waits for the calls in flight.
     pub drain: Option<Duration>,
+    /// Calls that one Home may make per second.
+    pub home_calls_per_second: Option<u32>,
 }
 
 /// The relays and the services that they offer.
@@ -83,6 +85,19 @@ pub struct Topology {
     pub hosts: Hosts,
     /// The services, in the order of the file.
     pub services: Vec<Service>,
+    /// What names stand for, by the time from which on they do.
+    pub dns: Vec<DnsChange>,
+}
+
+/// A name stands for these Mains from a certain time on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsChange {
+    /// From when on.
+    pub at: Duration,
+    /// The name of SRV records.
+    pub name: String,
+    /// The Mains that it stands for.
+    pub targets: Vec<HostIndex>,
 }
 
 /// A service, offered by every host that lists it.
@@ -137,6 +152,8 @@ pub struct Load {
     pub start: Duration,
     /// No call is made from then on.
     pub stop: Duration,
+    /// What must hold of its calls.
+    pub gates: LoadGates,
 }
 
 /// Who is called by a [`Load`].
@@ -159,6 +176,8 @@ pub struct CallPlan {
     pub payload: ByteSize,
     /// The time that the caller gives it.
     pub timeout: Duration,
+    /// Its priority: a higher one leaves queues first, the lowest is shed first.
+    pub priority: i64,
 }
 
 /// When the calls of a [`Load`] are made.
@@ -205,6 +224,34 @@ pub struct Gates {
     pub max_hops: Option<u32>,
     /// At least so many calls were made, or the run proved nothing.
     pub min_calls: Option<u64>,
+    /// How often hosts came back that had lost a connection.
+    pub reconnects: ReconnectGates,
+}
+
+/// How often hosts may come back to one that they had a connection to before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReconnectGates {
+    /// In all.
+    pub total: Option<u64>,
+    /// To one host within one second.
+    pub per_second: Option<u64>,
+}
+
+/// What must hold of the calls of one load; what is `None` is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadGates {
+    /// At least so many succeed, and before the load stops, from its start on.
+    pub goodput: Option<Rate>,
+    /// At least this share succeeds of those whose path was whole from send to answer.
+    pub success: Option<Share>,
+    /// At least this share succeeds of all.
+    pub availability: Option<Share>,
+    /// How long those that succeed may take.
+    pub latency: LatencyGates,
+    /// The longest time that one may take to fail.
+    pub fails_within: Option<Duration>,
+    /// The codes that those that fail may end with.
+    pub fails_with: Option<Vec<i64>>,
 }
 
 /// How long successful calls may take, measured from the time at which they were due.

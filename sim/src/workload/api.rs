@@ -41,6 +41,8 @@ pub struct RemoteCall<'a> {
     pub payload: u64,
     /// How long the caller waits.
     pub timeout: Duration,
+    /// Which calls leave queues first; 0 is not said.
+    pub priority: i64,
     /// Whether the service gives the arguments back.
     pub echoes: bool,
 }
@@ -126,7 +128,11 @@ fn body(call: &RemoteCall<'_>) -> String {
     );
     written.expect("a string takes what is written");
     (0..call.payload).for_each(|_| text.push('x'));
-    text.push_str("\"}}}");
+    text.push_str("\"}");
+    if call.priority != 0 {
+        write!(text, r#","priority":{}"#, call.priority).expect("a string takes what is written");
+    }
+    text.push_str("}}");
     text
 }
 
@@ -165,6 +171,7 @@ mod tests {
             method: "say",
             payload: 5,
             timeout: Duration::from_millis(2500),
+            priority: 0,
             echoes: true,
         }
     }
@@ -175,6 +182,10 @@ mod tests {
         assert_eq!(value["params"]["node_id"], "home-b");
         assert_eq!(value["params"]["timeout"], 2.5);
         assert_eq!(value["params"]["args"]["pad"], "xxxxx");
+        assert!(value["params"].get("priority").is_none());
+        let urgent: serde_json::Value =
+            serde_json::from_str(&body(&RemoteCall { priority: -3, ..call() })).unwrap();
+        assert_eq!((&urgent["params"]["priority"], &urgent["id"]), (&(-3).into(), &7.into()));
         let by_service = RemoteCall { node: None, ..call() };
         let value: serde_json::Value = serde_json::from_str(&body(&by_service)).unwrap();
         assert_eq!(value["params"]["service_name"], "echo");

@@ -120,6 +120,7 @@ impl Caller {
         let service = scenario.topology.services.iter().find(|service| service.name == plan.service);
         let sent = self.world.sim.now();
         let number = self.record.lock().expect("nothing panics with the record").call_sent(OpenCall {
+            load,
             caller: self.index,
             callee,
             service: plan.service.clone(),
@@ -134,6 +135,7 @@ impl Caller {
             method: &plan.method,
             payload: plan.payload.bytes(),
             timeout: plan.timeout,
+            priority: plan.priority,
             echoes: service.is_some_and(|service| !matches!(service.kind, ServiceKind::Static(_))),
         };
         let patience = plan.timeout + Duration::from_millis(GRACE_MILLIS + PATIENCE_MILLIS);

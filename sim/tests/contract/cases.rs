@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use relay_node::env::{Listener, Stream};
+use relay_node::env::{Listener, SrvRecord, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::sites::Site;
@@ -326,4 +326,25 @@ pub(crate) async fn values_on_disk_can_be_read_and_replaced(site: Site) {
     let other = site.right.storage.clone();
     let read = move || other.read("key").unwrap();
     assert_eq!(site.right.blocking("disk", read).await.unwrap(), None, "each host has its own disk");
+}
+
+pub(crate) async fn a_file_that_is_not_there_is_not_found(site: Site) {
+    let disk = site.left.storage.clone();
+    let read = move || disk.read_file("/no/such/file").unwrap_err();
+    assert_eq!(site.left.blocking("disk", read).await.unwrap().kind(), ErrorKind::NotFound);
+}
+
+pub(crate) async fn srv_records_are_found_by_name(site: Site) {
+    let network = &site.left.network;
+    for name in ["_relay._tcp.fed.test", "_Relay._TCP.fed.test."] {
+        let mut found = network.resolve_srv(name).await.unwrap();
+        found.sort_by_key(|record| record.port);
+        let expected = SrvRecord { priority: 10, weight: 5, port: 8080, target: "main-a.test".into() };
+        assert_eq!(found[0], expected);
+        assert_eq!((found.len(), found[1].port, found[1].priority), (2, 8081, 20));
+    }
+    for name in ["_relay._tcp.nobody.test", "_relay._tcp.empty.test"] {
+        let error = network.resolve_srv(name).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
 }

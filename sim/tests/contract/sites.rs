@@ -1,15 +1,19 @@
 //! Where the cases run: two hosts, in the real world or in a simulated one.
 
+#![expect(clippy::disallowed_methods, reason = "the real world reads its certificates from files")]
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use relay_node::env::production::{CertificateFiles, Machine};
-use relay_node::env::{Env, Stream};
+use relay_node::env::{Env, SrvRecord, Stream};
 use relay_sim::engine::event::{
     Certificate, CutId, Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind, RunEnd, Sim, run,
 };
+
+use super::name_server;
 
 /// Two hosts that reach each other.
 pub(crate) struct Site {
@@ -64,6 +68,7 @@ where
             left: Env::on_machine(Machine {
                 data_dir: disk("left"),
                 extra_roots: Some(disk("ours.pem")),
+                name_server: Some(name_server::start().await),
                 ..Machine::default()
             })
             .unwrap(),
@@ -108,6 +113,15 @@ where
             ),
         };
         world.sim.set_certificate(world.right, Some(sound));
+        let record = |priority, weight, port, target: &str| SrvRecord {
+            priority,
+            weight,
+            port,
+            target: target.into(),
+        };
+        let records = vec![record(20, 0, 8081, "main-b.test"), record(10, 5, 8080, "main-a.test")];
+        world.sim.set_srv("_relay._tcp.fed.test", records);
+        world.sim.set_srv("_relay._tcp.empty.test", Vec::new());
         let (left, right) = (world.left_env(), world.right_env());
         let site = Site { left, right, right_address: world.right_address(), impostors };
         case(site).await;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{Action, Answer, Delivery, MAX_CALL_SECONDS, MAX_PENDING_CALLS, Moment, Router, Ticket};
+use super::{Action, Answer, Delivery, MAX_CALL_SECONDS, Moment, Router, Ticket};
+use crate::federation::error::SenderLimit;
 use crate::federation::health::{Blame, Chosen};
 use crate::federation::pending::{Answerer, Asker, PendingCall};
 use crate::federation::registry::Place;
@@ -53,7 +54,7 @@ impl Router {
         }
         let timeout = request.timeout.unwrap_or(self.config.call_timeout);
         let timeout = timeout.min(Duration::from_secs(MAX_CALL_SECONDS));
-        let refusal = if self.draining {
+        let refusal = if self.intake.draining {
             Some(Failure::ShuttingDown { node: self.config.me.clone() })
         } else if header.source.id != *node
             && (role == LinkRole::Home || (role == LinkRole::Peer && header.source.kind == NodeKind::Main))
@@ -67,7 +68,8 @@ impl Router {
         } else if header.path.last() != Some(node) {
             Some(Failure::Malformed(format!("routing_path does not end with {node}, which sent this")))
         } else {
-            hops::check_arrival(&header, &self.config.me).err()
+            let arrived = hops::check_arrival(&header, &self.config.me);
+            arrived.and_then(|()| self.intake.take(asker, Some(role), &self.pending, at.now)).err()
         };
         match refusal {
             Some(failure) => {
@@ -92,7 +94,7 @@ impl Router {
         &mut self,
         link: LinkId,
         mut header: Header,
-        response: Response,
+        mut response: Response,
         at: Moment,
         actions: &mut Vec<Action>,
     ) {
@@ -111,13 +113,16 @@ impl Router {
         }
         let error = response.error();
         log_end(&call, error.as_ref(), at);
-        let blame = match error {
+        let blame = match &error {
             // Whoever says so, it came back: the way there works.
             Some(error) if error.counts() => Blame::Instance,
             _ => Blame::Nobody,
         };
         self.settle(&mut call, blame, at);
-        self.round_trip = Some(at.now - call.since);
+        self.tally.round_trip = Some(at.now - call.since);
+        let too_fast = error.is_some_and(|error| self.calls_too_fast(link, &error));
+        self.intake.answered(link, call.since, (response.waited, too_fast), &self.pending, at.now);
+        response.waited = Some(at.now - call.since);
         let waited = HopTime { node: self.config.me.clone(), micros: micros(at.now - call.since) };
         if let Some(trace) = &mut header.trace {
             trace.truncate(MAX_HOPS);
@@ -153,15 +158,12 @@ impl Router {
         tracing::debug!(
             call = %header.message_id,
             source = %header.source,
-            service = request.service,
-            method = request.method,
+            service = %request.service,
+            method = %request.method,
             "a call"
         );
         let timeout = request.timeout.unwrap_or(self.config.call_timeout);
         let next = match self.config.kind {
-            _ if self.pending.len() >= MAX_PENDING_CALLS => {
-                Err(Failure::Overloaded(format!("{MAX_PENDING_CALLS} calls are under way at this node")))
-            }
             NodeKind::Home => self.next_from_home(came_over, header.destination.as_ref(), &request.service),
             NodeKind::Main => {
                 self.next_from_main(came_over, header.destination.as_ref(), &request.service, at)
@@ -174,6 +176,8 @@ impl Router {
                     return Err(Failure::NoRoute("an older relay is next, which would really call".into()));
                 }
                 hops::depart(&mut header, &self.config.me)?;
+                let next = self.links.get(*link).map_or(&self.config.me, |info| &info.node);
+                self.intake.send(*link, next, header.priority.unwrap_or(0), &self.pending, at.now)?;
                 if let Some(Way { instance, peer, readmitted }) = way {
                     let peer = peer.as_ref();
                     let departs = self.health.depart(&request.service, instance, peer, *readmitted, at.now);
@@ -222,6 +226,13 @@ impl Router {
                 self.fail(*call, failure, at, actions);
             }
         }
+    }
+
+    /// Whether this is the neighbour's word that this node calls more than it may.
+    fn calls_too_fast(&self, link: LinkId, error: &CallError) -> bool {
+        let by_neighbour =
+            self.links.get(link).is_some_and(|info| error.data.node.as_ref() == Some(&info.node));
+        by_neighbour && error.data.limit == Some(SenderLimit::HomeCallsPerSecond)
     }
 
     fn next_from_home(
@@ -364,7 +375,7 @@ impl Router {
             _ => Blame::Unknown,
         };
         self.settle(&mut call, blame, at);
-        *self.failed.entry(failure.code()).or_insert(0) += 1;
+        *self.tally.failed.entry(failure.code()).or_insert(0) += 1;
         let error = failure.at(&self.config.me, &call.path);
         self.answer(call, Err(error), at, actions);
     }
@@ -386,7 +397,8 @@ impl Router {
                 actions.push(Action::Answer(id, answer));
             }
             Asker::Link(back) => {
-                let mut frame = self.message(Body::Response(Response::new(outcome)), at);
+                let response = Response { waited: Some(at.now - call.since), ..Response::new(outcome) };
+                let mut frame = self.message(Body::Response(response), at);
                 frame.header.destination = Some(call.source);
                 frame.header.correlation_id = Some(call.message_id);
                 frame.header.path.push(self.config.me.clone());
@@ -418,10 +430,10 @@ fn log_end(call: &PendingCall, error: Option<&CallError>, at: Moment) {
     let (id, source) = (call.message_id.as_str(), &call.source);
     let ms = (at.now - call.since).as_secs_f64() * 1e3;
     match error {
-        None => tracing::debug!(call = id, %source, ms, "a call was answered"),
+        None => tracing::debug!(call = %id, %source, ms, "a call was answered"),
         Some(CallError { code, message, data }) => {
             let by = data.node.as_ref().map_or("", NodeId::as_str);
-            tracing::debug!(call = id, %source, ms, code, by, "a call failed: {message}");
+            tracing::debug!(call = %id, %source, ms, code, %by, "a call failed: {message}");
         }
     }
 }

@@ -14,6 +14,7 @@ mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,6 +23,7 @@ use smol_str::format_smolstr;
 
 use self::announce::Announcements;
 use super::health::{Blame, Health};
+use super::intake::Intake;
 use super::links::Links;
 use super::pending::{Answerer, Asker, Pending};
 use super::{Admission, CallError, Failure, LinkId, LinkInfo, LinkRole, Policy, Registry, Remembered};
@@ -30,9 +32,6 @@ use crate::wire::{
     Body, DEFAULT_TTL, ErrorReport, Frame, Goodbye, Header, Heartbeat, HopTime, NodeAddress, NodeId,
     NodeKind, PeerAddress, Registration, Request, Response, ServiceOffer, SmolStr, Target, payload,
 };
-
-/// Calls that may be under way through one node. More are refused as overload.
-const MAX_PENDING_CALLS: usize = 65_536;
 
 /// The longest that a call may wait, in seconds; a longer wish is cut down to it.
 const MAX_CALL_SECONDS: u64 = 3_600;
@@ -58,31 +57,16 @@ pub struct RouterConfig {
     pub me: NodeId,
     /// Main or Home.
     pub kind: NodeKind,
-    /// This incarnation, drawn at each start.
-    pub boot: String,
-    /// The public key, in hex.
-    pub public_key: String,
-    /// A Main's own URL, where it was told one.
-    pub address: Option<String>,
-    /// Where a Main listens.
-    pub listen_port: Option<ListenPort>,
-    /// The services that this node offers.
-    pub services: Vec<ServiceOffer>,
+    /// What it tells of itself, but for its peers. Its `boot` begins the id of each of its messages.
+    pub introduction: Registration,
     /// How calls of these services are spread, whatever their Homes wish.
     pub balance: BTreeMap<String, Policy>,
     /// How long other Mains' entries live without being confirmed.
     pub registry_ttl: Duration,
     /// How long a call waits whose caller says nothing.
     pub call_timeout: Duration,
-}
-
-/// A port that a Main listens on, and what it speaks there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenPort {
-    /// Its number.
-    pub number: u16,
-    /// Whether it speaks TLS.
-    pub tls: bool,
+    /// Calls that one Home may make in the long run; no limit where it is `None`.
+    pub home_calls_per_second: Option<NonZeroU32>,
 }
 
 /// Both clocks at one moment, as values.
@@ -185,8 +169,14 @@ pub struct Router {
     /// Numbers links, calls, tickets and messages.
     counter: u64,
     announcements: Announcements,
-    draining: bool,
-    /// Calls that failed here, by code.
+    intake: Intake,
+    tally: Tally,
+}
+
+/// What is told of calls that are over.
+#[derive(Default)]
+struct Tally {
+    /// Those that failed here, by code.
     failed: BTreeMap<i64, u64>,
     /// How long the last answer took that came over a link, until it is asked for.
     round_trip: Option<Duration>,
@@ -197,9 +187,10 @@ impl Router {
     ///
     /// `rng` is the randomness that calls are spread with.
     pub fn new(config: RouterConfig, rng: Rng) -> Self {
-        let registry =
-            Registry::new(config.me.clone(), config.kind, config.services.clone(), config.registry_ttl)
-                .with_balance(config.balance.clone());
+        let own = config.introduction.services.clone();
+        let registry = Registry::new(config.me.clone(), config.kind, own, config.registry_ttl)
+            .with_balance(config.balance.clone());
+        let intake = Intake::new(config.kind, config.home_calls_per_second);
         Router {
             config,
             links: Links::default(),
@@ -209,9 +200,8 @@ impl Router {
             known_mains: BTreeSet::new(),
             counter: 0,
             announcements: Announcements::default(),
-            draining: false,
-            failed: BTreeMap::new(),
-            round_trip: None,
+            intake,
+            tally: Tally::default(),
         }
     }
 
@@ -224,7 +214,7 @@ impl Router {
 
     /// From now on new calls are refused; those under way go on.
     pub fn drain(&mut self) {
-        self.draining = true;
+        self.intake.draining = true;
     }
 
     /// Ends all calls under way: this node goes, and whoever waits is to hear it.
@@ -239,15 +229,8 @@ impl Router {
 
     /// This node's introduction, as an answer to another's where it is one.
     pub fn introduction(&mut self, answering: Option<SmolStr>, at: Moment) -> Frame {
-        let registration = Registration {
-            services: self.config.services.clone(),
-            public_key: Some(self.config.public_key.clone()),
-            boot: Some(self.config.boot.clone()),
-            address: self.config.address.clone(),
-            listen_port: self.config.listen_port.map(|port| port.number),
-            tls: self.config.listen_port.is_some_and(|port| port.tls),
-            peers: self.links.peer_addresses(),
-        };
+        let peers = self.links.peer_addresses();
+        let registration = Registration { peers, ..self.config.introduction.clone() };
         let mut frame = self.message(Body::Registration(registration), at);
         frame.header.correlation_id = answering;
         frame
@@ -323,6 +306,7 @@ impl Router {
         let Some((info, was_current)) = self.links.remove(link) else {
             return actions;
         };
+        self.intake.forget(link);
         if was_current && info.role == LinkRole::Home {
             self.registry.home_down(&info.node);
             self.announce_soon(at);
@@ -394,7 +378,7 @@ impl Router {
 
     /// Where the message that was just handled answered a call: how long that took, from sending the call on.
     pub fn take_round_trip(&mut self) -> Option<Duration> {
-        self.round_trip.take()
+        self.tally.round_trip.take()
     }
 
     /// A client of this node calls. The answer comes as [`Action::Answer`] with this id, exactly once.
@@ -427,8 +411,11 @@ impl Router {
             id: target.id,
             main_relay: target.main_relay,
         });
-        if self.draining {
+        if self.intake.draining {
             let failure = Failure::ShuttingDown { node: self.config.me.clone() };
+            let call = self.pending_call(Asker::Here(id), &header, timeout, at);
+            self.fail(call, failure, at, &mut actions);
+        } else if let Err(failure) = self.intake.take(Asker::Here(id), None, &self.pending, at.now) {
             let call = self.pending_call(Asker::Here(id), &header, timeout, at);
             self.fail(call, failure, at, &mut actions);
         } else {
@@ -566,7 +553,8 @@ impl Router {
 
     fn message_id(&mut self) -> SmolStr {
         let number = self.count();
-        format_smolstr!("{}-{number}", self.config.boot)
+        let boot = self.config.introduction.boot.as_deref().unwrap_or_default();
+        format_smolstr!("{boot}-{number}")
     }
 
     fn address(&self) -> NodeAddress {

@@ -3,6 +3,7 @@
 mod announcements;
 mod balance;
 mod breakers;
+mod overload;
 mod random;
 mod world;
 
@@ -332,7 +333,7 @@ fn an_answer_that_is_no_outcome_is_an_error_of_the_one_that_sent_it() {
         ..header("odd", "bob", &["bob"])
     };
     let data = RawValue::from_string("{\"weather\":\"fine\"}".into()).unwrap();
-    world.inject("bob", "relay-a", Frame { header, body: Body::Response(Response { data }) });
+    world.inject("bob", "relay-a", Frame { header, body: Body::Response(Response { data, waited: None }) });
     assert_eq!(world.answer("alice", id).unwrap().outcome.unwrap_err().code, -32009);
 }
 

@@ -2,7 +2,7 @@
 
 use super::Router;
 use crate::env::Instant;
-use crate::federation::{Failure, LinkId, LinkInfo, Registry};
+use crate::federation::{Failure, LinkId, LinkInfo, LinkRole, Registry};
 use crate::wire::{NodeId, PublicKey};
 
 impl Router {
@@ -26,9 +26,24 @@ impl Router {
         self.links.peers().map(|(_, info)| info)
     }
 
+    /// The same with their numbers.
+    pub fn peer_links(&self) -> impl Iterator<Item = (LinkId, &LinkInfo)> {
+        self.links.peers()
+    }
+
+    /// What is known of a link.
+    pub fn link(&self, link: LinkId) -> Option<&LinkInfo> {
+        self.links.get(link)
+    }
+
     /// The node at the other end of a link.
     pub fn neighbour(&self, link: LinkId) -> Option<&NodeId> {
         self.links.get(link).map(|info| &info.node)
+    }
+
+    /// What the node at the other end of a link is.
+    pub fn role(&self, link: LinkId) -> Option<LinkRole> {
+        self.links.get(link).map(|info| info.role)
     }
 
     /// The current link to a node, where there is one.
@@ -55,7 +70,7 @@ impl Router {
 
     /// Whether [`Router::drain`] was called.
     pub fn is_draining(&self) -> bool {
-        self.draining
+        self.intake.draining
     }
 
     /// Calls under way through this node.
@@ -70,6 +85,6 @@ impl Router {
 
     /// Calls that failed at this node since the start, by code.
     pub fn failures(&self) -> impl Iterator<Item = (i64, u64)> {
-        self.failed.iter().map(|(code, count)| (*code, *count))
+        self.tally.failed.iter().map(|(code, count)| (*code, *count))
     }
 }

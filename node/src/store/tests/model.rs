@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::link::RelayUrl;
 
 /// What each Main announced, and until when that lives.
 type Announcements = BTreeMap<NodeId, (UnixTime, BTreeMap<(NodeId, String), Announced>)>;
@@ -14,7 +15,7 @@ enum Step {
     Pin(NodeId, String, NodeKind),
     ForgetPin(NodeId),
     Add(AddedPeer),
-    Remove(RemovedPeer),
+    Remove(RemovedPeer, RelayUrl),
     ReplaceSnapshot(Announcements),
     ConfirmSnapshot(NodeId, UnixTime),
     Restart,
@@ -43,8 +44,8 @@ impl Model {
                     self.added.get(&peer.url.to_string()).map_or(peer.added_at, |earlier| earlier.added_at);
                 self.added.insert(peer.url.to_string(), AddedPeer { added_at, ..peer });
             }
-            Step::Remove(peer) => {
-                self.added.retain(|_, added| added.node.as_ref() != Some(&peer.node));
+            Step::Remove(peer, url) => {
+                self.added.retain(|_, added| added.node.as_ref() != Some(&peer.node) && added.url != url);
                 self.removed.insert(peer.node.clone(), peer);
             }
             Step::ReplaceSnapshot(mains) => {
@@ -77,7 +78,7 @@ fn apply(database: &mut Database, step: Step) -> Result<(), StoreError> {
         Step::Pin(node, key, role) => database.pin(node, key, role, at(5)).map(drop),
         Step::ForgetPin(node) => database.forget_pin(&node).map(drop),
         Step::Add(peer) => database.add_peer(&peer),
-        Step::Remove(peer) => database.remove_peer(&peer),
+        Step::Remove(peer, url) => database.remove_peer(&peer, &[url]),
         Step::ReplaceSnapshot(mains) => {
             let mains = mains.into_iter().map(|(main, (expires_at, services))| MainSnapshot {
                 main,
@@ -103,6 +104,10 @@ fn a_time() -> impl Strategy<Value = UnixTime> {
     (1..100_000_000_u64).prop_map(|millis| UnixTime(Duration::from_millis(millis)))
 }
 
+fn a_url() -> impl Strategy<Value = RelayUrl> {
+    prop_oneof!["ws://[a-d]", "ws://[a-d]:[1-9][0-9]{0,3}/[a-z]{0,3}"].prop_map(|text| text.parse().unwrap())
+}
+
 fn an_announcement() -> impl Strategy<Value = ((NodeId, String), Announced)> {
     (a_node(), "[a-zA-Z0-9._-]{1,128}", a_kind(), prop::collection::vec(any::<String>(), 0..3)).prop_map(
         |(node_id, name, node_type, methods)| {
@@ -112,16 +117,15 @@ fn an_announcement() -> impl Strategy<Value = ((NodeId, String), Announced)> {
 }
 
 fn a_step() -> impl Strategy<Value = Step> {
-    let url = prop_oneof!["ws://[a-d]", "ws://[a-d]:[1-9][0-9]{0,3}/[a-z]{0,3}"];
     let main = (a_time(), prop::collection::btree_map(a_node(), an_announcement(), 0..4))
         .prop_map(|(until, services)| (until, services.into_values().collect()));
     prop_oneof![
         3 => (a_node(), "[0-9a-f]{64}", a_kind()).prop_map(|(node, key, role)| Step::Pin(node, key, role)),
         1 => a_node().prop_map(Step::ForgetPin),
-        3 => (url, prop::option::of(a_node()), a_time()).prop_map(|(url, node, added_at)| {
-            Step::Add(AddedPeer { url: url.parse().unwrap(), node, added_at })
-        }),
-        2 => (a_node(), a_time()).prop_map(|(node, removed_at)| Step::Remove(RemovedPeer { node, removed_at })),
+        3 => (a_url(), prop::option::of(a_node()), a_time())
+            .prop_map(|(url, node, added_at)| Step::Add(AddedPeer { url, node, added_at })),
+        2 => (a_node(), a_time(), a_url())
+            .prop_map(|(node, removed_at, url)| Step::Remove(RemovedPeer { node, removed_at }, url)),
         2 => prop::collection::btree_map(a_node(), main, 0..4).prop_map(Step::ReplaceSnapshot),
         1 => (a_node(), a_time()).prop_map(|(main, until)| Step::ConfirmSnapshot(main, until)),
         2 => Just(Step::Restart),

@@ -143,7 +143,11 @@ impl Translator {
         }
         if kind == Kind::ServerCall && full {
             let words = format!("{MAX_OWED_ANSWERS} calls of {} are under way", self.peer);
-            return refuse(self, owed, &Failure::Overloaded(words));
+            return refuse(
+                self,
+                owed,
+                &Failure::Overloaded { reason: words, retry_after: std::time::Duration::from_secs(1) },
+            );
         }
         match self.understand(&message, &key) {
             Ok(taken) => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::connection::{Connection, End, Holder, wake};
 use super::link::{HostId, Path};
 use super::observe::Observation;
-use super::pool::Key;
+use super::pool::{Key, Pool};
 use super::state::State;
 use super::timeline::{Event, Flags, Side};
 use crate::trace::Kind;
@@ -21,7 +21,7 @@ const BACKLOG_CONNECTIONS: usize = 128;
 const SYN_RETRIES: u32 = 6;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-pub(super) struct Dial {
+struct Dial {
     host: HostId,
     process: u32,
     to: SocketAddr,
@@ -44,6 +44,20 @@ pub(super) struct Listening {
     waker: Option<Waker>,
 }
 
+/// Those who dial, and those who may be dialled.
+#[derive(Default)]
+pub(super) struct Ports {
+    dials: Pool<Dial>,
+    pub(super) listeners: Pool<Listening>,
+}
+
+impl Ports {
+    /// Nobody waits for anybody any more.
+    pub(super) fn clear(&mut self) {
+        *self = Ports::default();
+    }
+}
+
 impl State {
     /// Begins to dial; [`poll_dial`](Self::poll_dial) tells how it ends.
     pub(super) fn dial(&mut self, host: HostId, process: u32, to: SocketAddr) -> io::Result<Key> {
@@ -54,19 +68,19 @@ impl State {
         self.trace.emit(self.timeline.now, Kind::Dial, host.0, u64::from(to.port()), aim);
         let started = self.timeline.now;
         let dial = Dial { host, process, to, from, target, started, tries: 0, result: None, waker: None };
-        let key = self.dials.insert(dial);
+        let key = self.ports.dials.insert(dial);
         self.send_syn(key);
         Ok(key)
     }
 
     /// How the dial ended; its key is used up then.
     pub(super) fn poll_dial(&mut self, key: Key, context: &Context<'_>) -> Poll<io::Result<Side>> {
-        let Some(dial) = self.dials.get_mut(key) else {
+        let Some(dial) = self.ports.dials.get_mut(key) else {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         };
         match dial.result.take() {
             Some(result) => {
-                self.dials.remove(key);
+                self.ports.dials.remove(key);
                 Poll::Ready(result.map_err(io::Error::from))
             }
             None => {
@@ -78,7 +92,7 @@ impl State {
 
     /// The dial is not wanted any more; a connection that it already has is closed.
     pub(super) fn abandon_dial(&mut self, key: Key) {
-        if let Some(dial) = self.dials.remove(key)
+        if let Some(dial) = self.ports.dials.remove(key)
             && let Some(Ok(side)) = dial.result
         {
             self.close(side);
@@ -87,15 +101,15 @@ impl State {
 
     /// Drops all dials of a process, silently.
     pub(super) fn drop_dials(&mut self, process: u32) {
-        for key in self.dials.keys_where(|dial| dial.process == process) {
-            self.dials.remove(key);
+        for key in self.ports.dials.keys_where(|dial| dial.process == process) {
+            self.ports.dials.remove(key);
         }
     }
 
     /// Sends the first packet of a dial, or gives up.
     pub(super) fn send_syn(&mut self, key: Key) {
         let now = self.timeline.now;
-        let Some(dial) = self.dials.get_mut(key) else { return };
+        let Some(dial) = self.ports.dials.get_mut(key) else { return };
         if dial.result.is_some() {
             return;
         }
@@ -115,7 +129,7 @@ impl State {
 
     /// A SYN arrives at its target: the listener's answer, a refusal, or nothing.
     pub(super) fn syn(&mut self, key: Key) {
-        let Some(dial) = self.dials.get(key) else { return };
+        let Some(dial) = self.ports.dials.get(key) else { return };
         let Some(target) = dial.target.filter(|_| dial.result.is_none()) else { return };
         if self.topology.blocked(&mut Path::new(dial.host, target)) {
             return;
@@ -131,7 +145,7 @@ impl State {
 
     /// The listener's answer arrives: the dialler has its connection, and tells the listener so.
     pub(super) fn syn_ack(&mut self, key: Key) {
-        let Some(dial) = self.dials.get(key) else { return };
+        let Some(dial) = self.ports.dials.get(key) else { return };
         let Some(target) = dial.target.filter(|_| dial.result.is_none()) else { return };
         if self.topology.blocked(&mut Path::new(target, dial.host)) {
             return;
@@ -150,7 +164,7 @@ impl State {
     /// "Nothing listens" arrives.
     pub(super) fn refused(&mut self, key: Key) {
         let now = self.timeline.now;
-        let Some(dial) = self.dials.get(key) else { return };
+        let Some(dial) = self.ports.dials.get(key) else { return };
         let Some(target) = dial.target.filter(|_| dial.result.is_none()) else { return };
         if self.topology.blocked(&mut Path::new(target, dial.host)) {
             return;
@@ -162,7 +176,7 @@ impl State {
     }
 
     fn finish_dial(&mut self, key: Key, result: Result<Side, ErrorKind>) {
-        if let Some(dial) = self.dials.get_mut(key) {
+        if let Some(dial) = self.ports.dials.get_mut(key) {
             dial.result = Some(result);
             wake(&mut dial.waker);
         }
@@ -188,7 +202,7 @@ impl State {
         self.processes.check(process)?;
         let at = self.hosts.bind(host, at, |host| &host.listeners)?;
         let listening = Listening { host, process, at, queue: VecDeque::new(), waker: None };
-        let key = self.listeners.insert(listening);
+        let key = self.ports.listeners.insert(listening);
         self.hosts.get_mut(host).listeners.push((at, key));
         Ok((key, at))
     }
@@ -199,7 +213,7 @@ impl State {
         key: Key,
         context: &Context<'_>,
     ) -> Poll<io::Result<(Side, SocketAddr)>> {
-        let Some(listening) = self.listeners.get_mut(key) else {
+        let Some(listening) = self.ports.listeners.get_mut(key) else {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         };
         match listening.queue.pop_front() {
@@ -213,7 +227,7 @@ impl State {
 
     /// Closes a listener. What waits in its queue is reset; with `tell`, the diallers learn so.
     pub(super) fn close_listener(&mut self, key: Key, tell: bool) {
-        let Some(listening) = self.listeners.remove(key) else { return };
+        let Some(listening) = self.ports.listeners.remove(key) else { return };
         self.hosts.get_mut(listening.host).listeners.retain(|(_, listener)| *listener != key);
         for (side, _) in listening.queue {
             self.vanish(side, tell);
@@ -225,7 +239,7 @@ impl State {
         let now = self.timeline.now;
         let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
         let (host, dialler) = (connection.ends[1].host, connection.ends[0].host);
-        let Some(listening) = self.listeners.get_mut(connection.listener) else {
+        let Some(listening) = self.ports.listeners.get_mut(connection.listener) else {
             connection.ends[1].holder = Holder::Gone;
             return;
         };
@@ -240,7 +254,7 @@ impl State {
     /// The listener that answers for `to` on `host`.
     fn listener(&self, host: HostId, to: SocketAddr) -> Option<(Key, &Listening)> {
         let found = self.hosts.get(host).listeners.iter().find(|(at, _)| covers(*at, to))?;
-        Some((found.1, self.listeners.get(found.1)?))
+        Some((found.1, self.ports.listeners.get(found.1)?))
     }
 }
 

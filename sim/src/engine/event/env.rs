@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use relay_node::env::{
-    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, Storage, Stream,
-    UnixTime,
+    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, SrvRecord, Storage,
+    Stream, UnixTime,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use xxhash_rust::xxh3::xxh3_64;
@@ -127,6 +127,14 @@ impl Storage for Seat {
         Ok(())
     }
 
+    /// On a simulated host an operator's file lies beside the values of the node.
+    fn read_file(&self, path: &str) -> io::Result<String> {
+        let found = self.read(path)?;
+        let found =
+            found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{path}: no such file")))?;
+        String::from_utf8(found).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
     fn open_db(&self, name: &str) -> io::Result<rusqlite::Connection> {
         self.core.lock().processes.check(self.process)?;
         disk::open(&self.core, self.process, name)
@@ -169,6 +177,16 @@ impl Network for Seat {
             None => Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))),
         };
         Box::pin(async move { result })
+    }
+
+    fn resolve_srv<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<SrvRecord>>> {
+        let found = self.core.lock().hosts.srv(name).to_vec();
+        Box::pin(async move {
+            if found.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} has no such records")));
+            }
+            Ok(found)
+        })
     }
 
     fn secure_client<'a>(

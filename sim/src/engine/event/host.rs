@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use async_task::Task;
+use relay_node::env::SrvRecord;
 use slab::Slab;
 
 use super::disk::Disk;
@@ -59,6 +60,7 @@ pub(super) struct Hosts {
     list: Vec<Host>,
     names: HashMap<String, HostId>,
     addresses: HashMap<IpAddr, HostId>,
+    srv: HashMap<String, Vec<SrvRecord>>,
 }
 
 impl Hosts {
@@ -102,6 +104,15 @@ impl Hosts {
             return Some(Ipv4Addr::LOCALHOST.into());
         }
         self.names.get(name).map(|host| self.get(*host).address)
+    }
+
+    /// The SRV records of a name.
+    pub(super) fn srv(&self, name: &str) -> &[SrvRecord] {
+        self.srv.get(&srv_key(name)).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn set_srv(&mut self, name: &str, records: Vec<SrvRecord>) {
+        self.srv.insert(srv_key(name), records);
     }
 
     /// The host that packets from `from` to `address` reach: nobody behind a NAT from outside.
@@ -161,6 +172,11 @@ impl Hosts {
         }
         Err(ErrorKind::AddrInUse.into())
     }
+}
+
+/// DNS knows no case, and a name may end with a dot.
+fn srv_key(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 impl Host {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use relay_node::env::{BoxFuture, Env};
+use relay_node::env::{BoxFuture, Env, SrvRecord};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::core::{Core, DIRECTOR};
 use super::cpu::Cpu;
@@ -36,6 +37,7 @@ enum Fault {
     Wipe,
     Link,
     Certificate,
+    Dns,
 }
 
 impl Sim {
@@ -141,6 +143,12 @@ impl Sim {
     pub fn set_certificate(&self, host: HostId, certificate: Option<Certificate>) {
         self.fault(Fault::Certificate, host);
         self.core.lock().hosts.get_mut(host).certificate = certificate;
+    }
+
+    /// Gives a name these SRV records in place of those that it has; none: it has none.
+    pub fn set_srv(&self, name: &str, records: Vec<SrvRecord>) {
+        self.trace_fault(Fault::Dns, None, xxh3_64(format!("{name} {records:?}").as_bytes()));
+        self.core.lock().hosts.set_srv(name, records);
     }
 
     /// Whether the host has power.

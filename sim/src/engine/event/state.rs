@@ -6,11 +6,10 @@
 use super::connection::{Connections, End, Holder};
 use super::cpu::Cpus;
 use super::datagram::Datagrams;
-use super::dial::{Dial, Listening};
+use super::dial::Ports;
 use super::host::{Hosts, Life, ProcessKind, Processes};
 use super::link::{HostId, Topology};
 use super::observe::Observations;
-use super::pool::Pool;
 use super::timeline::{Event, Side, Timeline};
 use crate::trace::{Kind, NONE, Trace};
 
@@ -22,8 +21,7 @@ pub(super) struct State {
     pub(super) processes: Processes,
     pub(super) cpus: Cpus,
     pub(super) connections: Connections,
-    pub(super) dials: Pool<Dial>,
-    pub(super) listeners: Pool<Listening>,
+    pub(super) ports: Ports,
     pub(super) datagrams: Datagrams,
     pub(super) observations: Observations,
 }
@@ -49,8 +47,7 @@ impl State {
             processes: Processes::default(),
             cpus: Cpus::default(),
             connections: Connections::default(),
-            dials: Pool::default(),
-            listeners: Pool::default(),
+            ports: Ports::default(),
             datagrams: Datagrams::default(),
             observations: Observations::default(),
         }
@@ -88,7 +85,7 @@ impl State {
     pub(super) fn cut_off(&mut self, process: u32, farewell: Farewell) {
         self.processes.list[process as usize].life = Life::Dead;
         self.drop_dials(process);
-        for key in self.listeners.keys_where(|listener| listener.process == process) {
+        for key in self.ports.listeners.keys_where(|listener| listener.process == process) {
             self.close_listener(key, farewell != Farewell::Silence);
         }
         for key in self.datagrams.sockets.keys_where(|socket| socket.process == process) {
@@ -128,8 +125,7 @@ impl State {
     /// Forgets the whole network without a word, so that what is dropped afterwards has nothing to do.
     pub(super) fn forget_network(&mut self) {
         self.connections = Connections::default();
-        self.dials = Pool::default();
-        self.listeners = Pool::default();
+        self.ports.clear();
         self.datagrams = Datagrams::default();
     }
 

@@ -6,9 +6,10 @@ use relay_chaos::quantity::duration;
 
 use super::super::error::Problem;
 use super::super::hosts::Hosts;
-use super::super::model::{Arrival, Gates, LatencyGates, Load, Pacing, RunPlan};
+use super::super::model::{Arrival, Gates, LatencyGates, Load, LoadGates, Pacing, ReconnectGates, RunPlan};
 use super::settings::positive;
 use super::table::Table;
+use super::values::Codes;
 
 /// The most hops that any message makes: Home, Main, Main, Home.
 pub(super) const MAX_HOPS: u32 = 3;
@@ -26,15 +27,13 @@ pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &Ru
         convergence: convergence(&mut table, hosts, run),
         success: table.get("success"),
         availability: table.get("availability"),
-        latency: LatencyGates {
-            p50: positive(&mut table, "p50"),
-            p90: positive(&mut table, "p90"),
-            p99: positive(&mut table, "p99"),
-            p999: positive(&mut table, "p999"),
-            max: positive(&mut table, "max"),
-        },
+        latency: latency(&mut table),
         max_hops: max_hops(&mut table),
         min_calls: min_calls(&mut table, loads),
+        reconnects: ReconnectGates {
+            total: table.get("reconnects"),
+            per_second: table.get("reconnects_per_second"),
+        },
     };
     if !has_load {
         for key in NEED_CALLS.into_iter().filter(|key| table.has(key)) {
@@ -45,6 +44,31 @@ pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &Ru
     }
     table.finish();
     gates
+}
+
+/// `[load.gates]`: what must hold of one load.
+pub(super) fn of_load(load: &mut Table<'_>) -> LoadGates {
+    let Some(mut table) = load.table("gates", "[load.gates]") else { return LoadGates::default() };
+    let gates = LoadGates {
+        goodput: table.get("goodput"),
+        success: table.get("success"),
+        availability: table.get("availability"),
+        latency: latency(&mut table),
+        fails_within: positive(&mut table, "fails_within"),
+        fails_with: table.get::<Codes>("fails_with").map(|codes| codes.0),
+    };
+    table.finish();
+    gates
+}
+
+fn latency(table: &mut Table<'_>) -> LatencyGates {
+    LatencyGates {
+        p50: positive(table, "p50"),
+        p90: positive(table, "p90"),
+        p99: positive(table, "p99"),
+        p999: positive(table, "p999"),
+        max: positive(table, "max"),
+    }
 }
 
 fn convergence(table: &mut Table<'_>, hosts: &Hosts, run: &RunPlan) -> Option<Duration> {

@@ -9,6 +9,7 @@ use relay_chaos::{ByteSize, Rate};
 use super::super::error::{Problem, did_you_mean, list};
 use super::super::hosts::{Host, HostSet, NodeId};
 use super::super::model::{Arrival, CallPlan, Load, Pacing, Service, Target, Topology};
+use super::gates;
 use super::names::{Lookup, check_name, find_service};
 use super::settings::{before_end, positive};
 use super::table::Table;
@@ -66,6 +67,7 @@ fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Loa
     let target = target(table, topology, service, from.as_ref());
     let start = before_end(table, "start", "this load starts", end).unwrap_or_default();
     let stop = stop(table, start, end);
+    let gates = gates::of_load(table);
     Some(Load {
         name: name?.into_inner(),
         from: from?,
@@ -74,6 +76,7 @@ fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Loa
         arrival: arrival?,
         start,
         stop,
+        gates,
     })
 }
 
@@ -117,6 +120,7 @@ fn call(table: &mut Table<'_>, service: Option<&Service>) -> Option<CallPlan> {
     let method = table.require::<String>("method");
     let payload = table.read::<ByteSize>("payload");
     let timeout = positive(table, "timeout").unwrap_or(DEFAULT_CALL_TIMEOUT);
+    let priority = table.get::<i64>("priority").unwrap_or_default();
     if let Some(payload) = &payload
         && payload.get_ref().bytes() > MAX_PAYLOAD_BYTES
     {
@@ -137,6 +141,7 @@ fn call(table: &mut Table<'_>, service: Option<&Service>) -> Option<CallPlan> {
         method: method.into_inner(),
         payload: payload.map_or(DEFAULT_PAYLOAD, toml::Spanned::into_inner),
         timeout,
+        priority,
     })
 }
 

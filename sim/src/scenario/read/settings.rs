@@ -59,6 +59,7 @@ pub(super) fn node(file: &mut Table<'_>) -> NodeSettings {
         registry_ttl: positive(&mut node, "registry_ttl"),
         call_timeout: positive(&mut node, "call_timeout"),
         drain: node.get("drain"),
+        home_calls_per_second: node.get("home_calls_per_second"),
     };
     let not_less = |low: (&str, Option<Duration>), high: (&str, Option<Duration>)| {
         if let (Some(least), Some(value)) = (low.1, high.1)

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use relay_node::link::SrvName;
 use toml::Spanned;
 
 use super::super::error::Problem;
 use super::super::hosts::{Host, HostIndex, Hosts, Machine, NodeId, Role};
-use super::super::model::{Service, Topology};
+use super::super::model::{DnsChange, Service, Topology};
 use super::names::{Lookup, check_name, find_service};
 use super::services;
 use super::settings::before_end;
@@ -40,7 +41,43 @@ pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
     for group in homes {
         connect_homes(group, &mut hosts);
     }
-    Topology { hosts, services }
+    let dns = dns(file, &hosts, end);
+    Topology { hosts, services, dns }
+}
+
+/// `[[dns]]`: what names stand for, in the order of time.
+fn dns(file: &mut Table<'_>, hosts: &Hosts, end: Duration) -> Vec<DnsChange> {
+    let mut changes = Vec::new();
+    for mut table in file.tables("dns") {
+        let at = before_end(&mut table, "at", "this name changes", end).unwrap_or_default();
+        let name = srv_name(&mut table, "name");
+        if !table.has("name") {
+            table.missing("name");
+        }
+        let targets = table.require::<Names>("targets");
+        let targets = targets.map(|names| mains(&table, names.get_ref(), "a target", hosts));
+        if let (Some(name), Some(targets)) = (name, targets) {
+            changes.push(DnsChange { at, name, targets });
+        }
+        table.finish();
+    }
+    changes.sort_by_key(|change| change.at);
+    changes
+}
+
+/// The value of `key` as a name of SRV records.
+fn srv_name(table: &mut Table<'_>, key: &'static str) -> Option<String> {
+    let name = table.read::<String>(key)?;
+    let read: Result<SrvName, _> = name.get_ref().parse();
+    if read.is_err() {
+        let problem = Problem::new(
+            "not a name of SRV records",
+            name.span(),
+            "expected one such as \"_relay._tcp.fed\"",
+        );
+        table.problem(problem.help("_relays._tcp.fed is for Mains with `tls = true`"));
+    }
+    read.ok().map(|name| name.as_str().to_owned())
 }
 
 /// One `[[main]]` or `[[home]]`, and the hosts that it stands for.
@@ -122,7 +159,7 @@ fn members(
     let host = |name| Host {
         name,
         // Whom it connects to is known when all hosts are.
-        role: Role::Main { peers: Vec::new() },
+        role: Role::Main { peers: Vec::new(), peers_srv: None },
         tls,
         services: offered.clone(),
         start,
@@ -180,13 +217,15 @@ fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {
 /// Each Main dials those that it names, or else every one before it.
 fn connect_mains(mut group: Group<'_>, hosts: &mut Hosts) {
     let named = group.table.read::<Names>("peers");
+    let peers_srv = srv_name(&mut group.table, "peers_srv");
     let named = named.map(|names| mains(&group.table, names.get_ref(), "a peer", hosts));
     for &index in &group.hosts {
         let peers = match &named {
             Some(named) => named.iter().copied().filter(|peer| *peer != index).collect(),
+            None if peers_srv.is_some() => Vec::new(),
             None => (0..index.0).map(HostIndex).collect(),
         };
-        hosts.get_mut(index).role = Role::Main { peers };
+        hosts.get_mut(index).role = Role::Main { peers, peers_srv: peers_srv.clone() };
     }
     group.table.finish();
 }

@@ -15,6 +15,9 @@ use super::table::{FromToml, Wrong, kind_in_words};
 /// Names or patterns: a string, or a list of them.
 pub(super) struct Names(pub(super) Vec<Spanned<String>>);
 
+/// Error codes.
+pub(super) struct Codes(pub(super) Vec<i64>);
+
 /// What a message costs a host's CPU: `100us per message`.
 pub(super) struct CpuCost(pub(super) Duration);
 
@@ -51,6 +54,36 @@ impl FromToml for u64 {
                 expected: expected.to_owned(),
                 span: None,
             })
+    }
+}
+
+impl FromToml for i64 {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<i64, Wrong> {
+        let DeValue::Integer(number) = value.get_ref() else {
+            return Err(Wrong::kind(value.get_ref(), "a whole number"));
+        };
+        i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| Wrong {
+            problem: format!("{number} is out of range"),
+            expected: "a whole number of 64 bits".to_owned(),
+            span: None,
+        })
+    }
+}
+
+impl FromToml for Codes {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Codes, Wrong> {
+        let expected = "a list of error codes, such as [-32003, -32007]";
+        let DeValue::Array(items) = value.get_ref() else {
+            return Err(Wrong::kind(value.get_ref(), expected));
+        };
+        let one = |item: &Spanned<DeValue<'_>>| {
+            i64::from_toml(item).map_err(|wrong| Wrong {
+                span: Some(item.span()),
+                expected: expected.into(),
+                ..wrong
+            })
+        };
+        items.iter().map(one).collect::<Result<_, Wrong>>().map(Codes)
     }
 }
 

@@ -36,7 +36,7 @@ rate = "1/s"
 11:1 a [[load]] of kind "closed" has no `callers`
   expected `callers = …` in here
 18:1 unknown key `rate` in a [[load]] of kind "closed"
-  expected one of `name`, `kind`, `think`, `callers`, `from`, `service`, `method`, `payload`, `timeout`, `by`, `to`, `start`, `stop`
+  expected one of `name`, `kind`, `think`, `callers`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`
 "#,
         ),
         load(
@@ -247,6 +247,29 @@ min_calls = 5
   expected a [[load]] in this file
   help: add a [[load]], or leave this gate out
 ",
+        ),
+        load(
+            r#"rate = "1/s"
+priority = "high"
+[load.gates]
+goodput = "many"
+p98 = "1s"
+fails_with = ["-32007"]
+fails_within = "0s"
+"#,
+            r#"
+18:12 bad value for `priority` in a [[load]] of kind "open": this is a string
+  expected a whole number
+20:11 bad value for `goodput` in [load.gates]: "many" is not a rate
+  expected a rate such as "1/s", "6/m" or "1 per 10s"
+21:1 unknown key `p98` in [load.gates]
+  expected one of `goodput`, `success`, `availability`, `p50`, `p90`, `p99`, `p999`, `max`, `fails_within`, `fails_with`
+  help: did you mean `p90`?
+22:15 bad value for `fails_with` in [load.gates]: this is a string
+  expected a list of error codes, such as [-32003, -32007]
+23:16 `fails_within` is zero
+  expected a duration above zero
+"#,
         ),
         load(
             r#"rate = "1/s"

@@ -64,7 +64,7 @@ p99 = "1s"
 "#,
             "
 11:2 unknown key `gate` in the scenario
-  expected one of `name`, `description`, `duration`, `seed`, `probe`, `node`, `service`, `host`, `main`, `home`, `network`, `link`, `load`, `gates`, `fault`
+  expected one of `name`, `description`, `duration`, `seed`, `probe`, `node`, `service`, `host`, `main`, `home`, `dns`, `network`, `link`, `load`, `gates`, `fault`
   help: did you mean `gates`?
 ",
         ),
@@ -74,7 +74,7 @@ heart_beat = "30s"
 "#,
             "
 12:1 unknown key `heart_beat` in [node]
-  expected one of `heartbeat`, `unhealthy_after`, `backoff_initial`, `backoff_cap`, `registry_ttl`, `call_timeout`, `drain`
+  expected one of `heartbeat`, `unhealthy_after`, `backoff_initial`, `backoff_cap`, `registry_ttl`, `call_timeout`, `drain`, `home_calls_per_second`
   help: did you mean `heartbeat`?
 ",
         ),
@@ -84,7 +84,7 @@ nmae = "main-b"
 "#,
             "
 12:1 unknown key `nmae` in [[main]]
-  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `peers`
+  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `peers`, `peers_srv`
   help: did you mean `name`?
 ",
         ),

@@ -71,6 +71,27 @@ cpu = "2s per message"
 ",
         ),
         base(
+            r#"[[dns]]
+name = "example.com"
+targets = "home-1"
+[[dns]]
+at = "10m"
+name = "_relay._tcp.fed"
+"#,
+            r#"
+12:8 not a name of SRV records
+  expected one such as "_relay._tcp.fed"
+  help: _relays._tcp.fed is for Mains with `tls = true`
+13:11 `home-1` is a Home and cannot be a target
+  expected the name of a [[main]]
+14:1 [[dns]] has no `targets`
+  expected `targets = …` in here
+15:6 this name changes after the end of the run
+  expected a time before the end, 10m
+  help: the run ends at 10m: lengthen `duration`, or make this earlier
+"#,
+        ),
+        base(
             "[[main]]
 count = 2
 ",

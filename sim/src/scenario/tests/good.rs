@@ -6,8 +6,8 @@ use std::time::Duration;
 use relay_chaos::{Direction, Fault, FaultKind, LinkQuality, Partition, Selector};
 
 use super::super::{
-    Arrival, Gates, HostIndex, Machine, NodeId, NodeSettings, Pacing, Role, Scenario, ServiceKind, Target,
-    Topology,
+    Arrival, Gates, HostIndex, Machine, NodeId, NodeSettings, Pacing, ReconnectGates, Role, Scenario,
+    ServiceKind, Target, Topology,
 };
 use super::{BASE, LOAD};
 
@@ -77,7 +77,7 @@ fn a_main_peers_with_those_before_it_or_with_whom_it_names() {
         .hosts
         .iter()
         .filter_map(|(_, host)| match &host.role {
-            Role::Main { peers } => Some(names(&topology, peers).concat()),
+            Role::Main { peers, .. } => Some(names(&topology, peers).concat()),
             Role::Home { .. } => None,
         })
         .collect();
@@ -174,6 +174,23 @@ fn settings_and_gates() {
 }
 
 #[test]
+fn a_load_has_a_priority_and_gates_of_its_own() {
+    let gates = "goodput = \"9/s\"\navailability = \"90%\"\np90 = \"1s\"\nfails_within = \"2s\"\nfails_with = [-32007, -32003]\n";
+    let text = format!(
+        "{BASE}{LOAD}rate = \"10/s\"\npriority = -2\n[load.gates]\n{gates}[gates]\nreconnects = 0\nreconnects_per_second = 9\n"
+    );
+    let scenario = read(&text);
+    let [load] = scenario.loads.as_slice() else { panic!("one load") };
+    assert_eq!(load.call.priority, -2);
+    assert_eq!(load.gates.goodput.map(|rate| rate.to_string()).as_deref(), Some("9/s"));
+    assert_eq!((load.gates.latency.p90, load.gates.fails_within), (Some(secs(1)), Some(secs(2))));
+    assert_eq!(load.gates.fails_with.as_deref(), Some([-32007, -32003].as_slice()));
+    assert_eq!((load.gates.success, load.gates.availability.is_some()), (None, true));
+    let ReconnectGates { total, per_second } = scenario.gates.reconnects;
+    assert_eq!((total, per_second), (Some(0), Some(9)));
+}
+
+#[test]
 fn a_generated_node_id_and_a_late_start() {
     let text = format!(
         "{BASE}[[home]]\nname = \"late\"\nmain = \"main-a\"\nnode_id = \"generated\"\nstart = \"20s\"\n"
@@ -228,6 +245,25 @@ fn a_main_may_speak_tls_and_its_certificate_expire() {
     assert_eq!(tls, [true, false]);
     assert_eq!(scenario.faults[0].to_string(), "certificates of a expired, 2m");
     assert_eq!(scenario.faults[0].active().end, Some(secs(180)));
+}
+
+#[test]
+fn names_stand_for_mains_from_their_time_on() {
+    let text = "[[dns]]\nat = \"2m\"\nname = \"_relay._tcp.fed\"\ntargets = []\n[[dns]]\nname = \"_relay._tcp.fed.\"\ntargets = \"m-*\"\n[[main]]\nname = \"m\"\ncount = 2\n[[main]]\nname = \"n\"\npeers_srv = \"_relay._tcp.fed\"\n[[main]]\nname = \"o\"\npeers = \"n\"\npeers_srv = \"_relay._tcp.fed\"\n";
+    let topology = read(text).topology;
+    let dns: Vec<_> = topology
+        .dns
+        .iter()
+        .map(|it| (it.at, it.name.as_str(), names(&topology, &it.targets).join(" ")))
+        .collect();
+    assert_eq!(
+        dns,
+        [(secs(0), "_relay._tcp.fed", "m-1 m-2".to_owned()), (secs(120), "_relay._tcp.fed", String::new())]
+    );
+    let role = |name| topology.hosts.get(topology.hosts.find(name).unwrap()).role.clone();
+    let peers_srv = Some("_relay._tcp.fed".to_owned());
+    assert_eq!(role("n"), Role::Main { peers: vec![], peers_srv: peers_srv.clone() });
+    assert_eq!(role("o"), Role::Main { peers: vec![topology.hosts.find("n").unwrap()], peers_srv });
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn holds_together(scenario: &Scenario) -> Result<(), TestCaseError> {
     prop_assert!(!hosts.is_empty());
     for (_, host) in hosts.iter() {
         let mains = match &host.role {
-            Role::Main { peers } => peers.clone(),
+            Role::Main { peers, .. } => peers.clone(),
             Role::Home { main, fallback } => [vec![*main], fallback.clone()].concat(),
         };
         prop_assert!(mains.into_iter().all(|index| hosts.get(index).is_main()));

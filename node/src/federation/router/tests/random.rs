@@ -111,7 +111,7 @@ fn forged() -> impl Strategy<Value = Frame> {
         }),
         3 => any::<bool>().prop_map(|lawful| Body::Response(match lawful {
             true => Response::new(Ok(payload(&"forged"))),
-            false => Response { data: payload(&[1]) },
+            false => Response { data: payload(&[1]), waited: None },
         })),
         1 => offers().prop_map(|services| Body::Registration(Registration { services, ..Default::default() })),
         1 => proptest::option::of(0u64..5)

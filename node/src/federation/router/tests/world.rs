@@ -13,7 +13,9 @@ use crate::federation::{
     Action, Admission, Answer, Call, CallError, CallId, Delivery, Failure, LinkId, LinkInfo, LinkRole,
     Moment, Policy, Router, RouterConfig, Scope,
 };
-use crate::wire::{self, Body, Discovery, Frame, Header, NodeKind, PeerAddress, ServiceOffer, payload};
+use crate::wire::{
+    self, Body, Discovery, Frame, Header, NodeKind, PeerAddress, Registration, ServiceOffer, payload,
+};
 
 pub(super) type Name = &'static str;
 
@@ -44,6 +46,13 @@ pub(super) struct World {
     pub(super) balance: BTreeMap<String, Policy>,
 }
 
+/// A service, which may have a wish, as in `shop=round-robin`.
+fn offer(text: &str) -> ServiceOffer {
+    let (name, wish) = text.split_once('=').unzip();
+    let balance = wish.map(|policy| policy.parse().unwrap());
+    ServiceOffer { name: name.unwrap_or(text).into(), methods: vec![], balance }
+}
+
 impl World {
     pub(super) fn main(&mut self, name: Name, services: &[&str]) {
         self.node(name, NodeKind::Main, services);
@@ -53,26 +62,21 @@ impl World {
         self.node(name, NodeKind::Home, services);
     }
 
-    /// A service may have a wish, as in `shop=round-robin`.
     fn node(&mut self, name: Name, kind: NodeKind, services: &[&str]) {
         let config = RouterConfig {
             me: name.parse().unwrap(),
             kind,
-            boot: format!("boot-of-{kind}-{name}"),
-            public_key: "00".repeat(32),
-            address: (kind == NodeKind::Main).then(|| format!("ws://{name}:8080")),
-            listen_port: None,
-            services: services
-                .iter()
-                .map(|text| {
-                    let (name, wish) = text.split_once('=').unzip();
-                    let balance = wish.map(|policy| policy.parse().unwrap());
-                    ServiceOffer { name: name.unwrap_or(text).into(), methods: vec![], balance }
-                })
-                .collect(),
+            introduction: Registration {
+                boot: Some(format!("boot-of-{kind}-{name}")),
+                public_key: Some("00".repeat(32)),
+                address: (kind == NodeKind::Main).then(|| format!("ws://{name}:8080")),
+                services: services.iter().map(|text| offer(text)).collect(),
+                ..Registration::default()
+            },
             balance: self.balance.clone(),
             registry_ttl: TTL,
             call_timeout: CALL_TIMEOUT,
+            home_calls_per_second: None,
         };
         let mut node = Router::new(config, Rng::seed_from_u64(7));
         // The links of one that went by this name are not mistaken for its own.

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::rewound::Rewound;
 use crate::env::Stream;
 use crate::link::Switchboard;
 
@@ -48,7 +48,7 @@ async fn handshake(board: &Arc<Switchboard>, mut stream: Stream) -> io::Result<O
         let words = "a client spoke plain text; this port is for https:// and wss://";
         return Err(io::Error::new(io::ErrorKind::InvalidData, words));
     }
-    let whole = Box::new(Whole { first: Some(TLS_HANDSHAKE), rest: stream });
+    let whole = Box::new(Rewound { read: Bytes::copy_from_slice(&first), stream });
     board.env.network.secure_server(whole).await.map(Some)
 }
 
@@ -61,56 +61,4 @@ async fn refuse(mut stream: Stream) -> io::Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(DISCARD_BYTES_MAX), &mut tokio::io::sink()).await?;
     Ok(())
-}
-
-/// A stream of which the first byte was read already.
-struct Whole {
-    first: Option<u8>,
-    rest: Stream,
-}
-
-impl AsyncRead for Whole {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if buffer.remaining() > 0
-            && let Some(first) = self.first.take()
-        {
-            buffer.put_slice(&[first]);
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.rest).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Whole {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.rest).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.rest).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.rest.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.rest).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.rest).poll_shutdown(context)
-    }
 }
