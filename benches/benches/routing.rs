@@ -143,5 +143,22 @@ fn routing(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, routing);
+/// The lookup alone: who offers a service.
+fn lookup(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("lookup");
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    for services in SIZES {
+        let main = Main::new(services);
+        let registry = main.router.registry();
+        let names: Vec<String> = (0..services).map(|at| format!("service-{at}")).collect();
+        assert!(names.iter().all(|name| registry.instances_of(name) == 1));
+        let mut next = names.iter().cycle();
+        group.bench_function(BenchmarkId::from_parameter(services), |bencher| {
+            bencher.iter(|| registry.instances_of(next.next().expect("a cycle has no end")));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, routing, lookup);
 criterion_main!(benches);

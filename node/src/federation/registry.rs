@@ -341,6 +341,13 @@ impl Registry {
         })
     }
 
+    /// How many nodes offer a service: 0 where nobody does.
+    pub fn instances_of(&self, service: &str) -> usize {
+        self.offerers(service).map_or(0, |all| {
+            usize::from(all.here) + all.homes.len() + all.behind.values().map(IndexSet::len).sum::<usize>()
+        })
+    }
+
     /// Services known here: own and Homes', and those behind other Mains.
     pub fn counts(&self) -> (usize, usize) {
         let homes: usize = self.homes.values().map(Vec::len).sum();

@@ -2,8 +2,8 @@
 
 mod access;
 mod api;
+mod calls;
 mod client;
-mod front;
 mod older;
 mod peers;
 mod rewound;
@@ -33,8 +33,8 @@ use access::Doorman;
 pub use access::Guard;
 use api::Api;
 pub use api::NodeFacts;
+use calls::Front;
 pub use client::{Client, ClientError, Server};
-use front::Front;
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept, in seconds.
 const HEAD_SECONDS: u64 = 60;

@@ -7,12 +7,13 @@ use futures_util::SinkExt;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::ahead::ReadAhead;
 use super::codec::Codec;
@@ -82,24 +83,21 @@ pub(super) fn switch_protocols<F: Future<Output = ()> + Send>(
     let upgraded = hyper::upgrade::on(&mut request);
     let settings = settings(board.limits.max_message_bytes);
     board.env.spawn("link-accept", async move {
-        let stream = match upgraded.await {
-            Ok(upgraded) => upgraded.downcast::<TokioIo<Stream>>(),
-            Err(error) => {
-                tracing::debug!(%from, "the upgrade did not complete: {error}");
-                return;
-            }
-        };
-        let parts = stream.expect("every connection that we serve is a stream of the network seam");
-        let socket = WebSocketStream::from_partially_read(
-            ReadAhead::boxed(parts.io.into_inner()),
-            parts.read_buf.to_vec(),
-            Role::Server,
-            Some(settings),
-        )
-        .await;
-        carry(socket).await;
+        // On the heap, as everything that is over before the link is up: the task lives as long as the link.
+        match Box::pin(take_over(upgraded, settings)).await {
+            Ok(socket) => carry(socket).await,
+            Err(error) => tracing::debug!(%from, "the upgrade did not complete: {error}"),
+        }
     });
     response
+}
+
+/// The WebSocket on a connection that HTTP has left. Whatever buffers HTTP had are gone after this.
+async fn take_over(upgraded: OnUpgrade, settings: WebSocketConfig) -> hyper::Result<Socket> {
+    let parts = upgraded.await?.downcast::<TokioIo<Stream>>();
+    let parts = parts.expect("every connection that we serve is a stream of the network seam");
+    let (stream, read) = (ReadAhead::boxed(parts.io.into_inner()), parts.read_buf.to_vec());
+    Ok(WebSocketStream::from_partially_read(stream, read, Role::Server, Some(settings)).await)
 }
 
 struct Arrival {
@@ -141,16 +139,19 @@ pub(super) fn refusal(status: StatusCode, message: String) -> Response<Full<Byte
 }
 
 async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
-    let introduced =
-        match board.env.deadline(board.timing.handshake, meet(board, &mut socket, &arrival)).await {
-            Some(introduced) => introduced,
-            None => {
-                Err(Failure::Malformed(format!("no registration within {:?}", board.timing.handshake)).into())
-            }
-        };
+    let introduced = match board
+        .env
+        .deadline(board.timing.handshake, Box::pin(meet(board, &mut socket, &arrival)))
+        .await
+    {
+        Some(introduced) => introduced,
+        None => {
+            Err(Failure::Malformed(format!("no registration within {:?}", board.timing.handshake)).into())
+        }
+    };
     let Introduced { header, registration, key } = match introduced {
         Ok(introduced) => introduced,
-        Err(trouble) => return turn_away(board, socket, &arrival, trouble).await,
+        Err(trouble) => return Box::pin(turn_away(board, socket, &arrival, trouble)).await,
     };
     let node = header.source.id;
     let info = LinkInfo {

@@ -25,6 +25,9 @@ pub(super) type Socket = WebSocketStream<Stream>;
 /// Malformed messages after which a link is closed: the other side is broken or hostile.
 const MAX_MALFORMED_MESSAGES: u32 = 10;
 
+/// A link that has sent nothing malformed for so long starts anew, in seconds: one slip a day is no hostility.
+const MALFORMED_FORGIVEN_SECONDS: u64 = 60;
+
 /// Messages that are read before others may run.
 const READ_BATCH_MESSAGES: u32 = 32;
 
@@ -133,7 +136,7 @@ async fn read(
     let clock = &board.env.clock;
     let patience = board.timing.unhealthy_after;
     let mut heard = clock.now();
-    let mut malformed = 0;
+    let (mut malformed, mut last_malformed) = (0, heard);
     let mut batched = 0;
     let mut goodbye = None;
     let mut limit = board.message_limit(link);
@@ -192,6 +195,10 @@ async fn read(
             Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
         };
         let (message_id, what) = complaint;
+        if heard - last_malformed > Duration::from_secs(MALFORMED_FORGIVEN_SECONDS) {
+            malformed = 0;
+        }
+        last_malformed = heard;
         malformed += 1;
         if malformed >= MAX_MALFORMED_MESSAGES {
             return End::Misbehaved(format!("{malformed} malformed messages, the last: {what}"));

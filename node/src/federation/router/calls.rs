@@ -452,7 +452,7 @@ impl Router {
 
 /// With the same id and source at every node that the call passes.
 fn log_end(call: &PendingCall, error: Option<&CallError>, at: Moment) {
-    let (id, source) = (&call.message_id, &call.source);
+    let (id, source) = (call.message_id.as_str(), &call.source);
     let ms = (at.now - call.since).as_secs_f64() * 1e3;
     match error {
         None => tracing::debug!(call = %id, %source, ms, "a call was answered"),

@@ -25,7 +25,7 @@ fn a_home_that_calls_too_fast_is_refused_with_a_hint_and_others_are_not() {
     assert_eq!(refusals.len(), 2, "ten at once, twice what passes in a second");
     let data = &refusals[0].data;
     assert_eq!(data.node.as_ref().map(NodeId::as_str), Some("relay-a"));
-    assert_eq!((data.retryable, data.retry_after_ms), (true, Some(200)), "five pass in a second");
+    assert_eq!((data.retryable, data.retry_after_ms), (true, NonZeroU32::new(200)), "five pass in a second");
     assert!(world.call("bob", Some("carol"), "shop").outcome.is_ok(), "another Home has its own limit");
     world.advance(Duration::from_millis(200));
     assert!(world.call("alice", Some("bob"), "shop").outcome.is_ok());
@@ -104,7 +104,7 @@ fn what_waits_too_long_on_the_way_is_refused_where_it_begins() {
     assert!(room < 200 && world.answer("alice", id).is_none());
     let error = world.answer("alice", *ids.last().unwrap()).unwrap().outcome.unwrap_err();
     assert_eq!((error.code, error.data.node.as_ref().map(NodeId::as_str)), (-32007, Some("alice")));
-    assert!(error.data.retry_after_ms.is_some_and(|hint| hint > 0));
+    assert!(error.data.retry_after_ms.is_some());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The front of every HTTP connection: plain `POST /rpc` requests are read and answered here; at the first request that
+//! The short way for calls: plain `POST /rpc` requests are read and answered here; at the first request that
 //! is anything else, the connection goes on to hyper and its router, which know all of HTTP.
 //!
 //! Calls are what a node is for, and they come as one plain request after the other on a connection that is kept: a
