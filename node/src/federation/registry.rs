@@ -86,6 +86,16 @@ pub(super) struct Offerers<'a> {
     pub(super) policy: Policy,
 }
 
+/// What is to be announced of one service at one Home.
+enum Change {
+    /// It is there, and no peer knows it: should it go before it is announced, there is nothing to announce.
+    Added(Announced),
+    /// It is there, and peers know it as it was.
+    Changed(Announced),
+    /// It is gone, and peers know it.
+    Gone,
+}
+
 /// The registry of one node.
 pub struct Registry {
     me: NodeId,
@@ -97,7 +107,7 @@ pub struct Registry {
     views: Views,
     instances: BTreeMap<String, Instances>,
     /// What is to be announced: present, or gone.
-    changes: BTreeMap<(NodeId, String), Option<Announced>>,
+    changes: BTreeMap<(NodeId, String), Change>,
     version: u64,
 }
 
@@ -140,7 +150,12 @@ impl Registry {
             instances.homes.insert(home.clone());
             instances.wished = offer.balance.or(instances.wished);
             let announced = self.announcement(home, NodeKind::Home, offer);
-            self.changes.insert((home.clone(), offer.name.clone()), Some(announced));
+            let key = (home.clone(), offer.name.clone());
+            let change = match self.changes.remove(&key) {
+                Some(Change::Gone | Change::Changed(_)) => Change::Changed(announced),
+                Some(Change::Added(_)) | None => Change::Added(announced),
+            };
+            self.changes.insert(key, change);
         }
         self.homes.insert(home.clone(), offers);
     }
@@ -159,11 +174,16 @@ impl Registry {
     /// A Home is gone.
     pub(super) fn home_down(&mut self, home: &NodeId) {
         for offer in self.homes.remove(home).unwrap_or_default() {
-            if let Some(instances) = self.instances.get_mut(&offer.name) {
-                instances.homes.swap_remove(home);
-                self.drop_if_empty(&offer.name);
+            // A Home may have listed a name twice.
+            let Some(instances) = self.instances.get_mut(&offer.name) else { continue };
+            if !instances.homes.swap_remove(home) {
+                continue;
             }
-            self.changes.insert((home.clone(), offer.name), None);
+            self.drop_if_empty(&offer.name);
+            let key = (home.clone(), offer.name);
+            if !matches!(self.changes.remove(&key), Some(Change::Added(_))) {
+                self.changes.insert(key, Change::Gone);
+            }
         }
     }
 
@@ -287,8 +307,8 @@ impl Registry {
         let (mut there, mut gone) = (Vec::new(), Vec::new());
         for ((node_id, name), change) in std::mem::take(&mut self.changes) {
             match change {
-                Some(entry) => there.push(entry),
-                None => gone.push(Withdrawn { name, node_id }),
+                Change::Added(entry) | Change::Changed(entry) => there.push(entry),
+                Change::Gone => gone.push(Withdrawn { name, node_id }),
             }
         }
         (there, gone)
@@ -301,7 +321,13 @@ impl Registry {
     }
 
     /// Everything that this Main announces: its own services and its Homes'. Never what it heard from others.
-    pub(super) fn full(&self) -> Discovery {
+    pub(super) fn full(&mut self) -> Discovery {
+        // Whoever gets this knows of what no other peer has been told yet.
+        for change in self.changes.values_mut() {
+            if let Change::Added(entry) = change {
+                *change = Change::Changed(entry.clone());
+            }
+        }
         let own = self.own.iter().map(|offer| (&self.me, self.kind, offer));
         let homes = self
             .homes

@@ -2,8 +2,8 @@
 //!
 //! Whoever is judged here has proven its key already ([`Handshake`](crate::wire::Handshake)). The operator's list wins
 //! over what was seen before; both together decide on every node that is known. An unknown Home is pinned at first
-//! sight, unless only listed ones are taken; an unknown peer is pinned where it is on this machine or knows the peers'
-//! secret. A Home pins the Mains that it is told to hang on.
+//! sight, unless only listed ones are taken; an unknown peer is pinned where it knows the peers'
+//! secret or, where there is none, is on this machine. A Home pins the Mains that it is told to hang on.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -257,7 +257,9 @@ pub fn judge(
         LinkRole::Home if policy.listed_homes_only => Err(Refusal::UnlistedHome { by, node, key }),
         LinkRole::Home => Ok(entry),
         // A secret that has been changed shuts out whoever knew only the former one.
-        LinkRole::Peer if claim.knows_secret || claim.on_loopback => Ok(entry),
+        LinkRole::Peer if claim.knows_secret => Ok(entry),
+        // With a secret all have to know it: behind a proxy on this machine everybody is on loopback.
+        LinkRole::Peer if policy.peer_secret.is_none() && claim.on_loopback => Ok(entry),
         LinkRole::Peer if policy.peer_secret.is_none() && was_main => Ok(entry),
         LinkRole::Peer => Err(Refusal::UnknownPeer { by, node, key }),
     }
@@ -369,8 +371,9 @@ mod tests {
         assert!(words.contains("-peer-secret-file") && words.ends_with(&format!("node {OLD}")), "{words}");
         case.on_loopback = true;
         assert_eq!(case.judge(OLD), Ok(Entry::Pin));
-        case.on_loopback = false;
         case.policy.peer_secret = Secret::new("sixteen bytes or more");
+        assert!(case.judge(OLD).is_err(), "a proxy on this machine has everybody on loopback");
+        case.on_loopback = false;
         assert!(case.judge(OLD).is_err());
         case.knows_secret = true;
         assert_eq!(case.judge(OLD), Ok(Entry::Pin));

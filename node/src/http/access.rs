@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use axum::Json;
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use hyper::Response;
@@ -79,6 +79,18 @@ impl Guard {
         let challenge = [(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"relay\""))];
         Some((StatusCode::UNAUTHORIZED, challenge, Json(body)).into_response())
     }
+}
+
+/// The answer to a request that a web page of another site makes in its visitor's name: such a page reaches what listens
+/// on its visitor's own machine. Programs other than browsers send no `Origin`.
+pub(super) fn foreign_origin(headers: &HeaderMap) -> Option<Response<Body>> {
+    let origin = headers.get(ORIGIN)?.as_bytes();
+    let own = headers.get(HOST).is_some_and(|host| {
+        let site = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+        site.is_some_and(|site| site == host.as_bytes())
+    });
+    let error = "this relay takes no requests that web pages of other sites make";
+    (!own).then(|| (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response())
 }
 
 /// Counts the connections of each address, links included.
@@ -228,6 +240,22 @@ mod tests {
         assert_eq!(status(&guard, "/rpc", "127.0.0.1", Some("the token for calls")), 200);
         assert_eq!(status(&guard, "/rpc", "127.0.0.1", Some("the token for admins")), 401);
         assert_eq!(status(&guard, "/metrics", "127.0.0.1", None), 200);
+    }
+
+    #[test]
+    fn web_pages_of_other_sites_are_turned_away() {
+        let refused = |origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "127.0.0.1:8080".parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, origin.parse().unwrap());
+            }
+            foreign_origin(&headers).is_some()
+        };
+        assert!(!refused(None) && !refused(Some("http://127.0.0.1:8080")));
+        for origin in ["https://evil.example", "http://127.0.0.1:9090", "null", ""] {
+            assert!(refused(Some(origin)), "{origin}");
+        }
     }
 
     #[test]

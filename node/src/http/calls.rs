@@ -68,6 +68,8 @@ impl Front<'_> {
         let idle = Duration::from_secs(HEAD_SECONDS);
         let (mut input, mut out) = (BytesMut::new(), Vec::new());
         let mut calls = FuturesOrdered::new();
+        // Of the bodies of calls that are under way.
+        let mut held_bytes = 0;
         let mut heard = clock.now();
         let mut in_head;
         let mut patience = clock.sleep_until(heard + idle);
@@ -75,7 +77,8 @@ impl Front<'_> {
             let mut missing = READ_BYTES;
             let mut is_other = false;
             in_head = false;
-            while calls.len() < MAX_PIPELINED {
+            let most = self.api.board.limits.max_message_bytes;
+            while calls.len() < MAX_PIPELINED && held_bytes < most {
                 match self.first(&input) {
                     First::Incomplete(bytes) => {
                         in_head = bytes == 0 && !input.is_empty();
@@ -85,7 +88,8 @@ impl Front<'_> {
                     First::Rpc { head, body, traceparent, .. } => {
                         let context = traceparent.map(str::to_owned);
                         let text = input.split_to(head + body).freeze().slice(head..);
-                        calls.push_back(self.answer(text, context));
+                        held_bytes += body;
+                        calls.push_back(self.answer(text, context).map(move |reply| (reply, body)));
                     }
                     First::Other => {
                         is_other = true;
@@ -93,7 +97,8 @@ impl Front<'_> {
                     }
                 }
             }
-            while let Some(Some(reply)) = calls.next().now_or_never() {
+            while let Some(Some((reply, body))) = calls.next().now_or_never() {
+                held_bytes -= body;
                 write(&mut out, &reply);
             }
             if !out.is_empty() {
@@ -113,10 +118,13 @@ impl Front<'_> {
                 }
             }
             input.reserve(missing);
-            let may_read = !is_other && calls.len() < MAX_PIPELINED;
+            let may_read = !is_other && calls.len() < MAX_PIPELINED && held_bytes < most;
             tokio::select! {
                 biased;
-                Some(reply) = calls.next() => write(&mut out, &reply),
+                Some((reply, body)) = calls.next() => {
+                    held_bytes -= body;
+                    write(&mut out, &reply);
+                }
                 read = stream.read_buf(&mut input), if may_read => match read {
                     // Nobody waits for the answers any more: what is under way is cancelled by being dropped.
                     Ok(0) | Err(_) => return None,
@@ -180,7 +188,13 @@ fn first(input: &[u8], max_body: usize) -> First<'_> {
             if !header.value.eq_ignore_ascii_case(b"keep-alive") {
                 return First::Other;
             }
-        } else if is("transfer-encoding") || is("expect") || is("upgrade") || is("te") || is("trailer") {
+        } else if is("transfer-encoding")
+            || is("expect")
+            || is("upgrade")
+            || is("te")
+            || is("trailer")
+            || is("origin")
+        {
             return First::Other;
         } else if is("authorization") {
             authorization = Some(header.value);
@@ -263,6 +277,7 @@ mod tests {
             "Connection: close",
             "Connection: Upgrade",
             "Upgrade: websocket",
+            "Origin: http://a",
             "Content-Length: 4",
         ] {
             let text = format!("POST /rpc HTTP/1.1\r\nContent-Length: 4\r\n{header}\r\n\r\nbody");

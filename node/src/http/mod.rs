@@ -156,6 +156,9 @@ async fn answer(
     request: Request<Incoming>,
     from: SocketAddr,
 ) -> Response<Body> {
+    if let Some(refusal) = access::foreign_origin(request.headers()) {
+        return refusal;
+    }
     if board.kind() == NodeKind::Main {
         let path = request.uri().path();
         if path == older_mesh::PATH {

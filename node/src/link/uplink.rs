@@ -116,20 +116,17 @@ async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current
         };
         tokio::select! {
             biased;
-            end = &mut current.ended => {
-                let end = end.unwrap_or(End::Closed("the session was dropped"));
-                tracing::warn!(main = %current.main, "lost the Main: {end}");
-                board.metrics.reconnecting();
-                let return_after = match end {
-                    End::Goodbye(goodbye) => goodbye.return_after(),
-                    _ => Duration::ZERO,
-                };
-                return Lost { place: current.place, return_after };
-            }
+            end = &mut current.ended => return lost(board, &current, end),
             () = look => {}
         }
         for (place, url) in mains[..current.place].iter().enumerate() {
-            match dial::dial(board, url).await {
+            // A Main that is down without a word takes all of a dial's time; the link that there is may end in it.
+            let dialled = tokio::select! {
+                biased;
+                end = &mut current.ended => return lost(board, &current, end),
+                dialled = dial::dial(board, url) => dialled,
+            };
+            match dialled {
                 Ok(connected) => {
                     current = carry(board, url, connected, place);
                     break;
@@ -140,6 +137,17 @@ async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current
             }
         }
     }
+}
+
+fn lost(board: &Switchboard, current: &Current, end: Result<End, oneshot::error::RecvError>) -> Lost {
+    let end = end.unwrap_or(End::Closed("the session was dropped"));
+    tracing::warn!(main = %current.main, "lost the Main: {end}");
+    board.metrics.reconnecting();
+    let return_after = match end {
+        End::Goodbye(goodbye) => goodbye.return_after(),
+        _ => Duration::ZERO,
+    };
+    Lost { place: current.place, return_after }
 }
 
 /// A moment drawn for the Homes of a hub that is gone: they all notice at once.

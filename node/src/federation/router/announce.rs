@@ -11,6 +11,11 @@ use crate::wire::{Announced, Body, Discovery, NodeId, PeerAddress, Withdrawn};
 /// in one second make some tens of announcements, not a thousand.
 const ANNOUNCE_DELAY_MILLIS: u64 = 20;
 
+/// What is announced in one second, in bytes, about, to each peer. What changes faster gathers for longer: a Home that
+/// registers thousands of services anew again and again must not fill the links between Mains, on which heartbeats
+/// wait their turn.
+const ANNOUNCED_BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
+
 /// Mains of the older wire get a full list again this often, as a share of the time to live: they see no confirming
 /// heartbeats.
 const OLDER_REFRESH_SHARE: u32 = 3;
@@ -36,6 +41,8 @@ pub(super) struct Announcements {
     /// When the Mains of the older wire get a full list again.
     pub(super) refresh_older: Option<Instant>,
     peers_changed: bool,
+    /// When what was announced last has had its time.
+    paid: Instant,
 }
 
 impl Router {
@@ -59,7 +66,7 @@ impl Router {
 
     pub(super) fn announce_soon(&mut self, at: Moment) {
         let due = at.now + Duration::from_millis(ANNOUNCE_DELAY_MILLIS);
-        self.announcements.due.get_or_insert(due);
+        self.announcements.due.get_or_insert(due.max(self.announcements.paid));
     }
 
     /// Tells the peers what has changed since the last announcement.
@@ -69,6 +76,10 @@ impl Router {
         }
         self.announcements.peers_changed = false;
         let (there, gone) = self.registry.take_changes();
+        let bytes: usize =
+            there.iter().map(entry_bytes).sum::<usize>() + gone.iter().map(gone_bytes).sum::<usize>();
+        let time = Duration::from_micros(bytes as u64 * 1_000_000 / ANNOUNCED_BYTES_PER_SECOND);
+        self.announcements.paid = at.now + time;
         let mut gone = gone.chunks(GONE_PER_PART).map(<[Withdrawn]>::to_vec);
         let mut there = in_parts(there).into_iter();
         let mut parts = Vec::new();
@@ -171,8 +182,7 @@ fn in_parts(services: Vec<Announced>) -> Vec<Vec<Announced>> {
     let mut parts = vec![Vec::new()];
     let mut bytes = 0;
     for entry in services {
-        let methods: usize = entry.methods.iter().map(|method| method.len() + 3).sum();
-        bytes += ENTRY_BYTES + entry.name.len() + entry.node_id.as_str().len() + methods;
+        bytes += entry_bytes(&entry);
         if bytes > PART_BYTES && parts.last().is_some_and(|part| !part.is_empty()) {
             parts.push(Vec::new());
             bytes = 0;
@@ -180,4 +190,15 @@ fn in_parts(services: Vec<Announced>) -> Vec<Vec<Announced>> {
         parts.last_mut().expect("there is one from the start").push(entry);
     }
     parts
+}
+
+/// What an entry takes on the wire, in bytes, about.
+fn entry_bytes(entry: &Announced) -> usize {
+    let methods: usize = entry.methods.iter().map(|method| method.len() + 3).sum();
+    ENTRY_BYTES + entry.name.len() + entry.node_id.as_str().len() + methods
+}
+
+/// The same for one that is gone.
+fn gone_bytes(gone: &Withdrawn) -> usize {
+    ENTRY_BYTES + gone.name.len() + gone.node_id.as_str().len()
 }

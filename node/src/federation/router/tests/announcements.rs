@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::world::{TTL, World};
-use super::{ANNOUNCED, NANO, two_mains};
+use super::{ANNOUNCED, NANO, header, two_mains};
 use crate::federation::Remembered;
-use crate::wire::{Announced, NodeKind};
+use crate::wire::{Announced, Body, Frame, NodeKind, Registration, ServiceOffer};
 
 #[test]
 fn a_new_peer_gets_everything_and_later_what_changed() {
@@ -26,6 +26,30 @@ fn a_new_peer_gets_everything_and_later_what_changed() {
     world.advance(ANNOUNCED);
     assert_eq!(world.federated("relay-b", "news"), [""; 0], "a Home that is gone is gone everywhere");
     assert_eq!(world.refusal("carol", Some("dave"), "news").code, -32002);
+}
+
+#[test]
+fn a_home_that_registers_anew_all_the_time_does_not_fill_the_links_between_mains() {
+    let mut world = two_mains();
+    let before = world.discoveries("relay-a", "relay-b").len();
+    for round in 0..100 {
+        let offers = (0..2_000).map(|number| ServiceOffer {
+            name: format!("service-{round}-{number}"),
+            methods: vec!["x".repeat(100)],
+            balance: None,
+        });
+        let registration = Registration { services: offers.collect(), ..Registration::default() };
+        let header = header(&format!("r{round}"), "alice", &["alice"]);
+        world.inject("alice", "relay-a", Frame { header, body: Body::Registration(registration) });
+        world.advance(Duration::from_millis(20));
+    }
+    // Two seconds, in each of which some two megabytes go out; the last announcement may have begun just then.
+    let sent = world.discoveries("relay-a", "relay-b").split_off(before);
+    let bytes: usize = sent.iter().map(|sent| serde_json::to_string(sent).unwrap().len()).sum();
+    assert!(bytes < 6 * 1024 * 1024, "{bytes}");
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.federated("relay-b", "service-99-1999"), ["alice"]);
+    assert_eq!(world.federated("relay-b", "service-98-0"), [""; 0]);
 }
 
 #[test]
