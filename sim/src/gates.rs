@@ -137,21 +137,28 @@ fn reconnects(wanted: &ReconnectGates, record: &Record) -> Vec<Gate> {
 fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
     let wanted = &load.gates;
     let mut gates = Vec::new();
-    if let Some(limit) = wanted.goodput {
-        let time = (load.stop - load.start).as_secs_f64();
-        let goodput = stats.in_time as f64 / time;
-        gates.push(Gate {
-            name: "goodput",
-            load: None,
-            limit: format!("≥ {limit}"),
-            measured: format!("{goodput:.1}/s"),
-            holds: goodput >= limit.per_second(),
-            explanation: format!(
-                "{} of {} calls, answered before the load stopped",
-                stats.in_time,
-                stats.total()
-            ),
-        });
+    let goodput = stats.in_time as f64 / (load.stop - load.start).as_secs_f64();
+    let gate = |name, limit: String, holds| Gate {
+        name,
+        load: None,
+        limit,
+        measured: format!("{goodput:.1}/s"),
+        holds,
+        explanation: format!(
+            "{} of {} calls, answered before the load stopped",
+            stats.in_time,
+            stats.total()
+        ),
+    };
+    if let Some(least) = wanted.goodput {
+        gates.push(gate("goodput", format!("≥ {least}"), goodput >= least.per_second()));
+    }
+    if let Some(most) = wanted.goodput_max {
+        gates.push(gate(
+            "goodput_max",
+            format!("≤ {most}"),
+            stats.total() > 0 && goodput <= most.per_second(),
+        ));
     }
     if let Some(limit) = wanted.success {
         let what = "calls whose path was whole from send to answer";

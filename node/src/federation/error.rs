@@ -1,8 +1,9 @@
 //! Why a call failed: facts, and the one place where they become wire codes.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Refusal;
 use crate::wire::{MAX_HOPS, NodeAddress, NodeId};
@@ -33,11 +34,17 @@ pub struct ErrorData {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<serde_json::Value>,
     /// When to try again, in milliseconds from now, where the node that refused the call knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "hint")]
+    pub retry_after_ms: Option<NonZeroU32>,
     /// Which limit of the node that refused the call was hit, where it is one on its sender alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<SenderLimit>,
+}
+
+/// Whatever number of milliseconds another relay says; none is no hint.
+fn hint<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NonZeroU32>, D::Error> {
+    let millis = Option::<u64>::deserialize(from)?;
+    Ok(millis.and_then(|millis| NonZeroU32::new(u32::try_from(millis).unwrap_or(u32::MAX))))
 }
 
 /// A limit on what one sender may do.
@@ -253,7 +260,7 @@ impl Failure {
             detail: None,
             retry_after_ms: self
                 .retry_after()
-                .map(|wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1)),
+                .and_then(|wait| NonZeroU32::new(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1))),
             limit: matches!(self, Failure::TooFast { .. }).then_some(SenderLimit::HomeCallsPerSecond),
         };
         let code = self.code();
@@ -285,12 +292,21 @@ mod tests {
         let error = |failure: Failure| failure.at(&node, &[]);
         let wait = Duration::from_micros(120_300);
         let full = error(Failure::Overloaded { reason: "full".into(), retry_after: wait });
-        assert_eq!((full.code, full.data.retryable, full.data.retry_after_ms), (-32007, true, Some(120)));
+        assert_eq!(
+            (full.code, full.data.retryable, full.data.retry_after_ms),
+            (-32007, true, NonZeroU32::new(120))
+        );
         let fast = error(Failure::TooFast { per_second: 5, retry_after: Duration::from_nanos(1) });
-        assert_eq!((fast.code, fast.data.retryable, fast.data.retry_after_ms), (-32007, true, Some(1)));
+        assert_eq!(
+            (fast.code, fast.data.retryable, fast.data.retry_after_ms),
+            (-32007, true, NonZeroU32::new(1))
+        );
         let text = serde_json::to_string(&full.data).unwrap();
         assert!(text.contains(r#""retry_after_ms":120"#), "{text}");
         assert_eq!(serde_json::from_str::<ErrorData>(&text).unwrap(), *full.data);
+        let of_others = |text: &str| serde_json::from_str::<ErrorData>(text).unwrap();
+        assert_eq!(of_others(r#"{"retry_after_ms":0,"limit":"none-of-ours"}"#).retry_after_ms, None);
+        assert_eq!(of_others(r#"{"retry_after_ms":5000000000}"#).retry_after_ms, NonZeroU32::new(u32::MAX));
         let text = serde_json::to_string(&error(Failure::HopLimit).data).unwrap();
         assert!(!text.contains("retry_after_ms"), "{text}");
     }

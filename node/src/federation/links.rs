@@ -69,6 +69,8 @@ pub(super) struct Links {
     peers: BTreeSet<LinkId>,
     /// The current one to the Main above.
     uplink: Option<LinkId>,
+    /// When a message last came over those that lead to other Mains.
+    heard: BTreeMap<LinkId, Instant>,
 }
 
 impl Links {
@@ -98,6 +100,18 @@ impl Links {
     /// The current links to other Mains.
     pub(super) fn peers(&self) -> impl Iterator<Item = (LinkId, &LinkInfo)> {
         self.peers.iter().filter_map(|link| Some((*link, self.all.get(link)?)))
+    }
+
+    /// A message came over a link.
+    pub(super) fn hear(&mut self, link: LinkId, now: Instant) {
+        if self.peers.contains(&link) {
+            self.heard.insert(link, now);
+        }
+    }
+
+    /// Whether a message came over a link to another Main after `since`.
+    pub(super) fn peer_spoke_after(&self, link: LinkId, since: Instant) -> bool {
+        self.heard.get(&link).is_some_and(|heard| *heard > since)
     }
 
     /// The peers that others may dial.
@@ -148,6 +162,7 @@ impl Links {
     pub(super) fn remove(&mut self, link: LinkId) -> Option<(LinkInfo, bool)> {
         let was_current = self.is_current(link);
         let info = self.all.remove(&link)?;
+        self.heard.remove(&link);
         if was_current {
             self.current.remove(&info.node);
             self.leave(Some(link));

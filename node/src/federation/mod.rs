@@ -26,4 +26,6 @@ pub use links::{Admission, LinkId, LinkInfo, LinkRole};
 pub use rate::Gcra;
 pub use registry::{Listing, Registry, Remembered, Scope};
 pub use router::{Action, Answer, Call, CallId, Delivery, Moment, Router, RouterConfig, Ticket};
-pub use trust::{Claim, Entry, ListError, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy};
+pub use trust::{
+    Claim, Entry, ListError, Pinned, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy,
+};

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::wire::{AddressError, HexError, NodeId, PublicKey};
+use crate::wire::{AddressError, HexError, NodeId, NodeKind, PublicKey};
 
 use super::LinkRole;
 
@@ -141,6 +141,15 @@ pub struct Claim<'a> {
     pub knows_secret: bool,
 }
 
+/// The key that a node was known by before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// The key.
+    pub key: PublicKey,
+    /// What the node was when it was pinned. Anybody may become a Home, so that a Home's pin makes no peer.
+    pub kind: NodeKind,
+}
+
 /// How a node may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -222,14 +231,14 @@ pub enum Refusal {
     },
 }
 
-/// Whether a node that has proven its key may come in. `pinned` is the key that it was known by before.
+/// Whether a node that has proven its key may come in. `pinned` is what it was known by before.
 ///
 /// # Errors
 /// [`Refusal`] says why not, and what to do.
 pub fn judge(
     policy: &TrustPolicy,
     listed: &TrustedKeys,
-    pinned: Option<PublicKey>,
+    pinned: Option<Pinned>,
     claim: &Claim<'_>,
     me: &NodeId,
 ) -> Result<Entry, Refusal> {
@@ -238,17 +247,18 @@ pub fn judge(
         let known = keys.contains(&key);
         return if known { Ok(Entry::Known) } else { Err(Refusal::OtherKey { by, node, key }) };
     }
-    if pinned.is_some_and(|pinned| pinned != key) {
+    if pinned.is_some_and(|pinned| pinned.key != key) {
         return Err(Refusal::OtherKey { by, node, key });
     }
     let entry = if pinned.is_some() { Entry::Known } else { Entry::Pin };
+    let was_main = pinned.is_some_and(|pinned| pinned.kind == NodeKind::Main);
     match claim.role {
         LinkRole::Uplink => Ok(entry),
         LinkRole::Home if policy.listed_homes_only => Err(Refusal::UnlistedHome { by, node, key }),
         LinkRole::Home => Ok(entry),
         // A secret that has been changed shuts out whoever knew only the former one.
         LinkRole::Peer if claim.knows_secret || claim.on_loopback => Ok(entry),
-        LinkRole::Peer if policy.peer_secret.is_none() && pinned.is_some() => Ok(entry),
+        LinkRole::Peer if policy.peer_secret.is_none() && was_main => Ok(entry),
         LinkRole::Peer => Err(Refusal::UnknownPeer { by, node, key }),
     }
 }
@@ -282,6 +292,8 @@ mod tests {
 
     const OLD: PublicKey = Hex([1; 32]);
     const NEW: PublicKey = Hex([2; 32]);
+    const AS_HOME: Pinned = Pinned { key: OLD, kind: NodeKind::Home };
+    const AS_MAIN: Pinned = Pinned { key: OLD, kind: NodeKind::Main };
 
     fn id(text: &str) -> NodeId {
         text.parse().unwrap()
@@ -294,7 +306,7 @@ mod tests {
     struct Case {
         policy: TrustPolicy,
         listed: TrustedKeys,
-        pinned: Option<PublicKey>,
+        pinned: Option<Pinned>,
         role: LinkRole,
         on_loopback: bool,
         knows_secret: bool,
@@ -324,7 +336,7 @@ mod tests {
     fn an_unknown_home_is_pinned_and_another_key_is_refused_from_then_on() {
         let mut case = Case::new(LinkRole::Home);
         assert_eq!(case.judge(OLD), Ok(Entry::Pin));
-        case.pinned = Some(OLD);
+        case.pinned = Some(AS_HOME);
         assert_eq!(case.judge(OLD), Ok(Entry::Known));
         let refusal = case.judge(NEW).unwrap_err();
         assert!(matches!(refusal, Refusal::OtherKey { .. }));
@@ -343,7 +355,7 @@ mod tests {
     fn a_main_may_take_only_listed_homes() {
         let mut case = Case::new(LinkRole::Home);
         case.policy.listed_homes_only = true;
-        case.pinned = Some(OLD);
+        case.pinned = Some(AS_HOME);
         let words = case.judge(OLD).unwrap_err().to_string();
         assert!(words.contains("takes only Homes that it has a key of"), "{words}");
         case.listed = list(words.rsplit_once(": ").unwrap().1);
@@ -362,7 +374,7 @@ mod tests {
         assert!(case.judge(OLD).is_err());
         case.knows_secret = true;
         assert_eq!(case.judge(OLD), Ok(Entry::Pin));
-        case.pinned = Some(OLD);
+        case.pinned = Some(AS_MAIN);
         assert_eq!(case.judge(OLD), Ok(Entry::Known));
         assert!(case.judge(NEW).is_err(), "the secret does not make one peer another");
         // The secret has been changed, and this one did not hear of it.
@@ -373,10 +385,21 @@ mod tests {
     }
 
     #[test]
+    fn a_home_does_not_become_a_peer_by_its_pin() {
+        let mut case = Case::new(LinkRole::Peer);
+        case.pinned = Some(AS_MAIN);
+        assert_eq!(case.judge(OLD), Ok(Entry::Known));
+        case.pinned = Some(AS_HOME);
+        assert!(matches!(case.judge(OLD), Err(Refusal::UnknownPeer { .. })));
+        case.listed = list(&format!("node {OLD}"));
+        assert_eq!(case.judge(OLD), Ok(Entry::Known));
+    }
+
+    #[test]
     fn a_home_pins_its_main() {
         let mut case = Case::new(LinkRole::Uplink);
         assert_eq!(case.judge(OLD), Ok(Entry::Pin));
-        case.pinned = Some(OLD);
+        case.pinned = Some(AS_MAIN);
         assert!(case.judge(NEW).is_err());
     }
 

@@ -141,7 +141,7 @@ impl Window {
     /// By Little's law calls under way and their time go together: so many are left as give the time that is wanted.
     fn shut(&mut self, under_way: usize, share: f64, now: Instant) {
         let calls = self.calls.map_or(under_way, |calls| calls.min(under_way));
-        let left = (calls as f64 * share.clamp(0.5, 0.95)) as usize;
+        let left = (calls as f64 * share.clamp(0.25, 0.95)) as usize;
         self.calls = Some(left.max(CALLS_MIN));
         self.changed = now;
         (self.late_since, self.smoothed) = (None, None);

@@ -69,13 +69,16 @@ impl Front<'_> {
         let (mut input, mut out) = (BytesMut::new(), Vec::new());
         let mut calls = FuturesOrdered::new();
         let mut heard = clock.now();
+        let mut in_head;
         let mut patience = clock.sleep_until(heard + idle);
         loop {
             let mut missing = READ_BYTES;
             let mut is_other = false;
+            in_head = false;
             while calls.len() < MAX_PIPELINED {
                 match self.first(&input) {
                     First::Incomplete(bytes) => {
+                        in_head = bytes == 0 && !input.is_empty();
                         missing = bytes.clamp(READ_BYTES, MAX_READ_BYTES);
                         break;
                     }
@@ -97,6 +100,8 @@ impl Front<'_> {
                 stream.write_all(&out).await.ok()?;
                 out.clear();
                 out.shrink_to(MAX_KEPT_BYTES);
+                // It has been idle since now, however long the call took.
+                heard = clock.now();
                 continue;
             }
             if calls.is_empty() {
@@ -115,6 +120,8 @@ impl Front<'_> {
                 read = stream.read_buf(&mut input), if may_read => match read {
                     // Nobody waits for the answers any more: what is under way is cancelled by being dropped.
                     Ok(0) | Err(_) => return None,
+                    // A head has its time as a whole: one that comes byte by byte must not hold the connection.
+                    Ok(_) if in_head => {}
                     Ok(_) => heard = clock.now(),
                 },
                 () = self.closing.cancelled(), if calls.is_empty() => {}

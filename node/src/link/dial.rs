@@ -1,9 +1,11 @@
 //! This node dials a Main: connection, WebSocket handshake, introductions.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::SinkExt;
 use hyper::header::{HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use tokio_tungstenite::tungstenite::error::{ProtocolError, SubProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -82,43 +84,21 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         NodeKind::Home => (LinkRole::Uplink, HOMES_PATH),
         NodeKind::Main => (LinkRole::Peer, PEERS_PATH),
     };
-    let network = &board.env.network;
-    let (mut stream, at) = dial_host(&**network, url.host(), url.port())
-        .await
-        .map_err(|error| DialError::Unreachable(url.authority(), error))?;
-    if url.is_secure() {
-        let secured = network.secure_client(stream, url.host()).await;
-        stream = secured.map_err(|error| DialError::NotSecured(url.authority(), error))?;
-    }
-    let request = hyper::Request::builder()
-        .uri(format!("ws://{}{}", url.authority(), url.path_or(path)))
-        .header(HOST, url.authority())
-        .header("Connection", "Upgrade")
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Version", "13")
-        .header("Sec-WebSocket-Key", generate_key())
-        .header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL))
-        .header(NODE_ID_HEADER, board.me().as_str())
-        .header(NODE_TYPE_HEADER, board.kind().to_string())
-        .body(())
-        .expect("every part of this request is a valid header");
-    let settings = settings(board.limits.max_message_bytes);
-    let stream = ReadAhead::boxed(stream);
-    let (mut socket, response) = tokio_tungstenite::client_async_with_config(request, stream, Some(settings))
-        .await
-        .map_err(|error| refused(url, error))?;
-    let modern = response.headers().get(SEC_WEBSOCKET_PROTOCOL).is_some_and(|chosen| chosen == SUBPROTOCOL);
-
+    let upgraded = match upgrade(board, url, path, true).await {
+        // It has closed nothing, but a client that offered a subprotocol and got none must not go on.
+        Err(DialError::Legacy(_)) if board.keyring.allows_legacy() => {
+            upgrade(board, url, path, false).await?
+        }
+        upgraded => upgraded?,
+    };
+    let Upgraded { mut socket, at, modern } = upgraded;
     let met = if modern {
         match handshake::answer(board, &mut socket, role, at).await {
             Ok(met) => Some(met),
             Err(trouble) => return Err(give_up(board, url, &mut socket, trouble).await),
         }
-    } else if board.keyring.allows_legacy() {
-        None
     } else {
-        let _ = socket.close(None).await;
-        return Err(DialError::Legacy(url.to_string()));
+        None
     };
     let introduction = Message::text(wire::encode(board.introduction(None)));
     socket.send(introduction).await.map_err(|error| DialError::Interrupted(error.to_string()))?;
@@ -144,6 +124,12 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         let _ = socket.close(None).await;
         return Err(DialError::Removed(node));
     }
+    // One that proves nothing goes by no id that somebody has a key for, whichever side has dialled.
+    if met.is_none()
+        && let Err(refusal) = board.keyring.admit_legacy(&board.env, &node).await
+    {
+        return Err(give_up(board, url, &mut socket, refusal.into()).await);
+    }
     let info = LinkInfo {
         node: node.clone(),
         role,
@@ -162,6 +148,51 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
             Err(DialError::Duplicate(node))
         }
     }
+}
+
+/// A connection that speaks WebSocket.
+struct Upgraded {
+    socket: Socket,
+    at: SocketAddr,
+    /// Our subprotocol was offered and taken.
+    modern: bool,
+}
+
+/// Connects, and offers our subprotocol or none.
+async fn upgrade(
+    board: &Switchboard,
+    url: &RelayUrl,
+    path: &str,
+    offers: bool,
+) -> Result<Upgraded, DialError> {
+    let network = &board.env.network;
+    let (mut stream, at) = dial_host(&**network, url.host(), url.port())
+        .await
+        .map_err(|error| DialError::Unreachable(url.authority(), error))?;
+    if url.is_secure() {
+        let secured = network.secure_client(stream, url.host()).await;
+        stream = secured.map_err(|error| DialError::NotSecured(url.authority(), error))?;
+    }
+    let mut request = hyper::Request::builder()
+        .uri(format!("ws://{}{}", url.authority(), url.path_or(path)))
+        .header(HOST, url.authority())
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", generate_key())
+        .header(NODE_ID_HEADER, board.me().as_str())
+        .header(NODE_TYPE_HEADER, board.kind().to_string());
+    if offers {
+        request = request.header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    let request = request.body(()).expect("every part of this request is a valid header");
+    let settings = settings(board.limits.max_message_bytes);
+    let stream = ReadAhead::boxed(stream);
+    // The library sees to it that what was offered, and nothing else, was taken.
+    let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(settings))
+        .await
+        .map_err(|error| refused(url, error))?;
+    Ok(Upgraded { socket, at, modern: offers })
 }
 
 /// Ends a connection whose other end did not prove to be whom we want, and tells it why.
@@ -188,6 +219,9 @@ fn refused(url: &RelayUrl, error: tungstenite::Error) -> DialError {
             DialError::Refused(url.to_string(), format!("HTTP {} {words}", response.status().as_u16()))
         }
         tungstenite::Error::Io(error) => DialError::Unreachable(url.authority(), error),
+        tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(
+            SubProtocolError::NoSubProtocol,
+        )) => DialError::Legacy(url.to_string()),
         other => DialError::Interrupted(other.to_string()),
     }
 }

@@ -7,7 +7,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::env::Env;
 use crate::federation::{
-    Claim, Entry, Failure, LinkRole, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy,
+    Claim, Entry, Failure, LinkRole, Pinned, Refusal, Secret, TrustPolicy, TrustedKeys, judge, judge_legacy,
 };
 use crate::store::{Store, StoreError};
 use crate::wire::{End, Handshake, NodeId, NodeKind, Proof, PublicKey, public};
@@ -21,7 +21,7 @@ pub struct Keyring {
     key: SigningKey,
     policy: TrustPolicy,
     /// Keys that nodes have been let in with before.
-    pinned: Mutex<BTreeMap<NodeId, PublicKey>>,
+    pinned: Mutex<BTreeMap<NodeId, Pinned>>,
     /// The operator's list as it was last read without an error.
     listed: Mutex<TrustedKeys>,
     store: Store,
@@ -42,7 +42,7 @@ impl Keyring {
         for pin in store.pins().await? {
             match pin.public_key.parse() {
                 Ok(key) => {
-                    pinned.insert(pin.node, key);
+                    pinned.insert(pin.node, Pinned { key, kind: pin.role });
                 }
                 // It was written by this node: the file has been changed from outside.
                 Err(error) => tracing::error!(node = %pin.node, "its pinned key cannot be used: {error}"),
@@ -100,7 +100,7 @@ impl Keyring {
             return Err(Refusal::OtherKey { by, node, key: claim.key }.into());
         }
         tracing::info!(node = %claim.node, key = %claim.key, "new here: known by this key from now on");
-        self.pinned().insert(claim.node.clone(), claim.key);
+        self.pinned().insert(claim.node.clone(), Pinned { key: claim.key, kind: pin.role });
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl Keyring {
         listed.clone()
     }
 
-    fn pinned(&self) -> MutexGuard<'_, BTreeMap<NodeId, PublicKey>> {
+    fn pinned(&self) -> MutexGuard<'_, BTreeMap<NodeId, Pinned>> {
         self.pinned.lock().expect("nothing panics with the pins")
     }
 }

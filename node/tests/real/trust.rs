@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use ed25519_dalek::SigningKey;
+use futures_util::{SinkExt, StreamExt};
 use hyper::Method;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite;
 
 use crate::http::{get, remote_call, send, send_with};
@@ -155,6 +157,43 @@ async fn older_relays_come_in_only_where_that_is_allowed_and_under_no_id_with_a_
     let mut peer = Raw::dial(&main.at, "/ws/p2p?node_id=alice.home", "alice.home", None).await.unwrap();
     let Next::Closed(Some(frame)) = peer.next().await else { panic!("closed with a reason") };
     assert!(frame.reason.contains("knows alice.home by a key"), "{}", frame.reason);
+}
+
+#[tokio::test]
+async fn an_older_relay_that_is_dialled_goes_by_no_id_with_a_key_either() {
+    let world = World::new();
+    let mut main = world.main("relay-a", &["-allow-legacy"]).await;
+    let mut known = Raw::dial(&main.at, PEERS, "relay-b", OURS).await.unwrap();
+    assert_eq!(known.prove("main").await["type"], "proof");
+    drop(known);
+
+    // It answers without the subprotocol, as if it could prove nothing, and gives itself out as that node.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let impostor = async {
+        let introduce = async |id: &str| {
+            // The first time it is offered our subprotocol, the second time none.
+            drop(tokio_tungstenite::accept_async(listener.accept().await.unwrap().0).await);
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let source = json!({ "type": "main", "id": id });
+            let introduction = json!({ "type": "registration", "message_id": "r1", "source_node": source });
+            socket.send(tungstenite::Message::text(introduction.to_string())).await.unwrap();
+            socket
+        };
+        let mut refused = introduce("relay-b").await;
+        while let Some(Ok(_)) = refused.next().await {}
+        // Under a name of its own it is an older relay like any other.
+        introduce("old-main").await
+    };
+    let add = async {
+        let body = json!({ "node_id": "relay-b", "address": address }).to_string();
+        send(&main.at, Method::POST, "/registry/peers/add", body).await.unwrap();
+        main.process.says("is not trusted: unauthorized: relay-a knows relay-b by a key").await
+    };
+    let (words, _older) = tokio::join!(add, impostor);
+    assert!(words.contains("so it must prove it"), "{words}");
+    main.process.says("connected to the peer peer=old-main").await;
 }
 
 #[tokio::test]

@@ -242,6 +242,8 @@ pub struct ReconnectGates {
 pub struct LoadGates {
     /// At least so many succeed, and before the load stops, from its start on.
     pub goodput: Option<Rate>,
+    /// At most so many do: a limit is kept.
+    pub goodput_max: Option<Rate>,
     /// At least this share succeeds of those whose path was whole from send to answer.
     pub success: Option<Share>,
     /// At least this share succeeds of all.

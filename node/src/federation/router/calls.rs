@@ -18,6 +18,9 @@ use crate::wire::{
 const HOP_SHARE: u32 = 20;
 const HOP_TIME_MAX: Duration = Duration::from_millis(250);
 
+/// A Main that has said nothing for so long, with a call waiting, has failed; any answer comes sooner.
+const SILENCE_MIN: Duration = Duration::from_millis(500);
+
 /// Where a call goes from here.
 enum Next {
     /// To a service of this node.
@@ -78,10 +81,17 @@ impl Router {
             }
             None => {
                 request.timeout = Some(timeout);
-                // Which Main a caller is behind is seen here, whatever it says.
-                if header.source.kind == NodeKind::Home && role != LinkRole::Uplink {
-                    let main = if role == LinkRole::Home { &self.config.me } else { node };
-                    header.source.main_relay = Some(main.clone());
+                // What a caller is, and which Main it is behind, is seen here, whatever it says.
+                match role {
+                    LinkRole::Home => {
+                        header.source.kind = NodeKind::Home;
+                        header.source.main_relay = Some(self.config.me.clone());
+                    }
+                    LinkRole::Peer if header.source.kind == NodeKind::Home => {
+                        header.source.main_relay = Some(node.clone());
+                    }
+                    LinkRole::Peer => header.source.main_relay = None,
+                    LinkRole::Uplink => {}
                 }
                 self.route(asker, Some(role), header, request, at, actions);
             }
@@ -228,10 +238,12 @@ impl Router {
         }
     }
 
-    /// Whether this is the neighbour's word that this node calls more than it may.
+    /// Whether this is the word of the Main above that this Home calls more than it may. Only Homes have that limit:
+    /// from elsewhere it is a service's invention, and the link that it would shut is everybody's.
     fn calls_too_fast(&self, link: LinkId, error: &CallError) -> bool {
-        let by_neighbour =
-            self.links.get(link).is_some_and(|info| error.data.node.as_ref() == Some(&info.node));
+        let by_neighbour = self.links.get(link).is_some_and(|info| {
+            info.role == LinkRole::Uplink && error.data.node.as_ref() == Some(&info.node)
+        });
         by_neighbour && error.data.limit == Some(SenderLimit::HomeCallsPerSecond)
     }
 
@@ -371,6 +383,7 @@ impl Router {
         actions: &mut Vec<Action>,
     ) {
         let blame = match failure {
+            Failure::TimedOut(_) if !self.is_silent(&call) => Blame::Unknown,
             Failure::ConnectionLost { .. } | Failure::TimedOut(_) => Blame::NextHop,
             _ => Blame::Unknown,
         };
@@ -378,6 +391,18 @@ impl Router {
         *self.tally.failed.entry(failure.code()).or_insert(0) += 1;
         let error = failure.at(&self.config.me, &call.path);
         self.answer(call, Err(error), at, actions);
+    }
+
+    /// Whether the next hop of a call whose time is up is to blame. Callers choose how long they wait, and the breaker of
+    /// a Main is everybody's: one that has spoken since is there, and of a short time nothing follows.
+    fn is_silent(&self, call: &PendingCall) -> bool {
+        let Answerer::Link(link) = call.answerer else { return true };
+        match self.links.get(link) {
+            Some(info) if info.role == LinkRole::Peer => {
+                call.timeout >= SILENCE_MIN && !self.links.peer_spoke_after(link, call.since)
+            }
+            _ => true,
+        }
     }
 
     /// Ends a call at this node: its service answered, or it failed here.

@@ -330,6 +330,7 @@ impl Router {
             return actions;
         };
         let (node, role) = (info.node.clone(), info.role);
+        self.links.hear(link, at.now);
         let Frame { header, body } = frame;
         match body {
             Body::Request(request) => {

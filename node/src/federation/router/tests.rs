@@ -237,6 +237,28 @@ fn nobody_speaks_for_another() {
 }
 
 #[test]
+fn which_main_a_caller_is_behind_is_not_its_own_word() {
+    let mut world = two_mains();
+    // A service that takes `*@relay-x` only would take all of these.
+    let claim = |kind, id: &str| NodeAddress {
+        kind,
+        id: id.parse().unwrap(),
+        main_relay: Some("relay-x".parse().unwrap()),
+    };
+    for (message_id, from, source, seen) in [
+        ("m1", "alice", claim(NodeKind::Home, "alice"), "alice@relay-a"),
+        ("m2", "alice", claim(NodeKind::Main, "alice"), "alice@relay-a"),
+        ("m3", "relay-b", claim(NodeKind::Home, "carol"), "carol@relay-b"),
+        ("m4", "relay-b", claim(NodeKind::Main, "relay-b"), "relay-b"),
+    ] {
+        let header = Header { source, destination: to("bob"), ..header(message_id, "alice", &[from]) };
+        world.inject(from, "relay-a", request(header, "slow"));
+        let (_, delivery) = world.held.pop_back().expect("the call arrives");
+        assert_eq!(delivery.caller.map(|caller| caller.to_string()).as_deref(), Some(seen));
+    }
+}
+
+#[test]
 fn no_call_goes_further_than_three_hops_or_twice_through_a_node() {
     let mut world = two_mains();
     world.main("relay-c", &[]);

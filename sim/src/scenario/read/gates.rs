@@ -51,6 +51,7 @@ pub(super) fn of_load(load: &mut Table<'_>) -> LoadGates {
     let Some(mut table) = load.table("gates", "[load.gates]") else { return LoadGates::default() };
     let gates = LoadGates {
         goodput: table.get("goodput"),
+        goodput_max: table.get("goodput_max"),
         success: table.get("success"),
         availability: table.get("availability"),
         latency: latency(&mut table),

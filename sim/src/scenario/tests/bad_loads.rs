@@ -263,7 +263,7 @@ fails_within = "0s"
 20:11 bad value for `goodput` in [load.gates]: "many" is not a rate
   expected a rate such as "1/s", "6/m" or "1 per 10s"
 21:1 unknown key `p98` in [load.gates]
-  expected one of `goodput`, `success`, `availability`, `p50`, `p90`, `p99`, `p999`, `max`, `fails_within`, `fails_with`
+  expected one of `goodput`, `goodput_max`, `success`, `availability`, `p50`, `p90`, `p99`, `p999`, `max`, `fails_within`, `fails_with`
   help: did you mean `p90`?
 22:15 bad value for `fails_with` in [load.gates]: this is a string
   expected a list of error codes, such as [-32003, -32007]

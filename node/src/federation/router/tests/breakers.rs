@@ -1,5 +1,7 @@
 //! Instances and peers that fail, and what calls do about it.
 
+use std::time::Duration;
+
 use super::world::World;
 use super::{ANNOUNCED, SECOND, two_mains};
 
@@ -46,6 +48,29 @@ fn a_silent_peer_is_charged_itself_and_not_the_instances_behind_it() {
     world.heartbeat("relay-b", "relay-a");
     world.settle();
     assert_eq!(world.served("alice", Some("carol"), "shop").0, "carol", "a sign of life is enough");
+}
+
+#[test]
+fn callers_in_a_hurry_do_not_cut_two_mains_off() {
+    let mut world = two_mains();
+    // Their time is up at relay-a while the calls are still on their way.
+    for _ in 0..30 {
+        world.start("alice", Some("carol"), "shop", Some(Duration::from_millis(1)));
+        world.step();
+        world.now = world.now + Duration::from_millis(1);
+        world.time_out("relay-a");
+    }
+    assert_eq!(world.served("bob", Some("carol"), "shop").0, "carol", "nobody else has to do with it");
+    // Nor longer ones, while the other Main is heard.
+    for _ in 0..30 {
+        world.start("alice", Some("carol"), "slow", Some(SECOND));
+        world.settle();
+        world.now = world.now + Duration::from_millis(1);
+        assert_eq!(world.served("carol", Some("bob"), "shop").0, "bob");
+        world.now = world.now + SECOND;
+        world.time_out("relay-a");
+    }
+    assert_eq!(world.served("bob", Some("carol"), "shop").0, "carol");
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn a_home_that_calls_too_fast_is_refused_with_a_hint_and_others_are_not() {
     assert_eq!(refusals.len(), 2, "ten at once, twice what passes in a second");
     let data = &refusals[0].data;
     assert_eq!(data.node.as_ref().map(NodeId::as_str), Some("relay-a"));
-    assert_eq!((data.retryable, data.retry_after_ms), (true, Some(200)), "five pass in a second");
+    assert_eq!((data.retryable, data.retry_after_ms), (true, NonZeroU32::new(200)), "five pass in a second");
     assert!(world.call("bob", Some("carol"), "shop").outcome.is_ok(), "another Home has its own limit");
     world.advance(Duration::from_millis(200));
     assert!(world.call("alice", Some("bob"), "shop").outcome.is_ok());
@@ -104,7 +104,7 @@ fn what_waits_too_long_on_the_way_is_refused_where_it_begins() {
     assert!(room < 200 && world.answer("alice", id).is_none());
     let error = world.answer("alice", *ids.last().unwrap()).unwrap().outcome.unwrap_err();
     assert_eq!((error.code, error.data.node.as_ref().map(NodeId::as_str)), (-32007, Some("alice")));
-    assert!(error.data.retry_after_ms.is_some_and(|hint| hint > 0));
+    assert!(error.data.retry_after_ms.is_some());
 }
 
 #[test]
@@ -121,4 +121,29 @@ fn a_slow_service_does_not_shut_the_way_to_it() {
         world.settle();
         assert!(ids.iter().all(|id| world.answer("alice", *id).unwrap().outcome.is_ok()));
     }
+}
+
+#[test]
+fn a_service_cannot_shut_the_way_between_two_mains() {
+    let mut world = two_mains();
+    for _ in 0..100 {
+        let id = world.start("alice", Some("carol"), "slow", None);
+        world.settle();
+        // As if relay-b had said so: to relay-a, that is the neighbour whose word counts.
+        let failure = Failure::TooFast { per_second: 1, retry_after: SECOND };
+        let error = failure.at(&"relay-b".parse().unwrap(), &[]);
+        assert!(error.data.limit.is_some(), "{error:?}");
+        let (_, _, asked) = world.sent.iter().rev().find(|(_, to, _)| *to == "carol").unwrap();
+        let header = Header {
+            destination: Some(asked.header.source.clone()),
+            correlation_id: Some(asked.header.message_id.clone()),
+            ..header("forged", "carol", &["carol"])
+        };
+        world.inject("carol", "relay-b", Frame { header, body: Body::Response(Response::new(Err(error))) });
+        assert_eq!(world.answer("alice", id).unwrap().outcome.unwrap_err().code, -32007);
+        world.now = world.now + NANO;
+    }
+    let ids: Vec<_> = (0..100).map(|_| world.start("bob", Some("carol"), "slow", None)).collect();
+    world.settle();
+    assert_eq!(refused(&world, "bob", &ids).len(), 0, "others are not held back by it");
 }

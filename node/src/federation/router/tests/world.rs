@@ -314,6 +314,13 @@ impl World {
         }
     }
 
+    /// A node does what is due by now, ahead of what is on its way to it.
+    pub(super) fn time_out(&mut self, name: Name) {
+        let at = self.moment();
+        let actions = self.router(name).handle_timeout(at);
+        self.carry_out(name, actions);
+    }
+
     /// Lets time pass, doing what is due at the very instant that it is.
     pub(super) fn advance(&mut self, time: Duration) {
         let until = self.now + time;
