@@ -42,8 +42,10 @@ pub(crate) fn start(program: &Path) -> Result<Chain, String> {
         let args: Vec<String> = common.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
         Server::start(program, &args, dir.path(), name)
     };
-    let main_b = start("relay-b", b, &["-server"])?;
-    let main_a = start("relay-a", a, &["-server", "-peers", &url(b)])?;
+    // One Home makes all calls: more than an operator would let one make.
+    let unlimited = ["-server", "-home-calls-per-second", "0"];
+    let main_b = start("relay-b", b, &unlimited)?;
+    let main_a = start("relay-a", a, &[&unlimited[..], &["-peers", &url(b)]].concat())?;
     listening(local(a))?;
     listening(local(b))?;
     let home_b = start("bob", bob, &["echo.toml", "-connect", &url(b)])?;

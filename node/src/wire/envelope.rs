@@ -18,18 +18,18 @@ pub(super) struct Envelope<'a> {
     #[serde(rename = "type", default, borrow)]
     pub(super) kind: Cow<'a, str>,
     #[serde(default)]
-    message_id: SmolStr,
+    pub(super) message_id: SmolStr,
     #[serde(default)]
-    correlation_id: Option<SmolStr>,
+    pub(super) correlation_id: Option<SmolStr>,
     #[serde(default, deserialize_with = "null_as_default")]
-    timestamp: String,
-    source_node: Option<NodeAddress>,
+    pub(super) timestamp: String,
+    pub(super) source_node: Option<NodeAddress>,
     #[serde(default)]
-    destination_node: Option<NodeAddress>,
+    pub(super) destination_node: Option<NodeAddress>,
     #[serde(default, deserialize_with = "null_as_default")]
-    routing_path: Vec<NodeId>,
+    pub(super) routing_path: Vec<NodeId>,
     #[serde(default = "default_ttl")]
-    ttl: u32,
+    pub(super) ttl: u32,
     #[serde(default)]
     pub(super) server_name: Option<SmolStr>,
     #[serde(default)]
@@ -39,11 +39,11 @@ pub(super) struct Envelope<'a> {
     #[serde(default, borrow)]
     pub(super) data: Option<&'a RawValue>,
     #[serde(default)]
-    priority: Option<i64>,
+    pub(super) priority: Option<i64>,
     #[serde(default)]
-    trace: Option<Vec<HopTime>>,
+    pub(super) trace: Option<Vec<HopTime>>,
     #[serde(default)]
-    traceparent: Option<String>,
+    pub(super) traceparent: Option<String>,
     #[serde(default)]
     pub(super) timeout_seconds: Option<u64>,
     #[serde(default)]

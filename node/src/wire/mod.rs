@@ -16,6 +16,7 @@ mod heartbeat;
 mod key;
 pub mod older;
 mod proof;
+mod quick;
 mod registration;
 mod request;
 mod response;
@@ -186,7 +187,13 @@ impl WireError {
 /// # Errors
 /// [`WireError`] says in words what is wrong. Never panics, whatever the text is.
 pub fn decode(text: &str) -> Result<Frame, WireError> {
-    let mut envelope: Envelope = envelope::read(text).map_err(WireError::Json)?;
+    match quick::read(text) {
+        Some(envelope) => frame(envelope),
+        None => frame(envelope::read(text).map_err(WireError::Json)?),
+    }
+}
+
+fn frame(mut envelope: Envelope<'_>) -> Result<Frame, WireError> {
     let header = envelope.header()?;
     let body = match &*envelope.kind {
         "registration" => Body::Registration(Registration::decode(&envelope)?),

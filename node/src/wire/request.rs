@@ -38,6 +38,14 @@ struct Extra {
     dry_run: bool,
 }
 
+/// The timeout where nothing else stands in `data`, as it does in most requests.
+fn only_timeout(data: &RawValue) -> Option<u64> {
+    let digits = data.get().strip_prefix("{\"timeout_ms\":")?.strip_suffix('}')?;
+    let is_number =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    if is_number { digits.parse().ok() } else { None }
+}
+
 impl PartialEq for Request {
     fn eq(&self, other: &Self) -> bool {
         let text = |request: &Request| request.call.as_ref().map(|call| call.get().to_owned());
@@ -79,7 +87,10 @@ impl Request {
             let reason = format!("{} bytes, 1 to {MAX_METHOD_BYTES} are allowed", method.len());
             return Err(WireError::invalid("method", reason));
         }
-        let extra: Extra = envelope.read_data()?;
+        let extra = match envelope.data.and_then(only_timeout) {
+            Some(millis) => Extra { timeout_ms: Some(millis), dry_run: false },
+            None => envelope.read_data()?,
+        };
         let millis = extra.timeout_ms.map(Duration::from_millis);
         let timeout = millis.or_else(|| envelope.timeout_seconds.map(Duration::from_secs));
         Ok(Request {
@@ -102,8 +113,10 @@ impl Request {
         if let Some(millis) = millis {
             out.number("timeout_seconds", millis.div_ceil(1_000));
         }
-        if millis.is_some() || self.dry_run {
-            out.json("data", &Extra { timeout_ms: millis, dry_run: self.dry_run });
+        match millis {
+            Some(millis) if !self.dry_run => out.timeout(millis),
+            None if !self.dry_run => {}
+            _ => out.json("data", &Extra { timeout_ms: millis, dry_run: self.dry_run }),
         }
     }
 

@@ -141,6 +141,29 @@ proptest! {
     }
 
     #[test]
+    fn the_quick_reader_takes_what_we_write(header in header(), body in body()) {
+        let plain = header.trace.is_none() && header.priority.is_none_or(|priority| priority >= 0);
+        let is_call = plain && matches!(body, Body::Request(_) | Body::Response(_));
+        let text = encode(Frame { header, body });
+        prop_assert_eq!(quick::read(&text).is_some(), is_call, "{}", text);
+    }
+
+    #[test]
+    fn both_readers_agree(header in header(), body in body(), at: prop::sample::Index, put in "[ -~]{0,3}", out in 0..3usize) {
+        // What is left after a change somewhere: the quick reader leaves it alone, or reads what the general one reads.
+        let mut text = encode(Frame { header: Header { trace: None, ..header }, body });
+        let at = at.index(text.len());
+        let end = (at + out).min(text.len());
+        if text.is_char_boundary(at) && text.is_char_boundary(end) {
+            text.replace_range(at..end, &put);
+        }
+        if let Some(envelope) = quick::read(&text) {
+            let general = envelope::read(&text).map_err(WireError::Json).and_then(frame);
+            prop_assert_eq!(frame(envelope), general, "{}", text);
+        }
+    }
+
+    #[test]
     fn arbitrary_text_never_panics(text in ".{0,400}") {
         let _ = decode(&text);
         let _ = salvage_message_id(&text);

@@ -67,6 +67,12 @@ impl Writer {
         self.out.push_str(value.get());
     }
 
+    /// The `data` of a request in which nothing but its timeout stands.
+    pub(super) fn timeout(&mut self, millis: u64) {
+        self.key("data");
+        write!(self.out, "{{\"timeout_ms\":{millis}}}").expect("a string takes what is written");
+    }
+
     pub(super) fn json(&mut self, key: &'static str, value: &impl Serialize) {
         self.key(key);
         self.out.push_str(&serde_json::to_string(value).expect("our own data objects are plain JSON"));
