@@ -31,7 +31,7 @@ fn wire(criterion: &mut Criterion) {
         group.bench_function(format!("decode/{kind}"), |bencher| bencher.iter(|| decode(black_box(&ours))));
         // As a relay of other making may write it: read by the general reader.
         group.bench_function(format!("decode/{kind}-of-others"), |bencher| {
-            bencher.iter(|| decode(black_box(text)))
+            bencher.iter(|| decode(black_box(text)));
         });
         group.bench_function(format!("encode/{kind}"), |bencher| bencher.iter(|| encode(black_box(&frame))));
     }
