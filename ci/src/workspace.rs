@@ -48,7 +48,9 @@ fn collect(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<String>) -
         let entry = entry.map_err(wrong)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = entry.file_type().map_err(wrong)?;
-        if kind.is_dir() && name != ".git" {
+        // Cargo marks the folder that it builds in only where it has made it.
+        let is_built = depth == 0 && name == "target";
+        if kind.is_dir() && name != ".git" && !is_built {
             collect(&entry.path(), &format!("{prefix}{name}/"), depth + 1, found)?;
         } else if kind.is_file() {
             found.push(format!("{prefix}{name}"));
@@ -69,7 +71,7 @@ mod tests {
     #[test]
     fn build_caches_and_git_are_not_read() {
         let folder = tempfile::tempdir().unwrap();
-        for file in ["a/one.rs", "b/two.rs", "b/CACHEDIR.TAG", ".git/config", ".ci/run"] {
+        for file in ["a/one.rs", "b/two.rs", "b/CACHEDIR.TAG", ".git/config", ".ci/run", "target/three.rs"] {
             let path = folder.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
