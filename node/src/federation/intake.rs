@@ -15,8 +15,8 @@ use crate::wire::{NodeId, NodeKind};
 const MAX_PENDING_CALLS: usize = 65_536;
 
 /// Of these, calls of clients of this node's own API: half, so that they cannot keep the federation's out. A bound
-/// for each address would punish those behind one proxy; an HTTP connection makes one request at a time, and
-/// connections are limited by address.
+/// for each address would punish those behind one proxy; connections are limited by address, and so are the requests
+/// under way on one and the calls in a batch.
 const MAX_PENDING_OWN_CALLS: usize = 32_768;
 
 /// Of these, calls that came over one link to a Home.
