@@ -10,6 +10,7 @@
 mod database;
 mod network;
 pub mod production;
+mod through;
 mod time;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ pub use database::{database_error, open_database};
 pub use network::{ByteStream, DatagramSocket, Listener, Network, SrvRecord, Stream, dial_host};
 pub use rand_chacha::ChaCha12Rng as Rng;
 use rand_chacha::rand_core::SeedableRng;
+pub(crate) use through::write_through;
 pub use time::{Clock, Instant, UnixTime};
 
 /// A boxed future that may move between threads: what the seams return.
