@@ -39,7 +39,22 @@ pub struct Guard {
     pub allow_legacy: bool,
 }
 
+/// The token in an `Authorization` header.
+fn shown(authorization: Option<&[u8]>) -> Option<&[u8]> {
+    authorization?.strip_prefix(b"Bearer ").map(<[u8]>::trim_ascii)
+}
+
+/// Whether an `Authorization` header shows this token.
+fn shows(authorization: Option<&[u8]>, token: &Secret) -> bool {
+    shown(authorization).is_some_and(|shown| token.is(shown))
+}
+
 impl Guard {
+    /// Whether a client that sends this `Authorization` header may call.
+    pub(super) fn may_call(&self, authorization: Option<&[u8]>) -> bool {
+        self.rpc.as_ref().is_none_or(|token| shows(authorization, token))
+    }
+
     /// The answer to a request that may not be served.
     pub(super) fn refusal(
         &self,
@@ -49,19 +64,20 @@ impl Guard {
     ) -> Option<Response<Body>> {
         let is_here = from.ip().to_canonical().is_loopback();
         let older = self.allow_legacy && is_here && OLDER_ADMIN_ROUTES.contains(&path);
-        let (token, whose) = match path {
-            "/rpc" => (self.rpc.as_ref()?, "the one that was given with -rpc-token-file".to_owned()),
+        let token = match path {
+            "/rpc" => self.rpc.as_ref()?,
             _ if older || !ADMIN_ROUTES.contains(&path) => return None,
-            _ => (
-                self.admin.as_ref()?,
-                format!("the one in {ADMIN_TOKEN_FILE} in the data directory of {}", self.me),
-            ),
+            _ => self.admin.as_ref()?,
         };
-        let shown = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        if shown.is_some_and(|shown| token.is(shown.trim_ascii())) {
+        let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        if shows(authorization, token) {
             return None;
         }
-        let wrong = if shown.is_some() { "another token" } else { "a token" };
+        let wrong = if shown(authorization).is_some() { "another token" } else { "a token" };
+        let whose = match path {
+            "/rpc" => "the one that was given with -rpc-token-file".to_owned(),
+            _ => format!("the one in {ADMIN_TOKEN_FILE} in the data directory of {}", self.me),
+        };
         let message =
             format!("unauthorized: {path} needs {wrong}, as in `Authorization: Bearer TOKEN`: {whose}");
         let body = match path {

@@ -5,12 +5,9 @@
 //! general server takes more time for each than the node itself does. A client that does not wait for one answer before
 //! it sends the next request has its calls made side by side; the answers go back in the order of the requests.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
@@ -46,7 +43,6 @@ const MAX_KEPT_BYTES: usize = 64 * 1024;
 pub(super) struct Front<'a> {
     pub(super) api: &'a Arc<Api>,
     pub(super) guard: &'a Guard,
-    pub(super) from: SocketAddr,
     pub(super) closing: &'a CancellationToken,
 }
 
@@ -151,17 +147,9 @@ impl Front<'_> {
     fn first<'a>(&self, input: &'a [u8]) -> First<'a> {
         match first(input, self.api.board.limits.max_message_bytes) {
             // The words of the refusal are the router's.
-            First::Rpc { authorization, .. } if self.is_refused(authorization) => First::Other,
+            First::Rpc { authorization, .. } if !self.guard.may_call(authorization) => First::Other,
             first => first,
         }
-    }
-
-    fn is_refused(&self, authorization: Option<&[u8]>) -> bool {
-        let mut headers = HeaderMap::new();
-        if let Some(Ok(value)) = authorization.map(HeaderValue::from_bytes) {
-            headers.insert(AUTHORIZATION, value);
-        }
-        self.guard.refusal("/rpc", &headers, self.from).is_some()
     }
 }
 

@@ -103,7 +103,7 @@ async fn connection(
     routes: Arc<Routes>,
     closing: CancellationToken,
 ) {
-    let front = Front { api: &routes.api, guard: &routes.guard, from, closing: &closing };
+    let front = Front { api: &routes.api, guard: &routes.guard, closing: &closing };
     let Some(stream) = front.serve(stream).await else { return };
     // On the heap: most connections that come this far are upgraded, and a link's task is not to hold room for this.
     let rest = general(board, stream, from, routes, closing);
