@@ -241,7 +241,7 @@ fn a_partition_that_flaps_is_cut_and_whole_in_turn() {
     let text = format!(
         "{BASE}[[fault]]\nat = \"1m\"\nkind = \"partition\"\nhosts = \"home-1\"\nlasts = \"25s\"\ncut = \"3s\"\nwhole = \"8s\"\n"
     );
-    let cuts: Vec<_> = read(&text).faults.iter().map(|fault| fault.active()).collect();
+    let cuts: Vec<_> = read(&text).faults.iter().map(Fault::active).collect();
     let cuts: Vec<_> = cuts.iter().map(|it| (it.start.as_secs(), it.end.unwrap().as_secs())).collect();
     assert_eq!(cuts, [(60, 63), (71, 74), (82, 85)]);
 }
