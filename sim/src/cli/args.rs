@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::engine::Engine;
+
 /// Runs a federation of relays, whole days in seconds, from scenario files.
 #[derive(Parser)]
 #[command(
@@ -49,6 +51,9 @@ pub(super) struct RunArgs {
     /// Run once with each of these seeds, both ends included
     #[arg(long, value_name = "A..B")]
     pub(super) seeds: Option<Seeds>,
+    /// What to run on: event, or turmoil, the slow reference
+    #[arg(long, value_name = "ENGINE", default_value_t)]
+    pub(super) engine: Engine,
     /// Runs side by side; one per core unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,

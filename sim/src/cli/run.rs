@@ -19,7 +19,8 @@ use super::compare::{Print, where_they_part};
 use super::output::{self, Tally};
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
-use crate::engine::event::Stamp;
+use crate::capability::obstacles;
+use crate::engine::{Engine, Stamp};
 use crate::execute::{Execution, Settings, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
@@ -45,6 +46,7 @@ struct Done {
 /// Everything that the runs of one command share.
 struct Plan {
     units: Vec<Unit>,
+    engine: Engine,
     check_determinism: bool,
     log: Option<tracing::Dispatch>,
 }
@@ -53,6 +55,7 @@ struct Plan {
 pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let scenarios = files::load(&args.paths)?;
     refuse_namesakes(&scenarios)?;
+    refuse_unfit(&scenarios, args.engine)?;
     let range = |scenario: &Scenario| match (args.seed, args.seeds) {
         (_, Some(seeds)) => seeds,
         (seed, None) => {
@@ -74,6 +77,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     });
     let plan = Plan {
         units: units.collect(),
+        engine: args.engine,
         check_determinism: args.check_determinism,
         log: args.log.as_deref().map(log_to_stderr).transpose()?,
     };
@@ -142,6 +146,18 @@ fn refuse_namesakes(scenarios: &[Arc<Scenario>]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What an engine cannot do is said before anything runs.
+fn refuse_unfit(scenarios: &[Arc<Scenario>], engine: Engine) -> Result<(), Refusal> {
+    for scenario in scenarios {
+        let found = obstacles(scenario, engine);
+        if !found.is_empty() {
+            let (name, found) = (&scenario.name, found.join("\n  "));
+            return Err(Refusal(format!("{name} needs the event engine, not {engine}, for:\n  {found}")));
+        }
+    }
+    Ok(())
+}
+
 /// `relay-sim replay`.
 pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let name = args.capsule.display().to_string();
@@ -150,7 +166,9 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let capsule = Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))?;
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
-    let plan = Plan { units: Vec::new(), check_determinism: false, log };
+    let engine = capsule.engine;
+    refuse_unfit(std::slice::from_ref(&scenario), engine)?;
+    let plan = Plan { units: Vec::new(), engine, check_determinism: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
@@ -172,17 +190,18 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
 }
 
 fn run_one(plan: &Plan, unit: &Unit) -> Done {
-    let settings = Settings { seed: Some(unit.seed), record_trace: false, log: plan.log.clone() };
+    let (seed, engine) = (Some(unit.seed), plan.engine);
+    let settings = Settings { seed, engine, record_trace: false, log: plan.log.clone() };
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&unit.run(false)));
+        let (first, again) = (Print::of(&run), Print::of(&unit.run_on(engine, false)));
         if first != again {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(&first, &again, |record| unit.run(record)));
+            divergence = Some(where_they_part(&first, &again, |record| unit.run_on(engine, record)));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }
@@ -199,7 +218,7 @@ fn print_run(done: &Done) {
 
 fn write_report(unit: &Unit, done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
     let Some(folder) = folder else { return Ok(()) };
-    let mut report = report::report(&done.run, unit.command(), Some(done.wall));
+    let mut report = report::report(&done.run, unit.command_on(done.run.engine), Some(done.wall));
     if let Some(divergence) = &done.divergence {
         report.verdict = relay_reports::model::Verdict::NotDeterministic;
         report.summary.headline = "Two runs with the same seed differ.".into();
@@ -226,7 +245,7 @@ fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Resu
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
-    eprintln!("  again: {}", unit.command());
+    eprintln!("  again: {}", unit.command_on(done.run.engine));
     write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())

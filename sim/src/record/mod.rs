@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use relay_node::config::Timing;
 
-use crate::engine::event::Observation;
+use crate::engine::Observation;
 use crate::invariants::{CallNumber, EndedCall, Invariants, Observed, Outcome};
 use crate::oracle::{Callee, Oracle};
 use crate::scenario::{HostIndex, Scenario};

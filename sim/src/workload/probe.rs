@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::SharedRecord;
-use crate::engine::event::ProcessKind;
+use crate::engine::ProcessKind;
 use crate::scenario::{HostIndex, Role};
 use crate::world::World;
 
