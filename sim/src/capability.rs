@@ -58,7 +58,7 @@ pub fn needs_event_engine(scenario: &Scenario) -> Vec<String> {
             FaultKind::Partition(it) if it.direction == Direction::Both => {}
             FaultKind::Partition(_) => found.push(format!("a partition in one direction: {fault}")),
             FaultKind::Link(it) => {
-                links(&it.change, it.one_way, &format!("in the fault {fault}"), &mut found)
+                links(&it.change, it.one_way, &format!("in the fault {fault}"), &mut found);
             }
             FaultKind::Crash(_) | FaultKind::Stop(_) | FaultKind::Expiry(_) => {}
             // Whatever was not taught to turmoil.
