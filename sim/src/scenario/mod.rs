@@ -6,6 +6,7 @@ mod error;
 mod hosts;
 mod model;
 mod network;
+mod parts;
 mod read;
 
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
@@ -15,6 +16,7 @@ pub use model::{
     RunPlan, Scenario, Service, ServiceKind, Source, Target, Topology, Upstream,
 };
 pub use network::{LinkRule, Network};
+pub use parts::{Parameter, Phase, Window};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use relay_chaos::{ByteSize, Fault, Rate, Share};
 
 use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
+use super::parts::{Parameter, Phase};
 
 /// What runs, under which load and faults, and what must hold.
 ///
@@ -44,10 +45,19 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The parameters that it names, with the values that they had.
+    pub parameters: Vec<Parameter>,
+}
+
+impl Source {
+    /// The parameters that were set from outside, and their values.
+    pub fn set(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.parameters.iter().filter(|it| it.is_set).map(|it| (it.name.clone(), it.value.clone()))
+    }
 }
 
 /// How long a scenario runs, with which seed, how closely watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunPlan {
     /// Virtual time from the start to the end.
     pub duration: Duration,
@@ -55,6 +65,8 @@ pub struct RunPlan {
     pub seed: u64,
     /// How often the Mains' views are read.
     pub probe_interval: Duration,
+    /// Its parts that have a name, one after the other from the start on.
+    pub phases: Vec<Phase>,
 }
 
 /// Settings of every relay; what is `None` is the node's own default.
