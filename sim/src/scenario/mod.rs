@@ -7,6 +7,7 @@ mod hosts;
 mod model;
 mod network;
 mod parts;
+mod profile;
 mod read;
 
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
@@ -17,6 +18,7 @@ pub use model::{
 };
 pub use network::{LinkRule, Network};
 pub use parts::{Parameter, Phase, Window};
+pub use profile::{Profile, Segment, Shape};
 
 #[cfg(test)]
 mod tests;

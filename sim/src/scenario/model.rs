@@ -10,6 +10,7 @@ use relay_chaos::{ByteSize, Fault, Rate, Share};
 use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
 use super::parts::{Parameter, Phase};
+use super::profile::Profile;
 
 /// What runs, under which load and faults, and what must hold.
 ///
@@ -193,7 +194,7 @@ pub struct CallPlan {
 }
 
 /// When the calls of a [`Load`] are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// Each host calls at this rate, whether or not earlier calls were answered.
     Open {
@@ -202,6 +203,8 @@ pub enum Arrival {
         /// How they are spread.
         pacing: Pacing,
     },
+    /// Each host calls at rates that change with time, whether or not earlier calls were answered.
+    Profile(Profile),
     /// Each host has so many callers; each of them waits for its answer, thinks, and calls again.
     Closed {
         /// Callers on each host.

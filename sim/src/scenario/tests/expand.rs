@@ -147,6 +147,35 @@ fn faults_repeat_so_many_times_or_until_a_time() {
 }
 
 #[test]
+fn a_profile_is_placed_where_its_load_is() {
+    let text = r#"start = "10s"
+        profile = [
+            { kind = "constant", rate = "1/s", lasts = "10s" },
+            { kind = "ramp", to = "5/s", lasts = "20s" },
+            { kind = "steps", rates = ["5/s", "9/s"], each = "30s" },
+            { kind = "burst", calls = 3, every = "1s", lasts = "5s" },
+            { kind = "wave", low = "1/s", high = "2/s", period = "1m", lasts = "1m" },
+            { kind = "pause" },
+        ]
+    "#;
+    let at = |scenario: &Scenario| {
+        let super::super::Arrival::Profile(profile) = &scenario.loads[0].arrival else { panic!("a profile") };
+        let ends = profile.segments.iter().map(|segment| segment.window.to.as_secs());
+        (ends.collect::<Vec<_>>(), profile.segments[1].shape, scenario.loads[0].stop)
+    };
+    let rate = |text: &str| Some(text.parse().unwrap());
+    let shape = super::super::Shape::Ramp(rate("1/s"), rate("5/s"));
+    let to_the_end = at(&read(&format!("{BASE}{LOAD}{text}")));
+    assert_eq!(to_the_end, (vec![20, 40, 70, 100, 105, 165, 600], shape, secs(600)));
+    let text = text.replace("{ kind = \"pause\" }", "{ kind = \"pause\", lasts = \"15s\" }");
+    assert_eq!(at(&read(&format!("{BASE}{LOAD}{text}"))).2, secs(180), "the load ends with its profile");
+    let few = format!("{BASE}{LOAD}{text}\n[gates]\nmin_calls = 1080");
+    read(&few);
+    let many = few.replace("1080", "1200");
+    assert!(Scenario::load("x.toml", &many).is_err(), "the calls of a profile are known");
+}
+
+#[test]
 fn selectors_name_hosts_by_kind_group_main_and_what_they_are_not() {
     let hosts = r#"
         [groups]
