@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use relay_reports::Tolerance;
 
 /// Runs a federation of relays, whole days in seconds, from scenario files.
 #[derive(Parser)]
 #[command(
     name = "relay-sim",
     version,
-    after_help = "Exit codes: 0 all holds · 1 a gate failed · 2 an invariant was violated or something panicked · \
+    after_help = "Exit codes: 0 all holds · 1 a gate failed, or something got worse · 2 an invariant was violated or something panicked · \
                   3 not deterministic · 64 wrong usage or scenario"
 )]
 pub(super) struct Args {
@@ -30,6 +31,8 @@ pub(super) enum Command {
         #[arg(required = true, value_name = "FILE|DIR")]
         paths: Vec<PathBuf>,
     },
+    /// Compare two reports, or two folders of them: what differs, and what got worse
+    Compare(CompareArgs),
     /// Tell what scenarios there are
     List {
         /// Scenario files, or folders of them
@@ -52,9 +55,13 @@ pub(super) struct RunArgs {
     /// Runs side by side; one per core unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
-    /// Write report.json and report.html there; with several runs, a folder for each
+    /// Write report.html, report.json, summary.md and junit.xml there; with several runs, a folder for each, and an
+    /// index.html over all of them
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
+    /// Hold each run against the baseline of its scenario, SCENARIO.json in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) baselines: Option<PathBuf>,
     /// Run everything twice and compare event by event
     #[arg(long)]
     pub(super) check_determinism: bool,
@@ -71,12 +78,28 @@ pub(super) struct ReplayArgs {
     /// A capsule, as a failed run writes it
     #[arg(value_name = "CAPSULE")]
     pub(super) capsule: PathBuf,
-    /// Write report.json and report.html there
+    /// Write report.html, report.json, summary.md and junit.xml there
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
     /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
     #[arg(long, value_name = "LEVEL")]
     pub(super) log: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct CompareArgs {
+    /// The earlier report.json, or a folder of them
+    #[arg(value_name = "BEFORE")]
+    pub(super) before: PathBuf,
+    /// The later one
+    #[arg(value_name = "AFTER")]
+    pub(super) after: PathBuf,
+    /// By how much a metric may be worse: a share, of a share points
+    #[arg(long, value_name = "SHARE", default_value = "10%")]
+    pub(super) tolerance: Tolerance,
+    /// Take the tolerance of each metric from the baselines, SCENARIO.json in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) baselines: Option<PathBuf>,
 }
 
 /// Seeds from the first to the last, both included.
