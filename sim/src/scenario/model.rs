@@ -55,6 +55,10 @@ pub struct RunPlan {
     pub seed: u64,
     /// How often the Mains' views are read.
     pub probe_interval: Duration,
+    /// How often each relay's metrics are read.
+    pub report_interval: Duration,
+    /// How often each Main's operator changes something; there is none where it is `None`.
+    pub operator_every: Option<Duration>,
 }
 
 /// Settings of every relay; what is `None` is the node's own default.

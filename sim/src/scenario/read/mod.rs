@@ -8,6 +8,7 @@ mod gates;
 mod loads;
 mod names;
 mod network;
+mod operator;
 mod services;
 mod settings;
 mod table;
