@@ -40,6 +40,17 @@ pub struct Bar {
     pub tolerance: String,
 }
 
+/// One figure beside its baseline, as one reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Name, baseline, value, tolerance.
+    pub cells: [String; 4],
+    /// It is worse than it may be.
+    pub worse: bool,
+    /// It is beyond the tolerance, worse or better.
+    pub beyond: bool,
+}
+
 /// What holding a run's figures against a baseline gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judgement {
@@ -66,10 +77,17 @@ impl Judgement {
         worse.chain(missing).collect()
     }
 
-    /// Figures that are better by more than the tolerance.
-    pub fn improvements(&self) -> impl Iterator<Item = &Metric> {
-        let better = |against: &Against| against.standing == Standing::Better;
-        self.metrics.iter().filter(move |metric| metric.baseline.as_ref().is_some_and(better))
+    /// Every figure that has a baseline, as one reads it.
+    pub fn lines(&self) -> impl Iterator<Item = Line> {
+        self.metrics.iter().filter_map(|metric| {
+            let Against { value, tolerance, standing } = metric.baseline.as_ref()?;
+            let show = |value| quantity::show(metric.unit, metric.better, value);
+            Some(Line {
+                cells: [metric.name.clone(), show(*value), show(metric.value), tolerance.clone()],
+                worse: *standing == Standing::Worse,
+                beyond: *standing != Standing::Within,
+            })
+        })
     }
 }
 
@@ -267,7 +285,7 @@ mod tests {
         let read = Baseline::from_json(&text).expect("own output");
         assert_eq!(read, baseline());
         let judgement = read.judge(&metrics(100, 100));
-        assert_eq!((judgement.regressions(), judgement.improvements().count()), (Vec::new(), 0));
+        assert!(judgement.regressions().is_empty() && judgement.lines().all(|line| !line.beyond));
     }
 
     #[test]
@@ -280,7 +298,8 @@ mod tests {
                 "success is 99 %, the baseline is 100 % and allows 0 % less"
             ]
         );
-        assert_eq!(baseline().judge(&metrics(50, 100)).improvements().count(), 1);
+        let better = baseline().judge(&metrics(50, 100));
+        assert_eq!(better.lines().filter(|line| line.beyond && !line.worse).count(), 1);
     }
 
     #[test]
