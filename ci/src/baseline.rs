@@ -168,7 +168,7 @@ fn write(folder: &Path, worst: &[Worst<'_>]) -> Result<(), Refusal> {
             println!("unchanged: {}", file.display());
             continue;
         }
-        fs::write(&file, baseline.to_json_pretty()).map_err(|error| refuse(&file, error))?;
+        fs::write(&file, baseline.to_json()).map_err(|error| refuse(&file, error))?;
         println!("written:   {}", file.display());
     }
     Ok(())
@@ -214,11 +214,11 @@ mod tests {
         assert!(!judged(100).is_worse(), "no baseline yet");
         assert!(judged(100).to_string().contains("none for small"), "{}", judged(100));
         write(&folder, &[Worst { entry: &entry, metrics: figures(100) }]).unwrap();
-        assert!(!judged(110).is_worse());
-        let worse = judged(120);
+        assert!(!judged(120).is_worse());
+        let worse = judged(130);
         assert!(worse.is_worse() && worse.exit_code() == 1);
         let text = worse.to_string();
-        assert!(text.contains("120 ms") && text.contains("--write"), "{text}");
+        assert!(text.contains("130 ms") && text.contains("--write"), "{text}");
         let gone = judge(&folder, &[Worst { entry: &entry, metrics: Vec::new() }]).unwrap();
         assert!(gone.is_worse() && gone.to_string().contains("can no longer be measured"), "{gone}");
     }
