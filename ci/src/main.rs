@@ -8,6 +8,7 @@
 //! | `determinism.rs` | `cargo ci determinism`: the same seed gives the same run, in any order and company |
 //! | `baseline.rs` | `cargo ci baseline`: every scenario's figures against what they were |
 //! | `gate.rs` | `cargo ci gate`: determinism first, then every scenario, then its gates and its baseline |
+//! | `nightly/` | `cargo ci nightly`: new seeds of everything within a time budget, and what they add |
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,6 +19,7 @@
 mod baseline;
 mod determinism;
 mod gate;
+mod nightly;
 mod plan;
 mod table;
 mod tidy;
@@ -70,6 +72,8 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Sweep new seeds of every scenario within a time budget, and say what that has shown for the first time
+    Nightly(nightly::Options),
 }
 
 /// What every command that runs scenarios can be told.
@@ -110,6 +114,7 @@ fn main() -> ExitCode {
         Command::Gate { report, options } => {
             Session::open(options).and_then(|session| gate::run(&Session { report, ..session }))
         }
+        Command::Nightly(options) => nightly::run(options),
     };
     ExitCode::from(done.unwrap_or_else(|refusal| {
         eprintln!("{refusal}");

@@ -34,8 +34,8 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     let done = match args.command {
         Command::Run(args) => run::run(args),
         Command::Replay(args) => run::replay(args),
+        Command::Check { paths, set } => files::check(&paths, &set),
         Command::Compare(args) => compare::compare(&args),
-        Command::Check { paths } => files::check(&paths),
         Command::List { paths } => files::list(&paths),
     };
     done.unwrap_or_else(|error| {

@@ -71,7 +71,7 @@ struct Plan {
 
 /// `relay-sim run`.
 pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
-    let scenarios = files::load(&args.paths)?;
+    let scenarios = files::load(&args.paths, &args.set)?;
     refuse_namesakes(&scenarios)?;
     let range = |scenario: &Scenario| match (args.seed, args.seeds) {
         (_, Some(seeds)) => seeds,
@@ -170,7 +170,8 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let text =
         fs::read_to_string(&args.capsule).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
     let capsule = Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))?;
-    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
+    let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
+    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
     let plan = Plan { units: Vec::new(), check_determinism: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
