@@ -70,9 +70,14 @@ fn trace(sample: &CallSample, clock: ClockStyle) -> String {
         true => "its way is not known".to_owned(),
         false => hop_path(&sample.path),
     };
-    if sample.detail.is_none() {
+    let Some(detail) = &sample.detail else {
         return format!("<span class=\"path\">{path}</span>");
-    }
+    };
+    let during = match detail.faults.as_slice() {
+        [] => String::new(),
+        [fault] => format!("<span class=\"during\">during {}</span>", Text(fault)),
+        faults => format!("<span class=\"during\">during {} faults</span>", faults.len()),
+    };
     let diagram = hops::diagram(sample, clock);
-    format!("<details><summary><span class=\"path\">{path}</span></summary>\n{diagram}</details>")
+    format!("<details><summary><span class=\"path\">{path}</span>{during}</summary>\n{diagram}</details>")
 }

@@ -5,7 +5,9 @@ use crate::html::{nothing, section};
 use crate::model::{NamedValue, RunInfo};
 
 /// More settings than this are folded away.
-const SETTINGS_OPEN_MAX: usize = 30;
+const SETTINGS_OPEN_MAX: usize = 40;
+/// A name and its value that have more bytes than this get a line for themselves.
+const LETTERS_SHORT_MAX: usize = 34;
 
 /// Settings, drawn parameters, scenario.
 pub(super) fn environment(run: &RunInfo) -> String {
@@ -48,9 +50,10 @@ fn scenario(text: &str) -> String {
 }
 
 fn list(values: &[NamedValue]) -> String {
-    let items: String = values
-        .iter()
-        .map(|it| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", Text(&it.name), Text(&it.value)))
-        .collect();
+    let item = |it: &NamedValue| {
+        let long = if it.name.len() + it.value.len() > LETTERS_SHORT_MAX { " class=\"long\"" } else { "" };
+        format!("<div{long}><dt>{}</dt><dd>{}</dd></div>\n", Text(&it.name), Text(&it.value))
+    };
+    let items: String = values.iter().map(item).collect();
     format!("<dl class=\"settings\">\n{items}</dl>\n")
 }

@@ -99,13 +99,14 @@ pub(super) fn lanes(history: &History, frame: &Frame, duration_ns: u64, clock: C
 fn lead(history: &History) -> String {
     let lanes = &history.lanes;
     let listed = lanes.nodes.len() as u64;
-    let nodes = match lanes.nodes_total.saturating_sub(listed) {
-        0 => format!("{}.", counted(listed, "node", "nodes")),
-        rest => format!(
-            "{} that something befell or that stand first; {} without an entry of their own.",
-            counted(listed, "node", "nodes"),
-            counted(rest, "other", "others")
-        ),
+    let nodes = if lanes.nodes_total > listed {
+        format!(
+            "{} of {} are shown: those first that something befell.",
+            count(listed),
+            counted(lanes.nodes_total, "node", "nodes")
+        )
+    } else {
+        format!("{}.", counted(listed, "node", "nodes"))
     };
     let links = match (lanes.links_touched, lanes.links.len() as u64) {
         (0, _) => "No link was cut or degraded.".to_owned(),
