@@ -9,7 +9,7 @@ mod compare;
 mod files;
 mod output;
 pub mod parting;
-mod reports;
+pub mod reports;
 mod run;
 pub mod runs;
 
