@@ -5,8 +5,8 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `fault.rs` | partition, crash, stop, degraded link, expired certificate: when each is active and whom it touches |
-//! | `link.rs` | latency, jitter, loss and bandwidth, and changes to them |
+//! | `fault/` | what can go wrong, one file per family: when each is active, whom it touches, how it reads |
+//! | `link.rs` | what a link does to packets, and changes to that |
 //! | `selector.rs` | names and globs that stand for hosts |
 //! | `quantity/` | durations, rates, bandwidths, sizes and shares as text |
 
@@ -16,8 +16,10 @@ pub mod quantity;
 mod selector;
 
 pub use fault::{
-    Active, Crash, CrashKind, Direction, Disk, Expiry, Fault, FaultKind, LinkFault, Partition, Stop,
+    Active, ClockTrouble, Crash, CrashKind, Descriptors, Direction, Disk, DiskFailure, DiskTrouble, Expired,
+    Fault, FaultKind, LinkFault, NameAnswer, NameTrouble, NatChange, NatTrouble, OnHosts, Partition, Paused,
+    Slowed, Stop, StreamFailure, Streams,
 };
-pub use link::{LinkChange, LinkQuality};
-pub use quantity::{Bandwidth, ByteSize, QuantityError, Rate, Share};
+pub use link::{JitterShape, LinkChange, LinkQuality};
+pub use quantity::{Bandwidth, ByteSize, Drift, Offset, QuantityError, Rate, Share};
 pub use selector::Selector;

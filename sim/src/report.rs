@@ -134,6 +134,7 @@ fn history(run: &Execution) -> model::History {
             FaultKind::Stop(it) => ("crash", it.hosts.clone()),
             FaultKind::Link(it) => ("link", it.from.clone()),
             FaultKind::Expiry(it) => ("certificate", it.hosts.clone()),
+            other => (other.name(), other.hosts().clone()),
         };
         model::FaultBand {
             start_ns: nanos(active.start),

@@ -5,13 +5,17 @@
 
 mod bandwidth;
 mod byte_size;
+mod drift;
 pub mod duration;
 mod number;
+mod offset;
 mod rate;
 mod share;
 
 pub use bandwidth::Bandwidth;
 pub use byte_size::ByteSize;
+pub use drift::Drift;
+pub use offset::Offset;
 pub use rate::Rate;
 pub use share::Share;
 

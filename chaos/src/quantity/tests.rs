@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::duration::{self, MAX_DURATION_DAYS};
-use super::{Bandwidth, ByteSize, QuantityError, Rate, Share};
+use super::{Bandwidth, ByteSize, Drift, Offset, QuantityError, Rate, Share};
 
 fn refused<T: FromStr<Err = QuantityError> + Debug>(text: &str) -> String {
     text.parse::<T>().expect_err("this is to be refused").to_string()
@@ -208,5 +208,18 @@ proptest! {
         text.parse::<Bandwidth>().iter().for_each(|value| { value.time_for(u64::MAX); round_trips(value); });
         text.parse::<ByteSize>().iter().for_each(round_trips);
         text.parse::<Share>().iter().for_each(round_trips);
+    }
+}
+
+#[test]
+fn reads_offsets_and_drifts() {
+    assert_eq!(read::<Offset>("-90s").nanos(), -90_000_000_000);
+    assert_eq!(read::<Offset>("+5m"), Offset::forward(Duration::from_secs(300)));
+    assert_eq!(read::<Offset>("250ms").to_string(), "+250ms");
+    assert!(refused::<Offset>("--5s").contains("expected an offset such as"));
+    assert_eq!(read::<Drift>("-1%").ppm(), -10_000);
+    assert_eq!(read::<Drift>("200ppm").to_string(), "+200ppm");
+    for wrong in ["", "5", "51%", "-500001ppm", "99999999999ppm", "0.00001%"] {
+        assert!(refused::<Drift>(wrong).contains("expected a drift such as"), "{wrong}");
     }
 }

@@ -162,6 +162,13 @@ impl Hosts {
     }
 }
 
+impl Hosts {
+    /// Just this one.
+    pub fn only(&self, host: HostIndex) -> HostSet {
+        HostSet::new(Selector::from(self.get(host).name.as_str()), vec![host])
+    }
+}
+
 /// Some hosts of a scenario, and the patterns that stand for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostSet {

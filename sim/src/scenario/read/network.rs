@@ -56,5 +56,6 @@ fn change(table: &mut Table<'_>) -> LinkChange {
         jitter: table.get::<Duration>("jitter"),
         loss: loss.map(toml::Spanned::into_inner),
         bandwidth: table.get("bandwidth"),
+        ..LinkChange::default()
     }
 }

@@ -41,6 +41,7 @@ pub(super) struct Table<'a> {
     /// How messages call it: `[[main]]`.
     title: String,
     asked: Vec<&'static str>,
+    accepts_all: bool,
     missing: Vec<&'static str>,
     problems: &'a Problems,
 }
@@ -53,7 +54,15 @@ impl<'a> Table<'a> {
         title: impl Into<String>,
         problems: &'a Problems,
     ) -> Table<'a> {
-        Table { entries, span, title: title.into(), asked: Vec::new(), missing: Vec::new(), problems }
+        Table {
+            entries,
+            span,
+            title: title.into(),
+            asked: Vec::new(),
+            accepts_all: false,
+            missing: Vec::new(),
+            problems,
+        }
     }
 
     /// Where the table stands.
@@ -93,6 +102,11 @@ impl<'a> Table<'a> {
                 self.asked.push(key);
             }
         }
+    }
+
+    /// Lets every key be there that is.
+    pub(super) fn ask_all(&mut self) {
+        self.accepts_all = true;
     }
 
     /// Renames the table for messages, once more is known about it.
@@ -218,7 +232,7 @@ impl<'a> Table<'a> {
         self.entries
             .iter()
             .map(|(key, _)| (key.get_ref().as_ref(), key.span()))
-            .filter(|(name, _)| !self.asked.contains(name))
+            .filter(|(name, _)| !self.accepts_all && !self.asked.contains(name))
     }
 }
 

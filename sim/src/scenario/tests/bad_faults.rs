@@ -35,8 +35,21 @@ host = "main-a"
 "#,
             r#"
 13:8 bad value for `kind` in [[fault]]: "earthquake"
-  expected one of `partition`, `crash`, `stop`, `link`, `certificate-expires`
+  expected one of `partition`, `link`, `crash`, `stop`, `rolling-restart`, `certificate-expires`
 "#,
+        ),
+        base(
+            r#"[[fault]]
+at = "1m"
+kind = "partition"
+hosts = "main-a"
+lasts = "1m"
+cut = "5s"
+"#,
+            "
+16:1 a partition that comes and goes needs `whole` beside `cut`
+  expected both: how long it is cut, and how long whole, in turn
+",
         ),
         base(
             r#"[[fault]]

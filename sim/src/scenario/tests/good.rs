@@ -227,6 +227,26 @@ fn faults_come_in_the_order_of_time() {
 }
 
 #[test]
+fn a_rolling_restart_takes_one_host_after_the_other() {
+    let text = format!(
+        "{BASE}[[fault]]\nat = \"1m\"\nkind = \"rolling-restart\"\nhosts = \"home-*\"\ndown = \"10s\"\npause = \"20s\"\n"
+    );
+    let words: Vec<_> =
+        read(&text).faults.iter().map(|fault| format!("{}s: {fault}", fault.at.as_secs())).collect();
+    assert_eq!(words, ["60s: stop of home-1, down for 10s", "90s: stop of home-2, down for 10s"]);
+}
+
+#[test]
+fn a_partition_that_flaps_is_cut_and_whole_in_turn() {
+    let text = format!(
+        "{BASE}[[fault]]\nat = \"1m\"\nkind = \"partition\"\nhosts = \"home-1\"\nlasts = \"25s\"\ncut = \"3s\"\nwhole = \"8s\"\n"
+    );
+    let cuts: Vec<_> = read(&text).faults.iter().map(Fault::active).collect();
+    let cuts: Vec<_> = cuts.iter().map(|it| (it.start.as_secs(), it.end.unwrap().as_secs())).collect();
+    assert_eq!(cuts, [(60, 63), (71, 74), (82, 85)]);
+}
+
+#[test]
 fn a_fault_that_was_written_reads_the_same() {
     let hosts = Selector::new(["main-a"]);
     let from = Some(Selector::new(["home-1", "home-2"]));

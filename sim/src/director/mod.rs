@@ -1,12 +1,25 @@
 //! One run of a scenario: starts everything, makes the faults happen at their times, and waits for the end.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `mod.rs` | the steps of a run, in order |
+//! | `faults.rs` | which hand a fault is in |
+//! | `network.rs` | what goes wrong between hosts |
+//! | `process.rs` | relays that go down and come back |
+//! | `machine.rs` | what goes wrong on a machine whose relay runs on |
+
+mod faults;
+mod machine;
+mod network;
+mod process;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use relay_chaos::{CrashKind, Direction, Disk, Fault, FaultKind};
+use relay_chaos::Fault;
 
-use crate::engine::event::{CutId, HostSet as EngineSet, Sim};
+use crate::engine::event::{CutId, Sim};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::workload::{SharedRecord, load, probe, upstream};
@@ -78,7 +91,8 @@ fn steps(scenario: &Scenario) -> Vec<(Duration, Step)> {
     let starts = scenario.topology.hosts.iter().map(|(index, host)| (host.start, Step::Start(index)));
     let faults = scenario.faults.iter().enumerate().flat_map(|(number, fault)| {
         let active = fault.active();
-        let end = active.end.map(|end| (end, Step::End(number)));
+        // What happens in a moment has no end of its own.
+        let end = active.end.filter(|_| !active.is_moment()).map(|end| (end, Step::End(number)));
         std::iter::once((active.start, Step::Begin(number))).chain(end)
     });
     // What holds from the start does so before anything runs.
@@ -133,13 +147,14 @@ impl Director {
                 let fault = self.world.scenario.faults[number].clone();
                 self.record().timeline.push(now, None, "fault", fault.to_string());
                 self.world.sim.note(None, &format!("fault: {fault}"));
-                let for_good = fault.active().end.is_none();
-                let is_felt = !matches!(fault.what, FaultKind::Link(_));
-                if is_felt && !for_good {
+                // Where nothing is to end, the world is as it is to be at once.
+                let active = fault.active();
+                let is_lasting = active.end.is_some() && !active.is_moment();
+                if fault.disturbs() && is_lasting {
                     self.record().convergence.disturb(now);
                 }
                 self.begin(number, &fault);
-                if is_felt && for_good {
+                if fault.disturbs() && !is_lasting {
                     self.record().convergence.changed(now, fault.to_string());
                 }
             }
@@ -147,136 +162,10 @@ impl Director {
                 let fault = self.world.scenario.faults[number].clone();
                 self.world.sim.note(None, &format!("over: {fault}"));
                 self.end(number, &fault);
-                if !matches!(fault.what, FaultKind::Link(_)) {
+                if fault.disturbs() {
                     self.record().convergence.calm(now, format!("after {fault}"));
                 }
             }
         }
-    }
-
-    fn begin(&mut self, number: usize, fault: &Fault<HostSet>) {
-        match &fault.what {
-            FaultKind::Partition(it) => {
-                let side = self.set(|host| it.hosts.contains(host));
-                let other = self.set(|host| match &it.from {
-                    Some(from) => from.contains(host),
-                    None => !it.hosts.contains(host),
-                });
-                let sim = &self.world.sim;
-                let mut cuts = Vec::new();
-                if it.direction != Direction::In {
-                    cuts.push(sim.cut(side.clone(), other.clone()));
-                }
-                if it.direction != Direction::Out {
-                    cuts.push(sim.cut(other, side));
-                }
-                self.cuts.insert(number, cuts);
-            }
-            FaultKind::Crash(it) => {
-                for host in it.hosts.hosts() {
-                    self.gone(*host);
-                    match it.how {
-                        CrashKind::Kill => self.world.kill(*host),
-                        CrashKind::PowerCut => self.world.power_cut(*host),
-                    }
-                    if it.disk == Disk::Wipe {
-                        self.world.sim.wipe(self.world.host(*host));
-                    }
-                }
-            }
-            FaultKind::Stop(it) => {
-                for host in it.hosts.hosts() {
-                    self.gone(*host);
-                    self.world.stop(*host);
-                }
-            }
-            FaultKind::Link(_) => {
-                self.degraded.insert(number, fault.clone());
-                self.set_links();
-            }
-            FaultKind::Expiry(it) => {
-                self.expired.insert(number, it.hosts.clone());
-                self.certify(&it.hosts);
-            }
-        }
-    }
-
-    fn end(&mut self, number: usize, fault: &Fault<HostSet>) {
-        let now = self.world.sim.now();
-        match &fault.what {
-            FaultKind::Partition(it) => {
-                self.cuts.remove(&number).into_iter().flatten().for_each(|cut| self.world.sim.heal(cut));
-                self.record().timeline.push(
-                    now,
-                    None,
-                    "heal",
-                    format!("the partition of {} heals", it.hosts),
-                );
-            }
-            FaultKind::Crash(it) => {
-                for host in it.hosts.hosts() {
-                    if it.how == CrashKind::PowerCut {
-                        self.world.sim.power_on(self.world.host(*host));
-                    }
-                    self.start(*host, "restart");
-                }
-            }
-            FaultKind::Stop(it) => {
-                for host in it.hosts.hosts() {
-                    // One that is still draining is not waited for, as with any init system.
-                    self.world.kill(*host);
-                    self.start(*host, "restart");
-                }
-            }
-            FaultKind::Link(it) => {
-                self.degraded.remove(&number);
-                self.set_links();
-                let text = format!("links from {} to {} are as before", it.from, it.to);
-                self.record().timeline.push(now, None, "heal", text);
-            }
-            FaultKind::Expiry(it) => {
-                self.expired.remove(&number);
-                self.certify(&it.hosts);
-                let text = format!("the certificates of {} are renewed", it.hosts);
-                self.record().timeline.push(now, None, "heal", text);
-            }
-        }
-    }
-
-    fn start(&self, host: HostIndex, kind: &'static str) {
-        self.world.start(host);
-        let now = self.world.sim.now();
-        let name = &self.world.scenario.topology.hosts.get(host).name;
-        let node = self.world.node_id(host);
-        self.record().node(now, host, node.as_deref(), true);
-        // Thousands that start at once would hide all else.
-        if kind == "restart" || now > Duration::ZERO {
-            self.record().timeline.push(now, Some(host), kind, format!("{name} starts"));
-        }
-    }
-
-    fn gone(&self, host: HostIndex) {
-        let node = self.world.node_id(host);
-        let now = self.world.sim.now();
-        self.record().node(now, host, node.as_deref(), false);
-    }
-
-    fn set(&self, wanted: impl Fn(HostIndex) -> bool) -> EngineSet {
-        let hosts = self.world.scenario.topology.hosts.iter();
-        EngineSet::of(hosts.filter(|(index, _)| wanted(*index)).map(|(index, _)| self.world.host(index)))
-    }
-
-    /// Gives these hosts the certificates that the active faults leave them.
-    fn certify(&self, hosts: &HostSet) {
-        let now = self.world.sim.now();
-        for host in hosts.hosts() {
-            let is_expired = self.expired.values().any(|set| set.contains(*host));
-            self.world.certify([*host], is_expired.then_some(now));
-        }
-    }
-
-    fn set_links(&self) {
-        let active: Vec<_> = self.degraded.values().cloned().collect();
-        self.world.set_links(&active);
     }
 }
