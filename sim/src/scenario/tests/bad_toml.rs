@@ -64,7 +64,7 @@ p99 = "1s"
 "#,
             "
 11:2 unknown key `gate` in the scenario
-  expected one of `name`, `description`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `dns`, `network`, `link`, `load`, `gates`, `fault`
+  expected one of `name`, `description`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `dns`, `network`, `link`, `load`, `gates`, and 1 more
   help: did you mean `gates`?
 ",
         ),
