@@ -6,6 +6,7 @@
 pub mod api;
 pub mod load;
 pub mod operator;
+pub mod pace;
 pub mod probe;
 pub mod upstream;
 pub mod watch;

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::super::error::Problem;
 use super::super::model::{NodeSettings, RunPlan};
+use super::super::parts::Phase;
 use super::names::check_name;
 use super::operator;
 use super::table::Table;
@@ -36,12 +37,21 @@ pub(super) fn name(file: &mut Table<'_>, file_name: &str) -> String {
 }
 
 /// `duration`, `seed` and `[probe]`.
-pub(super) fn run(file: &mut Table<'_>) -> RunPlan {
+pub(super) fn run(file: &mut Table<'_>, phases: &[Phase]) -> RunPlan {
+    let planned = phases.last().map(|phase| phase.end);
     let duration = positive(file, "duration").unwrap_or(match file.has("duration") {
         // A wrong one is noted; no other time is to look wrong because of it.
         true => Duration::MAX,
-        false => DEFAULT_DURATION,
+        false => planned.unwrap_or(DEFAULT_DURATION),
     });
+    if let Some(planned) = planned
+        && planned > duration
+    {
+        let message = format!("the phases last {} together", duration::format(planned));
+        let label = format!("expected at least {}", duration::format(planned));
+        let problem = Problem::new(message, file.value_span("duration"), label);
+        file.problem(problem.help("leave `duration` out: then the run lasts as long as its phases"));
+    }
     let seed = file.get::<u64>("seed").unwrap_or(DEFAULT_SEED);
     let (mut probe_interval, mut report_interval) = (None, None);
     if let Some(mut probe) = file.table("probe", "[probe]") {
@@ -55,6 +65,7 @@ pub(super) fn run(file: &mut Table<'_>) -> RunPlan {
         probe_interval: probe_interval.unwrap_or(DEFAULT_PROBE_INTERVAL),
         report_interval: report_interval.unwrap_or(DEFAULT_REPORT_INTERVAL),
         operator_every: operator::read(file),
+        phases: phases.to_vec(),
     }
 }
 
