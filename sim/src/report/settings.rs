@@ -49,8 +49,9 @@ fn in_words(load: &Load) -> String {
         Target::Node(hosts) => format!("at {hosts}"),
         Target::Service => "anywhere".to_owned(),
     };
-    let pace = match load.arrival {
+    let pace = match &load.arrival {
         Arrival::Open { rate, .. } => format!("{rate} each"),
+        Arrival::Profile(_) => "at rates that change".to_owned(),
         Arrival::Closed { callers, .. } => format!("{callers} callers each"),
     };
     let timeout = duration::format(load.call.timeout);

@@ -245,6 +245,17 @@ pub struct Gates {
     pub min_calls: Option<u64>,
     /// How often hosts came back that had lost a connection.
     pub reconnects: ReconnectGates,
+    /// How much things may grow while nothing more is asked of them.
+    pub growth: GrowthGates,
+}
+
+/// By how much the mean of the last quarter of the run may be above that of the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrowthGates {
+    /// Live bytes.
+    pub memory: Option<Share>,
+    /// Each table and queue that relays report, all relays together.
+    pub tables: Option<Share>,
 }
 
 /// How often hosts may come back to one that they had a connection to before.
