@@ -51,7 +51,7 @@ fn in_words(load: &Load) -> String {
     };
     let pace = match &load.arrival {
         Arrival::Open { rate, .. } => format!("{rate} each"),
-        Arrival::Profile(_) => "at rates that change".to_owned(),
+        Arrival::Profile(_) => "a rate that changes".to_owned(),
         Arrival::Closed { callers, .. } => format!("{callers} callers each"),
     };
     let timeout = duration::format(load.call.timeout);
