@@ -31,6 +31,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Scenarios ask what their runs hold.
+#[global_allocator]
+static HEAP: relay_sim::heap::Counting = relay_sim::heap::Counting;
+
 /// Wrong usage, or a file that cannot be read, as in sysexits.h.
 const EXIT_USAGE: u8 = 64;
 

@@ -1,5 +1,7 @@
 //! What a scenario asks of its run, and whether the run gave it.
 
+mod growth;
+
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -34,6 +36,8 @@ impl Gate {
         }
     }
 }
+
+pub use growth::MEMORY_GROWTH;
 
 /// Judges every gate of the scenario.
 pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
@@ -73,6 +77,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
             explanation: "calls made, or the run proves nothing".into(),
         });
     }
+    gates.extend(growth::judge(scenario, record));
     for (load, stats) in scenario.loads.iter().zip(&record.loads) {
         gates.extend(
             of_load(load, stats).into_iter().map(|gate| Gate { load: Some(load.name.clone()), ..gate }),

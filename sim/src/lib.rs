@@ -7,6 +7,7 @@ pub mod director;
 pub mod engine;
 pub mod execute;
 pub mod gates;
+pub mod heap;
 pub mod invariants;
 pub mod oracle;
 pub mod record;

@@ -4,6 +4,7 @@ mod calls;
 mod connections;
 mod convergence;
 mod course;
+mod levels;
 mod loads;
 mod samples;
 mod timeline;
@@ -26,6 +27,7 @@ pub use calls::{Bucket, CallStats};
 pub use connections::{LinkChange, Reconnects};
 pub use convergence::{Convergence, Episode, EpisodeEnd};
 pub use course::{Count, Course, HostChange};
+pub use levels::{Curve, Levels, Point};
 pub use loads::LoadStats;
 pub use samples::{HopTime, Sample, Samples};
 pub use timeline::{Happening, Timeline};
@@ -143,7 +145,13 @@ impl Record {
 
     /// A relay told how it is.
     pub fn reported(&mut self, at: Duration, host: HostIndex, reported: &Reported) {
+        self.course.levels.reported(at, host, reported);
         self.invariants.observe(&Observed::Reported { at, host, reported });
+    }
+
+    /// So many bytes of the run are live.
+    pub fn holds(&mut self, at: Duration, bytes: i64) {
+        self.course.levels.holds(at, u64::try_from(bytes).unwrap_or(0));
     }
 
     /// A relay's operator changed its peers, or tried to.
