@@ -76,8 +76,7 @@ fn summary(run: &Execution) -> model::Summary {
             format!("Gates that do not hold: {}.", failed.join(", "))
         }
         Verdict::InvariantViolated => {
-            let violated = run.record.invariants.results().filter(|(_, findings)| findings.violated > 0);
-            let names: Vec<_> = violated.map(|(invariant, _)| invariant.name()).collect();
+            let names: Vec<_> = run.violations().map(|(invariant, _)| invariant.name()).collect();
             format!("Violated: {}.", names.join(", "))
         }
         Verdict::Panicked => "The run could not go on.".into(),

@@ -9,6 +9,7 @@ mod files;
 mod output;
 mod run;
 pub mod runs;
+pub mod sightings;
 
 use clap::Parser;
 

@@ -46,6 +46,8 @@ struct Done {
 struct Plan {
     units: Vec<Unit>,
     check_determinism: bool,
+    /// Each scenario is run with several seeds.
+    many_seeds: bool,
     log: Option<tracing::Dispatch>,
 }
 
@@ -75,6 +77,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let plan = Plan {
         units: units.collect(),
         check_determinism: args.check_determinism,
+        many_seeds: args.seeds.is_some_and(|seeds| seeds.first < seeds.last),
         log: args.log.as_deref().map(log_to_stderr).transpose()?,
     };
     let several = plan.units.len() > 1;
@@ -119,6 +122,12 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     outcome?;
     if with_seeds {
         println!("{}", output::summary(tallies.iter().map(|(name, tally)| (name.as_str(), tally))));
+        for line in tallies.iter().flat_map(|(name, tally)| tally.sometimes.lines(name)) {
+            println!("{line}");
+        }
+        if tallies.values().any(|tally| tally.sometimes.proves_nothing()) {
+            worst = worst.max(Verdict::GateFailed);
+        }
         let wall = started.elapsed();
         let virtual_time: Duration = tallies.values().map(|tally| tally.virtual_time).sum();
         let speed = virtual_time.as_secs_f64() / wall.as_secs_f64().max(1e-9);
@@ -151,7 +160,7 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
-    let plan = Plan { units: Vec::new(), check_determinism: false, log };
+    let plan = Plan { units: Vec::new(), check_determinism: false, many_seeds: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
@@ -173,17 +182,20 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
 }
 
 fn run_one(plan: &Plan, unit: &Unit) -> Done {
-    let settings = Settings { seed: Some(unit.seed), record_trace: false, log: plan.log.clone() };
+    let (seed, is_one_of_many) = (Some(unit.seed), plan.many_seeds);
+    let settings = Settings { seed, is_one_of_many, log: plan.log.clone(), ..Settings::default() };
+    let run_again =
+        |record_trace| execute(&unit.scenario, &Settings { record_trace, log: None, ..settings.clone() });
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&unit.run(false)));
+        let (first, again) = (Print::of(&run), Print::of(&run_again(false)));
         if first != again {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(&first, &again, |record| unit.run(record)));
+            divergence = Some(where_they_part(&first, &again, run_again));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }

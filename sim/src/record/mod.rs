@@ -1,5 +1,6 @@
 //! What a run shows, gathered while it goes on: nothing here grows with the number of calls but a few counters.
 
+mod asked;
 mod calls;
 mod connections;
 mod convergence;
@@ -18,6 +19,7 @@ use crate::oracle::{Callee, Oracle};
 use crate::scenario::{HostIndex, Scenario};
 use crate::world::index_of;
 
+pub use asked::{AskedFor, ExpectedCalls, Measured, Meter, Sighting};
 pub use calls::{Bucket, CallStats, Sample};
 pub use connections::Reconnects;
 pub use convergence::{Convergence, Episode, EpisodeEnd};
@@ -58,6 +60,8 @@ pub struct Record {
     pub reconnects: Reconnects,
     /// What happened when.
     pub timeline: Timeline,
+    /// What the scenario asks for by name.
+    pub asked: AskedFor,
     open: BTreeMap<CallNumber, OpenCall>,
     next_call: CallNumber,
 }
@@ -73,6 +77,7 @@ impl Record {
             loads: scenario.loads.iter().map(|load| LoadStats::new(load.stop)).collect(),
             reconnects: Reconnects::default(),
             timeline: Timeline::default(),
+            asked: AskedFor::new(scenario),
             open: BTreeMap::new(),
             next_call: 1,
         }
@@ -105,6 +110,9 @@ impl Record {
             outcome,
         };
         self.invariants.observe(&Observed::CallEnded(&ended));
+        // What is expected to fail says nothing about the others.
+        let whole = !self.asked.expects(&call, &ended) && whole;
+        self.asked.ended(&call, &ended, whole);
         if let Some(load) = self.loads.get_mut(call.load) {
             load.ended(&call, &ended, whole);
         }
@@ -139,6 +147,7 @@ impl Record {
 
     /// A relay went down or came up.
     pub fn node(&mut self, at: Duration, host: HostIndex, node: Option<&str>, up: bool) {
+        self.asked.node(at, host, up);
         self.invariants.observe(&match up {
             true => Observed::NodeBack { at, host, node },
             false => Observed::NodeGone { at, host, node },
@@ -150,7 +159,8 @@ impl Record {
         for observation in observations {
             if let Observation::Accepted { at, host, from_host, .. } = observation {
                 let (host, from) = (index_of(host), index_of(from_host));
-                self.reconnects.accepted(at, host, from);
+                let again = self.reconnects.accepted(at, host, from);
+                self.asked.accepted(at, host, from, again);
                 self.invariants.observe(&Observed::Accepted { at, host, from });
             }
         }
@@ -159,6 +169,7 @@ impl Record {
     /// The run is over.
     pub fn finish(&mut self, at: Duration) {
         self.convergence.finish(at);
+        self.asked.finish(at);
         self.invariants.finish(at);
     }
 }

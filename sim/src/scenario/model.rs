@@ -7,6 +7,7 @@ use relay_node::federation::Policy;
 
 use relay_chaos::{ByteSize, Fault, Rate, Share};
 
+use super::asked::Asked;
 use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
 use super::parts::{Parameter, Phase};
@@ -225,7 +226,7 @@ pub enum Pacing {
 }
 
 /// What must hold at the end; what is `None` is not asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gates {
     /// Every Main's view of all services equals the truth at most so long after the last start, heal or restart.
     pub convergence: Option<Duration>,
@@ -241,6 +242,8 @@ pub struct Gates {
     pub min_calls: Option<u64>,
     /// How often hosts came back that had lost a connection.
     pub reconnects: ReconnectGates,
+    /// What is asked for by name.
+    pub asked: Asked,
 }
 
 /// How often hosts may come back to one that they had a connection to before.

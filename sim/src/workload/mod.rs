@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod load;
+pub mod metrics;
 pub mod pace;
 pub mod probe;
 pub mod upstream;

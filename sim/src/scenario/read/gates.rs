@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use relay_chaos::quantity::duration;
 
+use super::super::asked::Asked;
 use super::super::error::Problem;
 use super::super::hosts::Hosts;
 use super::super::model::{Arrival, Gates, LatencyGates, Load, LoadGates, Pacing, ReconnectGates, RunPlan};
@@ -34,6 +35,7 @@ pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &Ru
             total: table.get("reconnects"),
             per_second: table.get("reconnects_per_second"),
         },
+        asked: Asked::default(),
     };
     if !has_load {
         for key in NEED_CALLS.into_iter().filter(|key| table.has(key)) {

@@ -64,8 +64,8 @@ p99 = "1s"
 "#,
             "
 11:2 unknown key `gats` in the scenario
-  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, `network`, and 4 more
-  help: did you mean `gates`?
+  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, `network`, and 8 more
+  help: did you mean `gate`?
 ",
         ),
         base(
