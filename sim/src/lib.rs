@@ -1,6 +1,7 @@
 //! The simulator: the same node, whole days in seconds, from scenario files.
 
 pub mod cli;
+pub mod coverage;
 pub mod director;
 pub mod engine;
 pub mod execute;

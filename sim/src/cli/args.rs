@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use relay_reports::Tolerance;
 
 /// Runs a federation of relays, whole days in seconds, from scenario files.
 #[derive(Parser)]
 #[command(
     name = "relay-sim",
     version,
-    after_help = "Exit codes: 0 all holds · 1 a gate failed · 2 an invariant was violated or something panicked · \
+    after_help = "Exit codes: 0 all holds · 1 a gate failed, or something got worse · 2 an invariant was violated or something panicked · \
                   3 not deterministic · 64 wrong usage or scenario"
 )]
 pub(super) struct Args {
@@ -33,6 +34,8 @@ pub(super) enum Command {
         #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
         set: Vec<Setting>,
     },
+    /// Compare two reports, or two folders of them: what differs, and what got worse
+    Compare(CompareArgs),
     /// Tell what scenarios there are
     List {
         /// Scenario files, or folders of them
@@ -58,9 +61,13 @@ pub(super) struct RunArgs {
     /// Runs side by side; one per core unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
-    /// Write report.json and report.html there; with several runs, a folder for each
+    /// Write report.html, report.json, summary.md and junit.xml there; with several runs, a folder for each, and an
+    /// index.html over all of them
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
+    /// Hold each run against the baseline of its scenario, SCENARIO.json in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) baselines: Option<PathBuf>,
     /// Run everything twice and compare event by event
     #[arg(long)]
     pub(super) check_determinism: bool,
@@ -81,6 +88,7 @@ pub(super) struct ReplayArgs {
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(super) set: Vec<Setting>,
     /// Write report.json and report.html there
+    /// Write report.html, report.json, summary.md and junit.xml there
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
     /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
@@ -96,6 +104,22 @@ fn setting(text: &str) -> Result<Setting, String> {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` sets nothing; write for example homes=100")),
     }
+}
+
+#[derive(ClapArgs)]
+pub(super) struct CompareArgs {
+    /// The earlier report.json, or a folder of them
+    #[arg(value_name = "BEFORE")]
+    pub(super) before: PathBuf,
+    /// The later one
+    #[arg(value_name = "AFTER")]
+    pub(super) after: PathBuf,
+    /// By how much a metric may be worse: a share, of a share points
+    #[arg(long, value_name = "SHARE", default_value = "10%")]
+    pub(super) tolerance: Tolerance,
+    /// Take the tolerance of each metric from the baselines, SCENARIO.json in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) baselines: Option<PathBuf>,
 }
 
 /// Seeds from the first to the last, both included.

@@ -4,7 +4,9 @@ mod asked;
 mod calls;
 mod connections;
 mod convergence;
+mod course;
 mod loads;
+mod samples;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -20,10 +22,12 @@ use crate::scenario::{HostIndex, Scenario};
 use crate::world::index_of;
 
 pub use asked::{AskedFor, ExpectedCalls, Measured, Meter, Sighting};
-pub use calls::{Bucket, CallStats, Sample};
-pub use connections::Reconnects;
+pub use calls::{Bucket, CallStats};
+pub use connections::{LinkChange, Reconnects};
 pub use convergence::{Convergence, Episode, EpisodeEnd};
+pub use course::{Count, Course, HostChange};
 pub use loads::LoadStats;
+pub use samples::{HopTime, Sample, Samples};
 pub use timeline::{Happening, Timeline};
 
 /// A call under way, as its caller knows it.
@@ -43,6 +47,8 @@ pub struct OpenCall {
     pub sent: Duration,
     /// When its outcome must be there.
     pub deadline: Duration,
+    /// How long each node had it, once that is known.
+    pub hops: Vec<HopTime>,
 }
 
 /// Everything that a run shows.
@@ -62,8 +68,15 @@ pub struct Record {
     pub timeline: Timeline,
     /// What the scenario asks for by name.
     pub asked: AskedFor,
-    open: BTreeMap<CallNumber, OpenCall>,
-    next_call: CallNumber,
+    /// Who was up when, and when each invariant was looked at.
+    pub course: Course,
+    under_way: UnderWay,
+}
+
+/// The calls under way.
+struct UnderWay {
+    calls: BTreeMap<CallNumber, OpenCall>,
+    next: CallNumber,
 }
 
 impl Record {
@@ -78,23 +91,31 @@ impl Record {
             reconnects: Reconnects::default(),
             timeline: Timeline::default(),
             asked: AskedFor::new(scenario),
-            open: BTreeMap::new(),
-            next_call: 1,
+            course: Course::new(scenario.run.duration),
+            under_way: UnderWay { calls: BTreeMap::new(), next: 1 },
         }
     }
 
     /// A call is handed to its caller's relay. Returns its number.
     pub fn call_sent(&mut self, call: OpenCall) -> CallNumber {
-        let number = self.next_call;
-        self.next_call += 1;
+        let number = self.under_way.next;
+        self.under_way.next += 1;
+        self.course.pass(call.sent, &self.invariants);
         self.invariants.observe(&Observed::CallSent { at: call.sent, call: number, deadline: call.deadline });
-        self.open.insert(number, call);
+        self.under_way.calls.insert(number, call);
         number
+    }
+
+    /// The nodes on a call's way told how long each of them had it. Before [`Record::call_ended`].
+    pub fn call_timed(&mut self, number: CallNumber, hops: Vec<HopTime>) {
+        if let Some(call) = self.under_way.calls.get_mut(&number) {
+            call.hops = hops;
+        }
     }
 
     /// A call has ended.
     pub fn call_ended(&mut self, number: CallNumber, ended: Duration, outcome: Outcome) {
-        let Some(call) = self.open.remove(&number) else { return };
+        let Some(call) = self.under_way.calls.remove(&number) else { return };
         let callee = match call.callee {
             Some(host) => Callee::Host(host),
             None => Callee::Service(&call.service),
@@ -113,19 +134,20 @@ impl Record {
         // What is expected to fail says nothing about the others.
         let whole = !self.asked.expects(&call, &ended) && whole;
         self.asked.ended(&call, &ended, whole);
+        self.calls.ended(&call, &ended, whole);
         if let Some(load) = self.loads.get_mut(call.load) {
-            load.ended(&call, &ended, whole);
+            load.ended(call, ended, whole);
         }
-        self.calls.ended(&call, ended, whole);
     }
 
     /// How many calls are under way.
     pub fn open_calls(&self) -> usize {
-        self.open.len()
+        self.under_way.calls.len()
     }
 
     /// A Main told what it lists: services and node ids, sorted.
     pub fn viewed(&mut self, at: Duration, main: HostIndex, listed: &[(String, String)]) {
+        self.course.pass(at, &self.invariants);
         self.invariants.observe(&Observed::Viewed { at, main, listed });
     }
 
@@ -148,6 +170,7 @@ impl Record {
     /// A relay went down or came up.
     pub fn node(&mut self, at: Duration, host: HostIndex, node: Option<&str>, up: bool) {
         self.asked.node(at, host, up);
+        self.course.changed(at, host, up);
         self.invariants.observe(&match up {
             true => Observed::NodeBack { at, host, node },
             false => Observed::NodeGone { at, host, node },
@@ -157,6 +180,9 @@ impl Record {
     /// What the network saw.
     pub fn network(&mut self, observations: Vec<Observation>) {
         for observation in observations {
+            if let Observation::Reset { at, host, peer } = observation {
+                self.reconnects.lost(at, index_of(host), index_of(peer));
+            }
             if let Observation::Accepted { at, host, from_host, .. } = observation {
                 let (host, from) = (index_of(host), index_of(from_host));
                 let again = self.reconnects.accepted(at, host, from);
@@ -171,5 +197,6 @@ impl Record {
         self.convergence.finish(at);
         self.asked.finish(at);
         self.invariants.finish(at);
+        self.course.finish(&self.invariants);
     }
 }

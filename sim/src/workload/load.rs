@@ -144,6 +144,7 @@ impl Caller {
             due,
             sent,
             deadline: sent + plan.timeout + Duration::from_millis(GRACE_MILLIS),
+            hops: Vec::new(),
         });
         let call = RemoteCall {
             number,
@@ -157,8 +158,10 @@ impl Caller {
         };
         let patience = plan.timeout + Duration::from_millis(GRACE_MILLIS + PATIENCE_MILLIS);
         let outcome = self.env.deadline(patience, self.api.call(&call)).await;
-        let outcome = outcome.unwrap_or(Outcome::NoOutcome);
+        let (outcome, hops) = outcome.unwrap_or((Outcome::NoOutcome, Vec::new()));
         let ended = self.world.sim.now();
-        self.record.lock().expect("nothing panics with the record").call_ended(number, ended, outcome);
+        let mut record = self.record.lock().expect("nothing panics with the record");
+        record.call_timed(number, hops);
+        record.call_ended(number, ended, outcome);
     }
 }

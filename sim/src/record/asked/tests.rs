@@ -49,8 +49,16 @@ impl Run {
         let due = Duration::from_secs_f64(due);
         let caller = if load == 0 { HOME } else { HostIndex(0) };
         let service = "echo".to_owned();
-        let call =
-            OpenCall { load, caller, callee: None, service: service.clone(), due, sent: due, deadline: due };
+        let call = OpenCall {
+            load,
+            caller,
+            callee: None,
+            service: service.clone(),
+            due,
+            sent: due,
+            deadline: due,
+            hops: Vec::new(),
+        };
         let at = due + Duration::from_millis(took_millis);
         let ended = EndedCall {
             call: 1,
