@@ -16,7 +16,9 @@ use std::time::Duration;
 use relay_node::config::Timing;
 
 use crate::engine::event::Observation;
-use crate::invariants::{CallNumber, EndedCall, Invariants, Observed, Outcome};
+use crate::invariants::{
+    CallNumber, EndedCall, Invariants, Listed, Observed, Outcome, PeerChange, Recalled, Reported,
+};
 use crate::oracle::{Callee, Oracle};
 use crate::scenario::{HostIndex, Scenario};
 use crate::world::index_of;
@@ -145,10 +147,25 @@ impl Record {
         self.under_way.calls.len()
     }
 
-    /// A Main told what it lists: services and node ids, sorted.
-    pub fn viewed(&mut self, at: Duration, main: HostIndex, listed: &[(String, String)]) {
+    /// A Main told what it lists, sorted.
+    pub fn viewed(&mut self, at: Duration, main: HostIndex, listed: &[Listed]) {
         self.course.pass(at, &self.invariants);
         self.invariants.observe(&Observed::Viewed { at, main, listed });
+    }
+
+    /// A relay told how it is.
+    pub fn reported(&mut self, at: Duration, host: HostIndex, reported: &Reported) {
+        self.invariants.observe(&Observed::Reported { at, host, reported });
+    }
+
+    /// A relay's operator changed its peers, or tried to.
+    pub fn changed(&mut self, at: Duration, host: HostIndex, change: &PeerChange) {
+        self.invariants.observe(&Observed::Changed { at, host, change });
+    }
+
+    /// A relay told its operator what it knows.
+    pub fn recalled(&mut self, at: Duration, host: HostIndex, recalled: &Recalled) {
+        self.invariants.observe(&Observed::Recalled { at, host, recalled });
     }
 
     /// A Main's view, asked for at `asked`, agrees with the truth or not. `all` are the Mains that must agree.

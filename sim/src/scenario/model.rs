@@ -69,6 +69,10 @@ pub struct RunPlan {
     pub probe_interval: Duration,
     /// Its parts that have a name, one after the other from the start on.
     pub phases: Vec<Phase>,
+    /// How often each relay's metrics are read.
+    pub report_interval: Duration,
+    /// How often each Main's operator changes something; there is none where it is `None`.
+    pub operator_every: Option<Duration>,
 }
 
 /// Settings of every relay; what is `None` is the node's own default.

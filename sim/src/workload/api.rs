@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 use relay_node::env::Env;
 use relay_node::http::{Client, ClientError, Server};
 use serde::Deserialize;
@@ -121,6 +121,25 @@ impl Api {
         let request = Request::get(route).header(HOST, self.host.clone()).body(Full::default());
         let (_, body) = self.client.send(&self.env, request.expect("every part is a valid header")).await?;
         Ok(body)
+    }
+}
+
+impl Api {
+    /// Sends a request that changes the relay, with its admin token. Returns the status of the answer.
+    ///
+    /// # Errors
+    /// When the relay is not there.
+    pub async fn admin(
+        &self,
+        method: Method,
+        route: &'static str,
+        token: &str,
+        body: String,
+    ) -> Result<StatusCode, ClientError> {
+        let request = Request::builder().method(method).uri(route).header(HOST, self.host.clone());
+        let request = request.header(AUTHORIZATION, format!("Bearer {token}")).body(Full::from(body));
+        let (status, _) = self.client.send(&self.env, request.expect("every part is a valid header")).await?;
+        Ok(status)
     }
 }
 

@@ -11,6 +11,7 @@ mod groups;
 mod loads;
 mod names;
 mod network;
+mod operator;
 mod profile;
 mod services;
 mod settings;

@@ -64,7 +64,7 @@ p99 = "1s"
 "#,
             "
 11:2 unknown key `gats` in the scenario
-  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, `network`, and 8 more
+  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, and 9 more
   help: did you mean `gate`?
 ",
         ),
