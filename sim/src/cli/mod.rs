@@ -12,6 +12,7 @@ pub mod parting;
 pub mod reports;
 mod run;
 pub mod runs;
+pub mod sightings;
 
 use clap::Parser;
 

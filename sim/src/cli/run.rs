@@ -68,6 +68,8 @@ struct Plan {
     units: Vec<Unit>,
     engine: Engine,
     check_determinism: bool,
+    /// Each scenario is run with several seeds.
+    many_seeds: bool,
     log: Option<tracing::Dispatch>,
 }
 
@@ -99,6 +101,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
         units: units.collect(),
         engine: args.engine,
         check_determinism: args.check_determinism,
+        many_seeds: args.seeds.is_some_and(|seeds| seeds.first < seeds.last),
         log: args.log.as_deref().map(log_to_stderr).transpose()?,
     };
     let several = plan.units.len() > 1;
@@ -145,6 +148,12 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     }
     if with_seeds {
         println!("{}", output::summary(tallies.iter().map(|(name, tally)| (name.as_str(), tally))));
+        for line in tallies.iter().flat_map(|(name, tally)| tally.sometimes.lines(name)) {
+            println!("{line}");
+        }
+        if tallies.values().any(|tally| tally.sometimes.proves_nothing()) {
+            worst = worst.max(Verdict::GateFailed);
+        }
         let wall = started.elapsed();
         let virtual_time: Duration = tallies.values().map(|tally| tally.virtual_time).sum();
         let speed = virtual_time.as_secs_f64() / wall.as_secs_f64().max(1e-9);
@@ -191,7 +200,7 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
     let engine = capsule.engine;
     refuse_unfit(std::slice::from_ref(&scenario), engine)?;
-    let plan = Plan { units: Vec::new(), engine, check_determinism: false, log };
+    let plan = Plan { units: Vec::new(), engine, check_determinism: false, many_seeds: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
@@ -214,18 +223,20 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
 }
 
 fn run_one(plan: &Plan, unit: &Unit) -> Done {
-    let (seed, engine) = (Some(unit.seed), plan.engine);
-    let settings = Settings { seed, engine, record_trace: false, log: plan.log.clone() };
+    let (seed, engine, is_one_of_many) = (Some(unit.seed), plan.engine, plan.many_seeds);
+    let settings = Settings { seed, engine, is_one_of_many, log: plan.log.clone(), ..Settings::default() };
+    let run_again =
+        |record_trace| execute(&unit.scenario, &Settings { record_trace, log: None, ..settings.clone() });
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&unit.run_on(engine, false)));
+        let (first, again) = (Print::of(&run), Print::of(&run_again(false)));
         if first != again {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(&first, &again, |record| unit.run_on(engine, record)));
+            divergence = Some(where_they_part(&first, &again, run_again));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }

@@ -101,8 +101,7 @@ pub fn failures(run: &Execution) -> Vec<String> {
             panic.at, panic.process, panic.host, panic.task, panic.message
         ));
     }
-    for (invariant, findings) in run.record.invariants.results().filter(|(_, findings)| findings.violated > 0)
-    {
+    for (invariant, findings) in run.violations() {
         let first = &findings.violations[0];
         let name = invariant.name();
         lines.push(format!(
