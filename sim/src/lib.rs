@@ -1,5 +1,6 @@
 //! The simulator: the same node, whole days in seconds, from scenario files.
 
+pub mod campaign;
 pub mod cli;
 pub mod director;
 pub mod engine;

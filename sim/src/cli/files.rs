@@ -68,7 +68,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Refusal> {
     Scenario::load(name, text).map_err(|error| Refusal(format!("{:?}", miette::Report::new(error))))
 }
 
-fn read(file: &Path) -> Result<Scenario, Refusal> {
+pub(super) fn read(file: &Path) -> Result<Scenario, Refusal> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
     parse(&name, &text)

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command-line front")]
 
 mod args;
+mod chaos;
 pub mod compare;
 mod files;
 mod output;
@@ -30,6 +31,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     };
     let done = match args.command {
         Command::Run(args) => run::run(args),
+        Command::Chaos(args) => chaos::chaos(args),
         Command::Replay(args) => run::replay(args),
         Command::Check { paths } => files::check(&paths),
         Command::List { paths } => files::list(&paths),

@@ -26,27 +26,28 @@ use crate::report;
 use crate::scenario::Scenario;
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
-const RUNS_MAX: u64 = 1_000_000;
+pub(super) const RUNS_MAX: u64 = 1_000_000;
 
 /// Failed runs of one command that are told in full; the others get a line each.
-const FAILURES_IN_FULL_MAX: usize = 10;
+pub(super) const FAILURES_IN_FULL_MAX: usize = 10;
 
 /// A run that is over, and what is to be said of it.
-struct Done {
-    run: Execution,
-    verdict: Verdict,
+pub(super) struct Done {
+    pub(super) run: Execution,
+    pub(super) verdict: Verdict,
     /// Where two runs of the same seed part, where they do.
     divergence: Option<String>,
     /// It was run twice.
     compared: bool,
-    wall: Duration,
+    pub(super) wall: Duration,
 }
 
 /// Everything that the runs of one command share.
-struct Plan {
-    units: Vec<Unit>,
-    check_determinism: bool,
-    log: Option<tracing::Dispatch>,
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) units: Vec<Unit>,
+    pub(super) check_determinism: bool,
+    pub(super) log: Option<tracing::Dispatch>,
 }
 
 /// `relay-sim run`.
@@ -79,8 +80,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     };
     let several = plan.units.len() > 1;
     let with_seeds = args.seeds.is_some();
-    let asked = args.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()));
-    let jobs = asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let jobs = jobs(args.jobs);
     let bar = if with_seeds { progress(plan.units.len()) } else { ProgressBar::hidden() };
     let started = Instant::now();
     let mut worst = Verdict::Passed;
@@ -105,8 +105,9 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
                     print_run(&done);
                 }
                 // The failure first: it must be told even where the report cannot be written.
-                let written = write_capsule(unit, &done, &args.capsules, failed <= FAILURES_IN_FULL_MAX)
-                    .and_then(|()| write_report(unit, &done, folder.as_deref()));
+                let again = unit.command();
+                let written = write_capsule(&done, &args.capsules, &again, failed <= FAILURES_IN_FULL_MAX)
+                    .and_then(|()| write_report(&done, &again, folder.as_deref()));
                 if let Err(error) = written
                     && outcome.is_ok()
                 {
@@ -125,6 +126,12 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
         println!("speed  {speed:.0} virtual seconds per wall second, {} in all", crate::gates::show(wall));
     }
     Ok(worst.exit_code())
+}
+
+/// How many runs go side by side: as many as asked for, or else as there are cores.
+pub(super) fn jobs(asked: Option<u16>) -> NonZeroUsize {
+    let asked = asked.and_then(|jobs| NonZeroUsize::new(jobs.into()));
+    asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Reports, capsules and the summary go by the scenario's name.
@@ -154,7 +161,7 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
-    write_report(&unit, &done, args.report.as_deref())?;
+    write_report(&done, &unit.command(), args.report.as_deref())?;
     let hash = report::hash(&done.run);
     if hash == capsule.trace_hash {
         println!("replayed    event by event: the trace hash is the capsule's");
@@ -171,7 +178,7 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     Ok(done.verdict.exit_code())
 }
 
-fn run_one(plan: &Plan, unit: &Unit) -> Done {
+pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
     let settings = Settings { seed: Some(unit.seed), record_trace: false, log: plan.log.clone() };
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
@@ -188,7 +195,7 @@ fn run_one(plan: &Plan, unit: &Unit) -> Done {
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }
 }
 
-fn print_run(done: &Done) {
+pub(super) fn print_run(done: &Done) {
     println!("{}", output::heading(&done.run, done.verdict));
     println!("{}", output::table(&done.run));
     println!("{}", output::figures(&done.run, done.wall));
@@ -197,9 +204,9 @@ fn print_run(done: &Done) {
     }
 }
 
-fn write_report(unit: &Unit, done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
+pub(super) fn write_report(done: &Done, command: &str, folder: Option<&Path>) -> Result<(), Refusal> {
     let Some(folder) = folder else { return Ok(()) };
-    let mut report = report::report(&done.run, unit.command(), Some(done.wall));
+    let mut report = report::report(&done.run, command.to_owned(), Some(done.wall));
     if let Some(divergence) = &done.divergence {
         report.verdict = relay_reports::model::Verdict::NotDeterministic;
         report.summary.headline = "Two runs with the same seed differ.".into();
@@ -211,8 +218,8 @@ fn write_report(unit: &Unit, done: &Done, folder: Option<&Path>) -> Result<(), R
     Ok(())
 }
 
-/// Says what failed and how to see it again, and keeps a capsule.
-fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Result<(), Refusal> {
+/// Says what failed and which command runs it `again`, and keeps a capsule.
+pub(super) fn write_capsule(done: &Done, folder: &Path, again: &str, in_full: bool) -> Result<(), Refusal> {
     if done.verdict == Verdict::Passed {
         return Ok(());
     }
@@ -226,20 +233,20 @@ fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Resu
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
-    eprintln!("  again: {}", unit.command());
+    eprintln!("  again: {again}");
     write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Refusal> {
+pub(super) fn write(file: &Path, text: &str) -> Result<(), Refusal> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(file, text))
         .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))
 }
 
-fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
+pub(super) fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
     let filter = log_filter(level).map_err(|reason| Refusal(format!("--log: {reason}")))?;
     let lines = tracing_subscriber::fmt::layer()
         .with_timer(Stamp)
@@ -249,7 +256,7 @@ fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
     Ok(tracing::Dispatch::new(tracing_subscriber::registry().with(filter).with(lines)))
 }
 
-fn progress(runs: usize) -> ProgressBar {
+pub(super) fn progress(runs: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left").expect("the template is sound");
     ProgressBar::new(runs as u64).with_style(style)
