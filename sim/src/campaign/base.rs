@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use relay_chaos::Share;
 use relay_chaos::plan::Phases;
 use relay_chaos::quantity::duration;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
@@ -53,12 +52,6 @@ impl Base {
     /// The scenario, as it was.
     pub fn scenario(&self) -> &Scenario {
         &self.scenario
-    }
-
-    pub(super) fn loses_packets(&self) -> bool {
-        let network = &self.scenario.network;
-        let rules = network.rules.iter().filter_map(|rule| rule.change.loss);
-        std::iter::once(network.default.loss).chain(rules).any(|loss| loss > Share::ZERO)
     }
 
     /// All of it that stays; every load comes a second time, for the liveness phase.

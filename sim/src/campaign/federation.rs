@@ -57,11 +57,6 @@ struct Network {
 }
 
 impl Federation {
-    /// Whether packets get lost when nothing is wrong.
-    pub(super) fn loses_packets(&self) -> bool {
-        self.network.loss != "0%"
-    }
-
     pub(super) fn has_shop(&self) -> bool {
         self.homes.iter().any(|home| home.has_shop)
     }

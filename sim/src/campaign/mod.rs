@@ -28,6 +28,9 @@ pub use federation::Bounds;
 /// Time to announce what is offered, on top of noticing and dialling.
 const ANNOUNCE: Duration = Duration::from_secs(10);
 
+/// The least share of calls over whole paths that must succeed in all phases together.
+const SUCCESS: &str = "90%";
+
 /// What all seeds of one command have in common.
 #[derive(Clone, Debug)]
 pub struct Campaign {
@@ -88,21 +91,20 @@ impl Campaign {
                 let quiet = federation::text(&federation);
                 let loads = loads::draw(&root.child("loads"), &federation, &mut notes);
                 let calm = patience(&load(&file, &head(&name, seed, self.duration), &quiet)?);
-                let lossy = federation.loses_packets();
                 let loads = loads::text(&loads, &federation, phases, calm);
-                (format!("{quiet}{loads}"), lossy, calm)
+                (format!("{quiet}{loads}"), calm)
             }
             World::Given(base) => {
                 let calm = patience(base.scenario());
-                (base.text(phases, calm), base.loses_packets(), calm)
+                (base.text(phases, calm), calm)
             }
         };
-        let (body, lossy, calm) = body;
+        let (body, calm) = body;
         let head = head(&name, seed, self.duration);
         let shape = shape(&load(&file, &head, &body)?);
         let plan = plan::draw(seed, &shape, &self.appetite)?;
         notes.of_plan(&plan, self.appetite.failure_rate);
-        let gates = gates(lossy || plan.faults.iter().any(loses), calm);
+        let gates = gates(calm);
         let faults = faults(&plan);
         let comment = notes.comment(seed);
         let scenario = load(&file, &format!("{comment}{head}"), &format!("{body}{faults}{gates}"))?;
@@ -156,19 +158,11 @@ fn faults(plan: &Plan) -> String {
     text
 }
 
-/// Whether packets get lost by it on a path that counts as whole.
-fn loses(fault: &relay_chaos::Fault) -> bool {
-    match &fault.what {
-        relay_chaos::FaultKind::Link(it) => it.change.loss.is_some_and(|loss| loss > Share::ZERO),
-        _ => false,
-    }
-}
-
-/// What must hold. Where packets get lost, TCP's doubling waits may eat a call's time now and then.
-fn gates(lossy: bool, calm: Duration) -> String {
-    let success = if lossy { "99%" } else { "100%" };
+/// What must hold. While things go wrong, a call over a whole path may still fail: a breaker that opened is open for
+/// half a minute, and where packets get lost TCP's waits eat its time. What is strict is the liveness phase.
+fn gates(calm: Duration) -> String {
     let calm = duration::format(calm);
-    format!("\n[gates]\nconvergence = \"{calm}\"\nsuccess = \"{success}\"\nmax_hops = 3\nmin_calls = 10\n")
+    format!("\n[gates]\nconvergence = \"{calm}\"\nsuccess = \"{SUCCESS}\"\nmax_hops = 3\nmin_calls = 10\n")
 }
 
 /// What was drawn, in words.

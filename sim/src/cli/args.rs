@@ -30,6 +30,8 @@ pub(super) enum Command {
     Chaos(ChaosArgs),
     /// Run again what a capsule holds
     Replay(ReplayArgs),
+    /// Make a small scenario of a capsule that fails in the same way
+    Shrink(ShrinkArgs),
     /// Read scenarios without running them
     Check {
         /// Scenario files, or folders of them
@@ -134,6 +136,22 @@ pub(super) struct PlanArgs {
     /// This federation and these loads in place of drawn ones
     #[arg(long, value_name = "FILE", conflicts_with_all = ["mains", "homes"])]
     pub(super) scenario: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct ShrinkArgs {
+    /// A capsule, as a failed run writes it
+    #[arg(value_name = "CAPSULE")]
+    pub(super) capsule: PathBuf,
+    /// Where the small scenario goes; beside the capsule unless given
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Stop after so much real time, with what there is by then
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+    pub(super) time_limit: Duration,
+    /// Runs side by side; one per core unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
 }
 
 /// Seeds from the first to the last, both included.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use comfy_table::{Table, presets};
 
 use super::{EXIT_USAGE, Refusal};
+use crate::replay::Capsule;
 use crate::scenario::Scenario;
 
 /// A folder deeper than this is a loop of links.
@@ -66,6 +67,13 @@ pub(super) fn list(paths: &[PathBuf]) -> Result<u8, Refusal> {
 /// The scenario of a text that came from elsewhere than a file.
 pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Refusal> {
     Scenario::load(name, text).map_err(|error| Refusal(format!("{:?}", miette::Report::new(error))))
+}
+
+/// The capsule in a file.
+pub(super) fn capsule(file: &Path) -> Result<Capsule, Refusal> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
+    Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))
 }
 
 pub(super) fn read(file: &Path) -> Result<Scenario, Refusal> {

@@ -10,6 +10,7 @@ mod files;
 mod output;
 mod run;
 pub mod runs;
+mod shrink;
 
 use clap::Parser;
 
@@ -33,6 +34,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         Command::Run(args) => run::run(args),
         Command::Chaos(args) => chaos::chaos(args),
         Command::Replay(args) => run::replay(args),
+        Command::Shrink(args) => shrink::shrink(args),
         Command::Check { paths } => files::check(&paths),
         Command::List { paths } => files::list(&paths),
     };

@@ -151,10 +151,7 @@ fn refuse_namesakes(scenarios: &[Arc<Scenario>]) -> Result<(), Refusal> {
 
 /// `relay-sim replay`.
 pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
-    let name = args.capsule.display().to_string();
-    let text =
-        fs::read_to_string(&args.capsule).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
-    let capsule = Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))?;
+    let capsule = files::capsule(&args.capsule)?;
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
     let plan = Plan { units: Vec::new(), check_determinism: false, log };

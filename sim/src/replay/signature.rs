@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::execute::{Execution, Verdict};
+use crate::gates::Gate;
 
 /// What failed: the verdict, and the gate, invariant or panic that it rests on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +58,13 @@ fn failing(run: &Execution) -> Vec<String> {
         }
         Verdict::GateFailed => {
             let failed = run.gates.iter().filter(|gate| !gate.holds);
-            failed.map(|gate| format!("gate {}", gate.title())).collect()
+            // A gate that had nothing to judge fails in another way than one that was missed.
+            let proved_nothing = ["no call", "no failure", "nothing to settle"];
+            let what = |gate: &Gate| match proved_nothing.contains(&gate.measured.as_str()) {
+                true => format!("gate {} ({})", gate.title(), gate.measured),
+                false => format!("gate {}", gate.title()),
+            };
+            failed.map(what).collect()
         }
     }
 }

@@ -75,7 +75,7 @@ fn change(scene: &mut Scene<'_>) -> LinkChange {
             change.loss = Share::of(*stream.pick(&[1, 5, 20, 50, 100]), 1_000);
         }
         if stream.chance(30) {
-            let kilobits = *stream.pick(&[256_u64, 1_000, 5_000]);
+            let kilobits = *stream.pick(&[512_u64, 2_000, 10_000]);
             change.bandwidth = Some(Bandwidth::from_bits_per_second(kilobits * 1_000));
         }
     }
