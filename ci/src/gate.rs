@@ -132,7 +132,7 @@ fn summary(entries: &[Entry], tallies: &[Tally]) -> Table {
 }
 
 /// Says what failed and how to see it again, and keeps a capsule of it.
-fn tell(run: &Execution, unit: &Unit, earlier: usize, folder: &Path) -> Result<(), Refusal> {
+pub(crate) fn tell(run: &Execution, unit: &Unit, earlier: usize, folder: &Path) -> Result<(), Refusal> {
     let verdict = run.verdict();
     if verdict == Verdict::Passed || earlier >= FAILURES_SHOWN_MAX {
         return Ok(());

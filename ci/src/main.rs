@@ -7,6 +7,7 @@
 //! | `runs.rs` | runs scenarios side by side |
 //! | `determinism.rs` | `cargo ci determinism`: the same seed gives the same run, in any order and company |
 //! | `gate.rs` | `cargo ci gate`: determinism first, then every scenario, then its gates |
+//! | `nightly/` | `cargo ci nightly`: new seeds of everything within a time budget, and what they add |
 
 #![expect(
     clippy::disallowed_methods,
@@ -16,6 +17,7 @@
 
 mod determinism;
 mod gate;
+mod nightly;
 mod plan;
 mod table;
 mod tidy;
@@ -54,6 +56,8 @@ enum Command {
     Determinism(Options),
     /// Check determinism, then run every scenario of ci/gates.toml and judge its gates
     Gate(Options),
+    /// Sweep new seeds of every scenario within a time budget, and say what that has shown for the first time
+    Nightly(nightly::Options),
 }
 
 /// What `determinism` and `gate` can be told.
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
         Command::Determinism(options) => {
             Session::open(options).and_then(|session| determinism::run(&session))
         }
+        Command::Nightly(options) => nightly::run(options),
         Command::Gate(options) => Session::open(options).and_then(|session| gate::run(&session)),
     };
     ExitCode::from(done.unwrap_or_else(|refusal| {

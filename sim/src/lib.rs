@@ -2,6 +2,7 @@
 
 pub mod campaign;
 pub mod cli;
+pub mod coverage;
 pub mod director;
 pub mod engine;
 pub mod execute;

@@ -11,7 +11,7 @@ mod modules;
 mod select;
 mod simulation;
 mod size;
-mod source;
+pub(crate) mod source;
 mod tree;
 
 use std::path::Path;

@@ -49,6 +49,11 @@ impl Base {
         &self.scenario.name
     }
 
+    /// The parameters that it was read with.
+    pub(super) fn set(&self) -> Vec<(String, String)> {
+        self.scenario.source.set().collect()
+    }
+
     /// The scenario, as it was.
     pub fn scenario(&self) -> &Scenario {
         &self.scenario

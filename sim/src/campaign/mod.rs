@@ -90,7 +90,7 @@ impl Campaign {
                 let federation = federation::draw(&root.child("federation"), bounds, &mut notes);
                 let quiet = federation::text(&federation);
                 let loads = loads::draw(&root.child("loads"), &federation, &mut notes);
-                let calm = patience(&load(&file, &head(&name, seed, self.duration), &quiet)?);
+                let calm = patience(&load(&file, &head(&name, seed, self.duration), &quiet, &[])?);
                 let loads = loads::text(&loads, &federation, phases, calm);
                 (format!("{quiet}{loads}"), calm)
             }
@@ -101,13 +101,18 @@ impl Campaign {
         };
         let (body, calm) = body;
         let head = head(&name, seed, self.duration);
-        let shape = shape(&load(&file, &head, &body)?);
+        let set = match &self.source {
+            World::Drawn(_) => Vec::new(),
+            World::Given(base) => base.set(),
+        };
+        let shape = shape(&load(&file, &head, &body, &set)?);
         let plan = plan::draw(seed, &shape, &self.appetite)?;
         notes.of_plan(&plan, self.appetite.failure_rate);
         let gates = gates(calm);
         let faults = faults(&plan);
         let comment = notes.comment(seed);
-        let scenario = load(&file, &format!("{comment}{head}"), &format!("{body}{faults}{gates}"))?;
+        let text = format!("{body}{faults}{gates}");
+        let scenario = load(&file, &format!("{comment}{head}"), &text, &set)?;
         Ok(Drawn { scenario: Arc::new(scenario), plan })
     }
 }
@@ -120,8 +125,13 @@ fn head(name: &str, seed: u64, duration: Duration) -> String {
     )
 }
 
-fn load(file: &str, head: &str, body: &str) -> Result<Scenario, Box<ScenarioError>> {
-    Scenario::load(file, &format!("{head}{body}")).map_err(Box::new)
+fn load(
+    file: &str,
+    head: &str,
+    body: &str,
+    set: &[(String, String)],
+) -> Result<Scenario, Box<ScenarioError>> {
+    Scenario::load_with(file, &format!("{head}{body}"), set).map_err(Box::new)
 }
 
 /// How long the federation may take to agree again: a dead link is noticed, another one dialled after the longest

@@ -8,6 +8,7 @@ use relay_chaos::plan::{Appetite, Family, Plan as Faults};
 use relay_chaos::quantity::duration;
 
 use super::args::{ChaosArgs, PlanArgs, Seeds};
+use super::reports::Reports;
 use super::run::{self, Done, Plan};
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
@@ -46,6 +47,7 @@ pub(super) fn chaos(args: ChaosArgs) -> Result<u8, Refusal> {
     let seeds: Vec<u64> = (first..=last).collect();
     let bar = if count == 1 { ProgressBar::hidden() } else { run::progress(seeds.len()) };
     let started = Instant::now();
+    let mut reports = args.report.clone().map(|folder| Reports::new(folder, count > 1));
     let mut tally = Tally::default();
     let mut outcome = Ok(());
     let one = |seed: &u64| {
@@ -64,10 +66,10 @@ pub(super) fn chaos(args: ChaosArgs) -> Result<u8, Refusal> {
                 }
                 tally.add(*seed, &drawn.plan, &done);
                 let again = command(&args.plans, *seed);
-                let folder = args.report.as_ref().map(|folder| folder.join(&done.run.scenario.name));
                 let in_full = tally.failed <= run::FAILURES_IN_FULL_MAX;
                 run::write_capsule(&done, &args.capsules, &again, in_full)
-                    .and_then(|()| run::write_report(&done, &again, folder.as_deref()))
+                    .and_then(|()| run::judge_and_report(&again, &done, None, reports.as_mut()))
+                    .map(drop)
             })
         });
         if outcome.is_ok() {
@@ -76,6 +78,9 @@ pub(super) fn chaos(args: ChaosArgs) -> Result<u8, Refusal> {
     });
     bar.finish_and_clear();
     outcome?;
+    if let Some(index) = reports.map(Reports::finish).transpose()?.flatten() {
+        println!("reports     {}", index.display());
+    }
     if count > 1 {
         tally.print(started.elapsed());
     }
@@ -86,7 +91,8 @@ fn campaign(args: &PlanArgs) -> Result<Campaign, Refusal> {
     let source = match &args.scenario {
         None => World::Drawn(Bounds { mains: args.mains, homes: args.homes }),
         Some(file) => {
-            let base = Base::new(files::read(file)?).map_err(|error| Refusal(error.to_string()))?;
+            let base =
+                Base::new(files::read(file, &args.set)?).map_err(|error| Refusal(error.to_string()))?;
             World::Given(Box::new(base))
         }
     };
@@ -118,6 +124,9 @@ fn command(args: &PlanArgs, seed: u64) -> String {
     match &args.scenario {
         Some(file) => text += &format!(" --scenario {}", file.display()),
         None => text += &format!(" --mains {} --homes {}", args.mains, args.homes),
+    }
+    for (name, value) in &args.set {
+        text += &format!(" --set '{name}={value}'");
     }
     if !args.families.is_empty() {
         let names: Vec<&str> = args.families.iter().map(|family| family.name()).collect();

@@ -4,10 +4,13 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command-line front")]
 
 mod args;
+pub mod baselines;
 mod chaos;
-pub mod compare;
+mod compare;
 mod files;
 mod output;
+pub mod parting;
+mod reports;
 mod run;
 pub mod runs;
 mod shrink;
@@ -35,7 +38,8 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         Command::Chaos(args) => chaos::chaos(args),
         Command::Replay(args) => run::replay(args),
         Command::Shrink(args) => shrink::shrink(args),
-        Command::Check { paths } => files::check(&paths),
+        Command::Check { paths, set } => files::check(&paths, &set),
+        Command::Compare(args) => compare::compare(&args),
         Command::List { paths } => files::list(&paths),
     };
     done.unwrap_or_else(|error| {
@@ -44,7 +48,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     })
 }
 
-/// What ends a command early: printed as it is, exit code 64.
+/// What ends a command early: to be printed as it is; exit code 64.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Refusal(String);
+pub struct Refusal(String);

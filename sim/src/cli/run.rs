@@ -1,7 +1,6 @@
 //! `relay-sim run` and `relay-sim replay`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use relay_node::config::log_filter;
-use relay_reports::html;
+use relay_reports::model::Report;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::args::{ReplayArgs, RunArgs, Seeds};
-use super::compare::{Print, where_they_part};
+use super::baselines::Baselines;
 use super::output::{self, Tally};
+use super::parting::{Print, where_they_part};
+use super::reports::{Reports, write};
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
 use crate::engine::event::Stamp;
@@ -42,6 +43,24 @@ pub(super) struct Done {
     pub(super) wall: Duration,
 }
 
+impl Done {
+    /// The report of the run, held against its baseline. `command` runs it again.
+    fn report(&self, command: String, baselines: Option<&mut Baselines>) -> Result<Report, Refusal> {
+        let mut report = report::report(&self.run, command, Some(self.wall));
+        if let Some(divergence) = &self.divergence {
+            report.verdict = relay_reports::model::Verdict::NotDeterministic;
+            report.summary.headline = "Two runs with the same seed differ.".into();
+            report.summary.details.push(divergence.clone());
+        }
+        if let Some(baselines) = baselines
+            && let Some(baseline) = baselines.of(&self.run.scenario.name)?
+        {
+            report.hold_against(baseline);
+        }
+        Ok(report)
+    }
+}
+
 /// Everything that the runs of one command share.
 #[derive(Default)]
 pub(super) struct Plan {
@@ -52,7 +71,7 @@ pub(super) struct Plan {
 
 /// `relay-sim run`.
 pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
-    let scenarios = files::load(&args.paths)?;
+    let scenarios = files::load(&args.paths, &args.set)?;
     refuse_namesakes(&scenarios)?;
     let range = |scenario: &Scenario| match (args.seed, args.seeds) {
         (_, Some(seeds)) => seeds,
@@ -82,6 +101,8 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let with_seeds = args.seeds.is_some();
     let jobs = jobs(args.jobs);
     let bar = if with_seeds { progress(plan.units.len()) } else { ProgressBar::hidden() };
+    let mut reports = args.report.clone().map(|folder| Reports::new(folder, several));
+    let mut baselines = args.baselines.as_deref().map(Baselines::in_folder).transpose()?;
     let started = Instant::now();
     let mut worst = Verdict::Passed;
     let mut failed = 0;
@@ -96,10 +117,6 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
             worst = worst.max(done.verdict);
             failed += usize::from(done.verdict != Verdict::Passed);
             tallies.entry(done.run.scenario.name.clone()).or_default().add(&done.run, done.verdict);
-            let folder = args.report.as_ref().map(|folder| match several {
-                true => folder.join(format!("{}-{}", done.run.scenario.name, done.run.seed)),
-                false => folder.clone(),
-            });
             bar.suspend(|| {
                 if !with_seeds {
                     print_run(&done);
@@ -107,7 +124,8 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
                 // The failure first: it must be told even where the report cannot be written.
                 let again = unit.command();
                 let written = write_capsule(&done, &args.capsules, &again, failed <= FAILURES_IN_FULL_MAX)
-                    .and_then(|()| write_report(&done, &again, folder.as_deref()));
+                    .and_then(|()| judge_and_report(&again, &done, baselines.as_mut(), reports.as_mut()))
+                    .map(|verdict| worst = worst.max(verdict));
                 if let Err(error) = written
                     && outcome.is_ok()
                 {
@@ -118,6 +136,9 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     );
     bar.finish_and_clear();
     outcome?;
+    if let Some(index) = reports.map(Reports::finish).transpose()?.flatten() {
+        println!("reports     {}", index.display());
+    }
     if with_seeds {
         println!("{}", output::summary(tallies.iter().map(|(name, tally)| (name.as_str(), tally))));
         let wall = started.elapsed();
@@ -152,13 +173,15 @@ fn refuse_namesakes(scenarios: &[Arc<Scenario>]) -> Result<(), Refusal> {
 /// `relay-sim replay`.
 pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
-    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
+    let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
+    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
     let plan = Plan { units: Vec::new(), check_determinism: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
-    write_report(&done, &unit.command(), args.report.as_deref())?;
+    let mut reports = args.report.clone().map(|folder| Reports::new(folder, false));
+    judge_and_report(&unit.command(), &done, None, reports.as_mut())?;
     let hash = report::hash(&done.run);
     if hash == capsule.trace_hash {
         println!("replayed    event by event: the trace hash is the capsule's");
@@ -201,18 +224,31 @@ pub(super) fn print_run(done: &Done) {
     }
 }
 
-pub(super) fn write_report(done: &Done, command: &str, folder: Option<&Path>) -> Result<(), Refusal> {
-    let Some(folder) = folder else { return Ok(()) };
-    let mut report = report::report(&done.run, command.to_owned(), Some(done.wall));
-    if let Some(divergence) = &done.divergence {
-        report.verdict = relay_reports::model::Verdict::NotDeterministic;
-        report.summary.headline = "Two runs with the same seed differ.".into();
-        report.summary.details.push(divergence.clone());
+/// Holds the run against its baseline and writes its report, where either is wanted; `again` is the command that repeats
+/// it. Returns the verdict over both.
+pub(super) fn judge_and_report(
+    again: &str,
+    done: &Done,
+    baselines: Option<&mut Baselines>,
+    reports: Option<&mut Reports>,
+) -> Result<Verdict, Refusal> {
+    if baselines.is_none() && reports.is_none() {
+        return Ok(done.verdict);
     }
-    write(&folder.join("report.json"), &report.to_json_pretty())?;
-    write(&folder.join("report.html"), &html::render(&report))?;
-    println!("report      {}", folder.join("report.html").display());
-    Ok(())
+    let report = done.report(again.to_owned(), baselines)?;
+    let passed_without = done.verdict == Verdict::Passed;
+    let verdict = match report.verdict {
+        relay_reports::model::Verdict::GateFailed if passed_without => {
+            let (name, seed) = (&done.run.scenario.name, done.run.seed);
+            eprintln!("{name} with seed {seed}: {}", report.summary.headline);
+            Verdict::GateFailed
+        }
+        _ => done.verdict,
+    };
+    if let Some(reports) = reports {
+        println!("report      {}", reports.add(&report)?.display());
+    }
+    Ok(verdict)
 }
 
 /// Says what failed and which command runs it `again`, and keeps a capsule.
@@ -234,13 +270,6 @@ pub(super) fn write_capsule(done: &Done, folder: &Path, again: &str, in_full: bo
     write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())
-}
-
-pub(super) fn write(file: &Path, text: &str) -> Result<(), Refusal> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(file, text))
-        .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))
 }
 
 pub(super) fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {

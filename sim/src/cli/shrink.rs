@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::args::ShrinkArgs;
+use super::reports::write;
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files, run};
 use crate::gates::show;
@@ -23,7 +24,7 @@ const MORE_SEEDS: u64 = 2;
 /// `relay-sim shrink`.
 pub(super) fn shrink(args: ShrinkArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
-    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
+    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &capsule.set)?);
     let name = scenario.name.clone();
     let started = Instant::now();
     let first = Unit { scenario, seed: capsule.seed }.run(false);
@@ -39,7 +40,7 @@ pub(super) fn shrink(args: ShrinkArgs) -> Result<u8, Refusal> {
     println!("{name} with seed {}: {signature}", capsule.seed);
     let mut bench = Bench {
         signature: &signature,
-        file: &capsule.file,
+        capsule: &capsule,
         seed: capsule.seed,
         jobs: run::jobs(args.jobs),
         // A limit beyond all clocks is none.
@@ -56,13 +57,15 @@ pub(super) fn shrink(args: ShrinkArgs) -> Result<u8, Refusal> {
     let out = args.out.unwrap_or_else(|| beside(&args.capsule));
     let text = finished(&shrunk, &capsule, &signature, seed, &out);
     // What is written is what was proven, but for its head.
-    let last = Unit { scenario: Arc::new(files::parse(&out.display().to_string(), &text)?), seed }.run(false);
+    let last =
+        Unit { scenario: Arc::new(files::parse(&out.display().to_string(), &text, &capsule.set)?), seed }
+            .run(false);
     if !signature.is_of(&last) {
         return Err(Refusal(format!(
             "what is left does not fail in the same way: {signature}; this is a bug"
         )));
     }
-    run::write(&out, &text)?;
+    write(&out, &text)?;
     let after = shrink::size_of(&text);
     println!(
         "shrunk      {} → {} faults, {} → {} hosts, {} → {} loads, {} → {} lines; {runs} runs in {}{}",
@@ -105,13 +108,14 @@ fn finished(shrunk: &Shrunk, capsule: &Capsule, signature: &Signature, seed: u64
         shrunk.text.parse().expect("it was written by the same library");
     document.remove("seed");
     let body = document.to_string();
+    let set: String = capsule.set.iter().map(|(name, value)| format!(" --set '{name}={value}'")).collect();
     let end = match shrunk.is_minimal {
         true => "Nothing more can be left out.",
         false => "The time for shrinking was up before nothing more could be left out.",
     };
     format!(
         "# Shrunk from {} with seed {}, which failed with: {signature}\n\
-         # This fails in the same way: relay-sim run {}\n\
+         # This fails in the same way: relay-sim run {}{set}\n\
          # {end}\n\nseed = {seed}\n{}",
         capsule.file,
         capsule.seed,
@@ -123,7 +127,7 @@ fn finished(shrunk: &Shrunk, capsule: &Capsule, signature: &Signature, seed: u64
 /// Runs candidates.
 struct Bench<'a> {
     signature: &'a Signature,
-    file: &'a str,
+    capsule: &'a Capsule,
     /// The seed that the scenario fails with so far.
     seed: u64,
     jobs: NonZeroUsize,
@@ -187,7 +191,9 @@ impl Bench<'_> {
         if self.passed.contains(&xxh3_64(text.as_bytes())) {
             return (None, 0);
         }
-        let Ok(scenario) = Scenario::load(self.file, text) else { return (None, 0) };
+        let Ok(scenario) = Scenario::load_with(&self.capsule.file, text, &self.capsule.set) else {
+            return (None, 0);
+        };
         let scenario = Arc::new(scenario);
         for more in 0..=MORE_SEEDS {
             // Seeds of scenario files are below 2^63.

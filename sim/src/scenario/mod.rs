@@ -6,6 +6,8 @@ mod error;
 mod hosts;
 mod model;
 mod network;
+mod parts;
+mod profile;
 mod read;
 
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
@@ -15,6 +17,8 @@ pub use model::{
     RunPlan, Scenario, Service, ServiceKind, Source, Target, Topology, Upstream,
 };
 pub use network::{LinkRule, Network};
+pub use parts::{Parameter, Phase, Window};
+pub use profile::{Profile, Segment, Shape};
 
 #[cfg(test)]
 mod tests;
