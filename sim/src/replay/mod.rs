@@ -1,10 +1,14 @@
 //! Capsules: everything that it takes to see a failure again.
 
+mod signature;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::execute::{Execution, Verdict};
 use crate::report::hash;
+
+pub use signature::Signature;
 
 /// The version of the capsule format.
 const FORMAT: u32 = 1;
