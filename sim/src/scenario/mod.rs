@@ -9,7 +9,7 @@ mod network;
 mod read;
 
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
-pub use hosts::{Host, HostIndex, HostSet, Hosts, Machine, NodeId, Role};
+pub use hosts::{Host, HostIndex, HostSet, Hosts, Machine, Nat, NatKind, NodeId, Role};
 pub use model::{
     Arrival, CallPlan, DnsChange, Gates, LatencyGates, Load, LoadGates, NodeSettings, Pacing, ReconnectGates,
     RunPlan, Scenario, Service, ServiceKind, Source, Target, Topology, Upstream,

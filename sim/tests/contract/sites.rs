@@ -187,7 +187,7 @@ pub(crate) fn public(name: &str, address: &str) -> HostSpec {
 
 /// A host behind a translator.
 pub(crate) fn behind_nat(name: &str, address: &str, public: &str) -> HostSpec {
-    let nat = Some(Nat { public: public.parse().unwrap() });
+    let nat = Some(Nat::new(public.parse().unwrap()));
     HostSpec { name: name.to_owned(), address: address.parse().unwrap(), nat }
 }
 

@@ -5,20 +5,23 @@
 //! nothing, nothing walks all hosts or pairs of hosts per event, and the same seed gives the same [`Trace`].
 //!
 //! Read in this order: `run` (the loop), `core`, `executor` and `cpu` (processes and tasks), `state` and `timeline`
-//! (events), `link` (paths), `dial`, `connection`, `tls`, `datagram` and `nat` (the network), `disk` (files, and SQLite
+//! (events), `link` and `jitter` (paths), `dial`, `connection`, `tls`, `datagram`, `nat`, `names` and `descriptors` (the network), `disk` (files, and SQLite
 //! on them), `env` (the seams over all this), `libc_hooks` (what no seam reaches).
 
 mod connection;
 mod core;
 mod cpu;
 mod datagram;
+mod descriptors;
 mod dial;
 mod disk;
 mod env;
 mod executor;
 mod host;
+mod jitter;
 mod libc_hooks;
 mod link;
+mod names;
 mod nat;
 mod observe;
 mod pool;
@@ -32,10 +35,11 @@ mod tls;
 mod watchdog;
 
 pub use self::core::TaskPanic;
+pub use connection::StallId;
 pub use cpu::Cpu;
 pub use host::{HostSpec, ProcessId, ProcessKind};
 pub use link::{CutId, HostId, HostSet, Link, LinkModel};
-pub use nat::Nat;
+pub use nat::{Nat, NatKind};
 pub use observe::Observation;
 pub use run::{Halt, Options, RunEnd, TaskPolls, Waiting, run};
 pub use sim::Sim;
