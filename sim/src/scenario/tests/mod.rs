@@ -1,5 +1,6 @@
 //! Tests of the scenario format.
 
+mod bad_edges;
 mod bad_faults;
 mod bad_loads;
 mod bad_toml;
