@@ -11,6 +11,8 @@ mod event_cpu;
 mod event_determinism;
 #[path = "contract/event_disks.rs"]
 mod event_disks;
+#[path = "contract/event_edge.rs"]
+mod event_edge;
 #[path = "contract/event_faults.rs"]
 mod event_faults;
 #[path = "contract/event_links.rs"]
@@ -19,6 +21,8 @@ mod event_links;
 mod event_nat;
 #[path = "contract/event_processes.rs"]
 mod event_processes;
+#[path = "contract/event_streams.rs"]
+mod event_streams;
 #[path = "contract/faults.rs"]
 mod faults;
 #[path = "contract/name_server.rs"]

@@ -5,9 +5,11 @@
 //! | `mod.rs` | the steps of a run, in order |
 //! | `faults.rs` | which hand a fault is in |
 //! | `network.rs` | what goes wrong between hosts |
+//! | `edge.rs` | what goes wrong between a relay and its network |
 //! | `process.rs` | relays that go down and come back |
 //! | `machine.rs` | what goes wrong on a machine whose relay runs on |
 
+mod edge;
 mod faults;
 mod machine;
 mod network;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use relay_chaos::Fault;
 
-use crate::engine::{CutId, Sim};
+use crate::engine::{CutId, Sim, StallId};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::workload::{SharedRecord, load, metrics, probe, upstream};
@@ -52,6 +54,8 @@ struct Director {
     degraded: BTreeMap<usize, Fault<HostSet>>,
     /// Whose certificates have expired, by fault.
     expired: BTreeMap<usize, HostSet>,
+    stalls: BTreeMap<usize, StallId>,
+    edge: edge::Edge,
 }
 
 /// Runs the scenario to its end and fills the record.
@@ -68,6 +72,8 @@ pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: Shared
         cuts: BTreeMap::new(),
         degraded: BTreeMap::new(),
         expired: BTreeMap::new(),
+        stalls: BTreeMap::new(),
+        edge: edge::Edge::default(),
     };
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();

@@ -1,6 +1,7 @@
 //! Tests of the scenario format.
 
 mod bad_asked;
+mod bad_edges;
 mod bad_expand;
 mod bad_faults;
 mod bad_hosts;
