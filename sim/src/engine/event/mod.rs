@@ -8,6 +8,7 @@
 //! (events), `link` (paths), `dial`, `connection`, `tls`, `datagram` and `nat` (the network), `disk` (files, and SQLite
 //! on them), `env` (the seams over all this), `libc_hooks` (what no seam reaches).
 
+mod clock;
 mod connection;
 mod core;
 mod cpu;
@@ -33,6 +34,7 @@ mod watchdog;
 
 pub use self::core::TaskPanic;
 pub use cpu::Cpu;
+pub use disk::DiskFaults;
 pub use host::{HostSpec, ProcessId, ProcessKind};
 pub use link::{CutId, HostId, HostSet, Link, LinkModel};
 pub use nat::Nat;
