@@ -13,6 +13,10 @@ impl Director {
             FaultKind::Crash(it) => self.crash(it),
             FaultKind::Stop(it) => self.stop(it),
             FaultKind::Link(_) => self.degrade(number, fault),
+            FaultKind::Pause(it) => self.pause(number, it),
+            FaultKind::Slow(it) => self.slow(number, it),
+            FaultKind::Clock(it) => self.disturb_clocks(number, it),
+            FaultKind::Disk(it) => self.break_disks(number, it),
             FaultKind::Expiry(it) => self.expire(number, it),
             other => unreachable!("no scenario can have this yet: {other}"),
         }
@@ -25,6 +29,10 @@ impl Director {
             FaultKind::Crash(it) => self.come_back(it),
             FaultKind::Stop(it) => self.start_again(it),
             FaultKind::Link(it) => self.restore(number, it),
+            FaultKind::Pause(it) => self.resume(number, it),
+            FaultKind::Slow(it) => self.hurry(number, it),
+            FaultKind::Clock(it) => self.set_clocks_right(number, it),
+            FaultKind::Disk(it) => self.mend_disks(number, it),
             FaultKind::Expiry(it) => self.renew(number, it),
             other => unreachable!("no scenario can have this yet: {other}"),
         }

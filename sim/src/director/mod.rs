@@ -6,9 +6,11 @@
 //! | `faults.rs` | which hand a fault is in |
 //! | `network.rs` | what goes wrong between hosts |
 //! | `process.rs` | relays that go down and come back |
+//! | `init.rs` | relays that end by themselves, and are tried again |
 //! | `machine.rs` | what goes wrong on a machine whose relay runs on |
 
 mod faults;
+mod init;
 mod machine;
 mod network;
 mod process;
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use relay_chaos::Fault;
+use relay_chaos::{Fault, FaultKind};
 
 use crate::engine::event::{CutId, Sim};
 use crate::record::Record;
@@ -52,6 +54,8 @@ struct Director {
     degraded: BTreeMap<usize, Fault<HostSet>>,
     /// Whose certificates have expired, by fault.
     expired: BTreeMap<usize, HostSet>,
+    /// What is wrong with machines, by fault.
+    ailing: BTreeMap<usize, FaultKind<HostSet>>,
 }
 
 /// Runs the scenario to its end and fills the record.
@@ -66,7 +70,9 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
         cuts: BTreeMap::new(),
         degraded: BTreeMap::new(),
         expired: BTreeMap::new(),
+        ailing: BTreeMap::new(),
     };
+    init::start(&director.world, &director.record);
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
     (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
@@ -75,6 +81,8 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
         director.perform(step);
     }
     director.wait_until(scenario.run.duration).await;
+    // Who is still held back now owes its callers an outcome all the same.
+    director.resume_all();
     let longest = scenario.loads.iter().map(|load| load.call.timeout).max().unwrap_or_default();
     let patience = scenario.run.duration + longest + Duration::from_secs(LAST_CALLS_SECONDS);
     while director.record().open_calls() > 0 && sim.now() < patience {

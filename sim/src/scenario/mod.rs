@@ -6,6 +6,7 @@ mod error;
 mod hosts;
 mod model;
 mod network;
+mod owed;
 mod read;
 
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};

@@ -274,7 +274,11 @@ fn a_monotonic_clock_never_goes_back_and_no_sleep_is_too_short_by_it() {
 
 /// Libraries read clocks past the seams.
 #[test]
-#[expect(clippy::disallowed_types, reason = "what a library would do is under test")]
+#[expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "what a library would do is under test"
+)]
 fn the_system_clocks_show_the_time_of_the_host_whose_task_runs() {
     simulated(|world| async move {
         world.sim.set_drift(world.right, 200_000);

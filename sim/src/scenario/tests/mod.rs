@@ -2,6 +2,7 @@
 
 mod bad_faults;
 mod bad_loads;
+mod bad_machines;
 mod bad_toml;
 mod bad_topology;
 mod bad_values;
