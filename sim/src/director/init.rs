@@ -23,6 +23,7 @@ pub(super) fn start(world: &World, record: &SharedRecord) {
     world.sim.clone().spawn("init", async move {
         let all_in_hand = Arc::new(Mutex::new(BTreeSet::new()));
         while let Some(host) = exits.recv().await {
+            gone(&world, &record, host);
             let in_hand = Arc::clone(&all_in_hand);
             if !in_hand.lock().unwrap_or_else(PoisonError::into_inner).insert(host) {
                 continue;
@@ -40,22 +41,23 @@ pub(super) fn start(world: &World, record: &SharedRecord) {
 /// others to agree on what is offered there.
 async fn revive(world: &World, record: &SharedRecord, host: HostIndex) {
     let name = &world.scenario.topology.hosts.get(host).name;
-    let mut said = None;
+    let (mut said, mut is_again) = (BTreeSet::new(), false);
+    let (started, waits) = (Duration::from_secs(STARTED_SECONDS), Duration::from_secs(RESTART_SECONDS));
     lock(record).convergence.disturb(world.sim.now());
     while let Some((process, Some(why))) = world.process(host) {
-        gone(world, record, host);
         // Once for each reason: it may be tried for hours.
-        if said.as_ref() != Some(&why) {
+        if said.insert(why.clone()) {
             let text = format!("{name} ends by itself: {why}");
             lock(record).timeline.push(world.sim.now(), Some(host), "exit", text);
-            said = Some(why);
         }
-        world.sim.sleep(Duration::from_secs(RESTART_SECONDS)).await;
+        // It has ended as soon as it was started.
+        world.sim.sleep(if is_again { waits - started } else { waits }).await;
+        is_again = true;
         if world.process(host).is_none_or(|(other, exit)| other != process || exit.is_none()) {
             break;
         }
         start_relay(world, record, host, "retry");
-        world.sim.sleep(Duration::from_secs(STARTED_SECONDS)).await;
+        world.sim.sleep(started).await;
     }
     lock(record).convergence.calm(world.sim.now(), format!("{name} was tried again"));
 }

@@ -144,7 +144,7 @@ impl Core {
         let turn = {
             let mut state = self.lock();
             let now = state.timeline.now;
-            if state.is_held(HostId(meta.host), meta.process) {
+            if state.is_held(meta.process) {
                 drop(state);
                 return self.ready.hold(runnable);
             }

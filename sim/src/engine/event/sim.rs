@@ -99,18 +99,23 @@ impl Sim {
         self.core.lock().cpus.count(host, 1);
     }
 
-    /// Polls no task of the nodes on `host` until [`resume`](Self::resume), those included that start meanwhile. Its
-    /// kernel lives on: it takes connections and bytes as long as there is room, and its clocks go on. Harness processes
-    /// there are not concerned.
+    /// Polls no task of the nodes that run on `host` until [`resume`](Self::resume), as after SIGSTOP. The kernel lives
+    /// on: it takes connections and bytes as long as there is room, and clocks go on. Nodes that start later and harness
+    /// processes are not concerned.
     pub fn pause(&self, host: HostId) {
         self.fault(Fault::Pause, host);
-        self.core.lock().paused.insert(host);
+        let mut state = self.core.lock();
+        let nodes = state.nodes_of(host);
+        state.paused.extend(nodes);
     }
 
     /// Lets the nodes on `host` go on: all that came due meanwhile is due now.
     pub fn resume(&self, host: HostId) {
         self.fault(Fault::Resume, host);
-        self.core.lock().paused.remove(&host);
+        let mut state = self.core.lock();
+        let nodes = state.nodes_of(host);
+        state.paused.retain(|process| !nodes.contains(process));
+        drop(state);
         self.core.ready.let_go(host.0);
     }
 

@@ -25,8 +25,8 @@ pub(super) struct State {
     pub(super) processes: Processes,
     pub(super) cpus: Cpus,
     pub(super) aftermath: Aftermath,
-    /// Hosts whose nodes are not polled.
-    pub(super) paused: BTreeSet<HostId>,
+    /// Processes that are not polled.
+    pub(super) paused: BTreeSet<u32>,
     pub(super) connections: Connections,
     pub(super) ports: Ports,
     pub(super) datagrams: Datagrams,
@@ -179,10 +179,8 @@ impl State {
     }
 
     /// Whether no task of this process is polled at present.
-    pub(super) fn is_held(&self, host: HostId, process: u32) -> bool {
-        !self.paused.is_empty()
-            && self.paused.contains(&host)
-            && self.processes.list.get(process as usize).is_some_and(|it| it.kind == ProcessKind::Node)
+    pub(super) fn is_held(&self, process: u32) -> bool {
+        !self.paused.is_empty() && self.paused.contains(&process)
     }
 
     /// Whether what this process receives costs its host time.
