@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use relay_sim::cli::compare::{Print, where_they_part};
+use relay_sim::cli::parting::{Print, where_they_part};
 use relay_sim::cli::runs::{Unit, side_by_side};
 use relay_sim::execute::{Execution, Verdict};
 

@@ -17,7 +17,10 @@ fn samples() -> [(&'static str, Report); 5] {
     ]
 }
 
-/// Replaces every string in a report, the verdict apart, which is not foreign text.
+/// Fields that hold one of a few words: they are not foreign text.
+const ENUMS: [&str; 4] = ["verdict", "unit", "better", "standing"];
+
+/// Replaces every string in a report that may be foreign text.
 fn with_all_strings(report: &Report, text: &str) -> Report {
     fn replace(value: &mut Value, text: &str) {
         match value {
@@ -26,7 +29,7 @@ fn with_all_strings(report: &Report, text: &str) -> Report {
             Value::Object(fields) => {
                 fields
                     .iter_mut()
-                    .filter(|(name, _)| *name != "verdict")
+                    .filter(|(name, _)| !ENUMS.contains(&name.as_str()))
                     .for_each(|(_, field)| replace(field, text));
             }
             _ => {}

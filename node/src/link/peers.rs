@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::RelayUrl;
 use super::pulse::Vitals;
 use crate::env::Instant;
+use crate::federation::Level;
 use crate::store::MAX_REMOVED_PEERS;
 use crate::wire::NodeId;
 
@@ -334,6 +335,15 @@ impl PeerBook {
     /// Whether this Main may be dialled, or is already.
     pub(super) fn has_room_for(&self, url: &RelayUrl) -> bool {
         self.dialled.contains_key(url) || self.dialled.len() < MAX_DIALLED_PEERS
+    }
+
+    /// How full the book is.
+    pub(super) fn levels(&self) -> [Level; 3] {
+        [
+            Level::new("dialled-peers", self.dialled.len(), MAX_DIALLED_PEERS),
+            Level::new("gone-peers", self.gone.len(), MAX_GONE_PEERS),
+            Level::new("removed-peers", self.removed.len(), MAX_REMOVED_PEERS),
+        ]
     }
 
     /// Every peer once: those that are dialled, those that only dialled us, those that did and are gone. `up` are the

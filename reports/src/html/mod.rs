@@ -6,11 +6,14 @@ mod calls;
 mod checks;
 mod head;
 mod history;
+mod index;
 mod traffic;
 
 use crate::chart::Frame;
 use crate::format::{ClockStyle, Text};
 use crate::model::Report;
+
+pub use index::render_index;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use relay_reports::Tolerance;
 
 /// Runs a federation of relays, whole days in seconds, from scenario files.
 #[derive(Parser)]
 #[command(
     name = "relay-sim",
     version,
-    after_help = "Exit codes: 0 all holds · 1 a gate failed · 2 an invariant was violated or something panicked · \
+    after_help = "Exit codes: 0 all holds · 1 a gate failed, or something got worse · 2 an invariant was violated or something panicked · \
                   3 not deterministic · 64 wrong usage or scenario"
 )]
 pub(super) struct Args {
@@ -29,7 +30,12 @@ pub(super) enum Command {
         /// Scenario files, or folders of them
         #[arg(required = true, value_name = "FILE|DIR")]
         paths: Vec<PathBuf>,
+        /// Give a parameter of the scenarios this value, in place of its default; may be repeated
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+        set: Vec<Setting>,
     },
+    /// Compare two reports, or two folders of them: what differs, and what got worse
+    Compare(CompareArgs),
     /// Tell what scenarios there are
     List {
         /// Scenario files, or folders of them
@@ -49,12 +55,19 @@ pub(super) struct RunArgs {
     /// Run once with each of these seeds, both ends included
     #[arg(long, value_name = "A..B")]
     pub(super) seeds: Option<Seeds>,
+    /// Give a parameter of the scenarios this value, in place of its default; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub(super) set: Vec<Setting>,
     /// Runs side by side; one per core unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
-    /// Write report.json and report.html there; with several runs, a folder for each
+    /// Write report.html, report.json, summary.md and junit.xml there; with several runs, a folder for each, and an
+    /// index.html over all of them
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
+    /// Hold each run against the baseline of its scenario, SCENARIO.json in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) baselines: Option<PathBuf>,
     /// Run everything twice and compare event by event
     #[arg(long)]
     pub(super) check_determinism: bool,
@@ -71,12 +84,42 @@ pub(super) struct ReplayArgs {
     /// A capsule, as a failed run writes it
     #[arg(value_name = "CAPSULE")]
     pub(super) capsule: PathBuf,
+    /// Give a parameter of the scenario this value, in place of the capsule's; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub(super) set: Vec<Setting>,
     /// Write report.json and report.html there
+    /// Write report.html, report.json, summary.md and junit.xml there
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
     /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
     #[arg(long, value_name = "LEVEL")]
     pub(super) log: Option<String>,
+}
+
+/// A parameter and its value.
+pub(super) type Setting = (String, String);
+
+fn setting(text: &str) -> Result<Setting, String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` sets nothing; write for example homes=100")),
+    }
+}
+
+#[derive(ClapArgs)]
+pub(super) struct CompareArgs {
+    /// The earlier report.json, or a folder of them
+    #[arg(value_name = "BEFORE")]
+    pub(super) before: PathBuf,
+    /// The later one
+    #[arg(value_name = "AFTER")]
+    pub(super) after: PathBuf,
+    /// By how much a metric may be worse: a share, of a share points
+    #[arg(long, value_name = "SHARE", default_value = "10%")]
+    pub(super) tolerance: Tolerance,
+    /// Take the tolerance of each metric from the baselines, SCENARIO.json in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) baselines: Option<PathBuf>,
 }
 
 /// Seeds from the first to the last, both included.
@@ -113,6 +156,13 @@ mod tests {
         for bad in ["", "1", "1..", "..2", "a..b", "1..2..3", "5..4"] {
             assert!(bad.parse::<Seeds>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn settings_are_names_and_values() {
+        assert_eq!(setting("homes=100"), Ok(("homes".into(), "100".into())));
+        assert_eq!(setting("filter=a=b"), Ok(("filter".into(), "a=b".into())));
+        assert!(setting("homes").is_err() && setting("=3").is_err());
     }
 
     #[test]

@@ -4,9 +4,12 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command-line front")]
 
 mod args;
-pub mod compare;
+pub mod baselines;
+mod compare;
 mod files;
 mod output;
+pub mod parting;
+mod reports;
 mod run;
 pub mod runs;
 
@@ -31,7 +34,8 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     let done = match args.command {
         Command::Run(args) => run::run(args),
         Command::Replay(args) => run::replay(args),
-        Command::Check { paths } => files::check(&paths),
+        Command::Check { paths, set } => files::check(&paths, &set),
+        Command::Compare(args) => compare::compare(&args),
         Command::List { paths } => files::list(&paths),
     };
     done.unwrap_or_else(|error| {
@@ -40,7 +44,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     })
 }
 
-/// What ends a command early: printed as it is, exit code 64.
+/// What ends a command early: to be printed as it is; exit code 64.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Refusal(String);
+pub struct Refusal(String);

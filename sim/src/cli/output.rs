@@ -17,10 +17,16 @@ const STYLE: TableStyle = TableStyle::new()
 /// Columns that a table takes up at most: it is to fit a terminal and a CI log.
 const WIDTH_COLUMNS: u16 = 120;
 
-fn empty_table() -> Table {
+/// A table without rows.
+pub(super) fn empty_table() -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH_COLUMNS);
     table
+}
+
+/// A cell whose text stands to the right.
+pub(super) fn right(text: &str) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 /// The line over a run's table.
@@ -40,7 +46,6 @@ pub(super) fn table(run: &Execution) -> Table {
     let mut table = empty_table();
     table.set_header(["", "gate", "limit", "measured", "of what"]);
     let mark = |holds: bool| if holds { "✓" } else { "✗" };
-    let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
     for gate in &run.gates {
         table.add_row([
             Cell::new(mark(gate.holds)),
@@ -124,15 +129,14 @@ pub(super) fn summary<'a>(tallies: impl Iterator<Item = (&'a str, &'a Tally)>) -
     table.set_header(["", "scenario", "runs", "passed", "calls", "slowest convergence", "worst p99"]);
     for (name, tally) in tallies {
         let passed = tally.runs - tally.failed.len() as u64;
-        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
         table.add_row([
             Cell::new(if tally.failed.is_empty() { "✓" } else { "✗" }),
             Cell::new(name),
-            right(tally.runs.to_string()),
-            right(passed.to_string()),
-            right(tally.calls.to_string()),
-            right(show(tally.convergence)),
-            right(show(tally.p99)),
+            right(&tally.runs.to_string()),
+            right(&passed.to_string()),
+            right(&tally.calls.to_string()),
+            right(&show(tally.convergence)),
+            right(&show(tally.p99)),
         ]);
     }
     table

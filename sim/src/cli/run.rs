@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use relay_node::config::log_filter;
-use relay_reports::html;
+use relay_reports::model::Report;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::args::{ReplayArgs, RunArgs, Seeds};
-use super::compare::{Print, where_they_part};
+use super::baselines::Baselines;
 use super::output::{self, Tally};
+use super::parting::{Print, where_they_part};
+use super::reports::{Reports, write};
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
 use crate::engine::event::Stamp;
@@ -42,6 +44,24 @@ struct Done {
     wall: Duration,
 }
 
+impl Done {
+    /// The report of the run, held against its baseline. `command` runs it again.
+    fn report(&self, command: String, baselines: Option<&mut Baselines>) -> Result<Report, Refusal> {
+        let mut report = report::report(&self.run, command, Some(self.wall));
+        if let Some(divergence) = &self.divergence {
+            report.verdict = relay_reports::model::Verdict::NotDeterministic;
+            report.summary.headline = "Two runs with the same seed differ.".into();
+            report.summary.details.push(divergence.clone());
+        }
+        if let Some(baselines) = baselines
+            && let Some(baseline) = baselines.of(&self.run.scenario.name)?
+        {
+            report.hold_against(baseline);
+        }
+        Ok(report)
+    }
+}
+
 /// Everything that the runs of one command share.
 struct Plan {
     units: Vec<Unit>,
@@ -51,7 +71,7 @@ struct Plan {
 
 /// `relay-sim run`.
 pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
-    let scenarios = files::load(&args.paths)?;
+    let scenarios = files::load(&args.paths, &args.set)?;
     refuse_namesakes(&scenarios)?;
     let range = |scenario: &Scenario| match (args.seed, args.seeds) {
         (_, Some(seeds)) => seeds,
@@ -82,6 +102,8 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let asked = args.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()));
     let jobs = asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     let bar = if with_seeds { progress(plan.units.len()) } else { ProgressBar::hidden() };
+    let mut reports = args.report.clone().map(|folder| Reports::new(folder, several));
+    let mut baselines = args.baselines.as_deref().map(Baselines::in_folder).transpose()?;
     let started = Instant::now();
     let mut worst = Verdict::Passed;
     let mut failed = 0;
@@ -96,17 +118,14 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
             worst = worst.max(done.verdict);
             failed += usize::from(done.verdict != Verdict::Passed);
             tallies.entry(done.run.scenario.name.clone()).or_default().add(&done.run, done.verdict);
-            let folder = args.report.as_ref().map(|folder| match several {
-                true => folder.join(format!("{}-{}", done.run.scenario.name, done.run.seed)),
-                false => folder.clone(),
-            });
             bar.suspend(|| {
                 if !with_seeds {
                     print_run(&done);
                 }
                 // The failure first: it must be told even where the report cannot be written.
                 let written = write_capsule(unit, &done, &args.capsules, failed <= FAILURES_IN_FULL_MAX)
-                    .and_then(|()| write_report(unit, &done, folder.as_deref()));
+                    .and_then(|()| judge_and_report(unit, &done, baselines.as_mut(), reports.as_mut()))
+                    .map(|verdict| worst = worst.max(verdict));
                 if let Err(error) = written
                     && outcome.is_ok()
                 {
@@ -117,6 +136,9 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     );
     bar.finish_and_clear();
     outcome?;
+    if let Some(index) = reports.map(Reports::finish).transpose()?.flatten() {
+        println!("reports     {}", index.display());
+    }
     if with_seeds {
         println!("{}", output::summary(tallies.iter().map(|(name, tally)| (name.as_str(), tally))));
         let wall = started.elapsed();
@@ -148,13 +170,15 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let text =
         fs::read_to_string(&args.capsule).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
     let capsule = Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))?;
-    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
+    let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
+    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
     let plan = Plan { units: Vec::new(), check_determinism: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
-    write_report(&unit, &done, args.report.as_deref())?;
+    let mut reports = args.report.clone().map(|folder| Reports::new(folder, false));
+    judge_and_report(&unit, &done, None, reports.as_mut())?;
     let hash = report::hash(&done.run);
     if hash == capsule.trace_hash {
         println!("replayed    event by event: the trace hash is the capsule's");
@@ -197,18 +221,30 @@ fn print_run(done: &Done) {
     }
 }
 
-fn write_report(unit: &Unit, done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
-    let Some(folder) = folder else { return Ok(()) };
-    let mut report = report::report(&done.run, unit.command(), Some(done.wall));
-    if let Some(divergence) = &done.divergence {
-        report.verdict = relay_reports::model::Verdict::NotDeterministic;
-        report.summary.headline = "Two runs with the same seed differ.".into();
-        report.summary.details.push(divergence.clone());
+/// Holds the run against its baseline and writes its report, where either is wanted. Returns the verdict over both.
+fn judge_and_report(
+    unit: &Unit,
+    done: &Done,
+    baselines: Option<&mut Baselines>,
+    reports: Option<&mut Reports>,
+) -> Result<Verdict, Refusal> {
+    if baselines.is_none() && reports.is_none() {
+        return Ok(done.verdict);
     }
-    write(&folder.join("report.json"), &report.to_json_pretty())?;
-    write(&folder.join("report.html"), &html::render(&report))?;
-    println!("report      {}", folder.join("report.html").display());
-    Ok(())
+    let report = done.report(unit.command(), baselines)?;
+    let passed_without = done.verdict == Verdict::Passed;
+    let verdict = match report.verdict {
+        relay_reports::model::Verdict::GateFailed if passed_without => {
+            let (name, seed) = (&done.run.scenario.name, done.run.seed);
+            eprintln!("{name} with seed {seed}: {}", report.summary.headline);
+            Verdict::GateFailed
+        }
+        _ => done.verdict,
+    };
+    if let Some(reports) = reports {
+        println!("report      {}", reports.add(&report)?.display());
+    }
+    Ok(verdict)
 }
 
 /// Says what failed and how to see it again, and keeps a capsule.
@@ -230,13 +266,6 @@ fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Resu
     write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())
-}
-
-fn write(file: &Path, text: &str) -> Result<(), Refusal> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(file, text))
-        .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))
 }
 
 fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {

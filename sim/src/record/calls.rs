@@ -1,4 +1,4 @@
-//! The calls of a run: counted, timed, and the telling ones kept.
+//! The calls of a run: counted and timed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,13 +7,9 @@ use hdrhistogram::Histogram;
 
 use super::OpenCall;
 use crate::invariants::{EndedCall, Outcome};
-use crate::scenario::HostIndex;
 
 /// Points that the curves of a report have, at most.
 const BUCKETS_MAX: u64 = 240;
-
-/// Samples of slow and of failed calls.
-const SAMPLES_MAX: usize = 20;
 
 /// Digits of a latency that are kept, for all calls and for each point of a curve.
 const DIGITS: u8 = 3;
@@ -40,10 +36,6 @@ pub struct CallStats {
     pub buckets: Vec<Bucket>,
     /// Width of one of them.
     pub bucket_width: Duration,
-    /// The slowest calls that succeeded, the slowest first.
-    pub slowest: Vec<Sample>,
-    /// The first calls that failed though their path was whole, then the first others.
-    pub failed: Vec<Sample>,
 }
 
 /// A span of virtual time.
@@ -54,25 +46,6 @@ pub struct Bucket {
     pub failed_expected: u64,
     /// Calls due in it that failed though their path was whole.
     pub failed_unexpected: u64,
-}
-
-/// One call, kept for people.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// When it was due.
-    pub due: Duration,
-    /// Who called.
-    pub caller: HostIndex,
-    /// Whom, where it was for one host.
-    pub callee: Option<HostIndex>,
-    /// The service called.
-    pub service: String,
-    /// From due to ended.
-    pub took: Duration,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Whether its path was whole.
-    pub whole: bool,
 }
 
 impl CallStats {
@@ -92,8 +65,6 @@ impl CallStats {
             failures: BTreeMap::new(),
             buckets: (0..seconds.div_ceil(width)).map(|_| bucket()).collect(),
             bucket_width: Duration::from_secs(width),
-            slowest: Vec::new(),
-            failed: Vec::new(),
         }
     }
 
@@ -107,7 +78,7 @@ impl CallStats {
         self.whole - self.whole_succeeded
     }
 
-    pub(super) fn ended(&mut self, call: &OpenCall, ended: EndedCall, whole: bool) {
+    pub(super) fn ended(&mut self, call: &OpenCall, ended: &EndedCall, whole: bool) {
         let took = ended.ended.saturating_sub(call.due);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let path = ended.outcome.path();
@@ -134,30 +105,6 @@ impl CallStats {
                 bucket.failed_expected += 1;
             }
         }
-        let slow_enough =
-            self.slowest.len() < SAMPLES_MAX || self.slowest.last().is_some_and(|s| took > s.took);
-        let has_room = self.failed.len() < SAMPLES_MAX || (whole && self.failed.iter().any(|s| !s.whole));
-        if !(if succeeded { slow_enough } else { has_room }) {
-            return;
-        }
-        let sample = Sample {
-            due: call.due,
-            caller: call.caller,
-            callee: call.callee,
-            service: call.service.clone(),
-            took,
-            outcome: ended.outcome,
-            whole,
-        };
-        if succeeded {
-            let at = self.slowest.partition_point(|other| other.took >= took);
-            self.slowest.insert(at, sample);
-            self.slowest.truncate(SAMPLES_MAX);
-        } else {
-            let at = if whole { self.failed.partition_point(|other| other.whole) } else { self.failed.len() };
-            self.failed.insert(at, sample);
-            self.failed.truncate(SAMPLES_MAX);
-        }
     }
 }
 
@@ -173,6 +120,7 @@ fn histogram(digits: u8) -> Histogram<u64> {
 mod tests {
     use super::super::OpenCall;
     use super::*;
+    use crate::scenario::HostIndex;
 
     fn end(stats: &mut CallStats, due: u64, millis: u64, outcome: Outcome, whole: bool) {
         let due = Duration::from_secs(due);
@@ -184,11 +132,12 @@ mod tests {
             due,
             sent: due,
             deadline: due + Duration::from_secs(10),
+            hops: Vec::new(),
         };
         let ended = due + Duration::from_millis(millis);
         stats.ended(
             &call,
-            EndedCall {
+            &EndedCall {
                 call: 1,
                 caller: HostIndex(1),
                 callee: None,
@@ -222,19 +171,6 @@ mod tests {
         assert_eq!(stats.failures, BTreeMap::from([(Some(-32003), 2)]));
         assert_eq!((stats.buckets[60].failed_expected, stats.buckets[60].failed_unexpected), (1, 1));
         assert_eq!((stats.buckets[0].latency.len(), stats.buckets[119].latency.len()), (1, 1));
-        assert!(stats.failed[0].whole && !stats.failed[1].whole, "what should not have failed comes first");
-        assert_eq!(stats.slowest[0].took, Duration::from_millis(30));
         assert!(stats.latency.value_at_quantile(1.0).abs_diff(30_000) < 100, "in microseconds, to 3 digits");
-    }
-
-    #[test]
-    fn samples_are_bounded_and_unexpected_failures_push_expected_ones_out() {
-        let mut stats = CallStats::new(Duration::from_secs(60));
-        (0..50).for_each(|_| end(&mut stats, 1, 5, refused(), false));
-        (0..3).for_each(|_| end(&mut stats, 2, 5, refused(), true));
-        (0..50).for_each(|millis| end(&mut stats, 3, millis, success(), true));
-        assert_eq!((stats.failed.len(), stats.slowest.len()), (SAMPLES_MAX, SAMPLES_MAX));
-        assert_eq!(stats.failed.iter().filter(|sample| sample.whole).count(), 3);
-        assert_eq!(stats.slowest[0].took, Duration::from_millis(49));
     }
 }

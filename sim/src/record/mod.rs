@@ -3,7 +3,9 @@
 mod calls;
 mod connections;
 mod convergence;
+mod course;
 mod loads;
+mod samples;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -13,15 +15,19 @@ use std::time::Duration;
 use relay_node::config::Timing;
 
 use crate::engine::event::Observation;
-use crate::invariants::{CallNumber, EndedCall, Invariants, Observed, Outcome};
+use crate::invariants::{
+    CallNumber, EndedCall, Invariants, Listed, Observed, Outcome, PeerChange, Recalled, Reported,
+};
 use crate::oracle::{Callee, Oracle};
 use crate::scenario::{HostIndex, Scenario};
 use crate::world::index_of;
 
-pub use calls::{Bucket, CallStats, Sample};
-pub use connections::Reconnects;
+pub use calls::{Bucket, CallStats};
+pub use connections::{LinkChange, Reconnects};
 pub use convergence::{Convergence, Episode, EpisodeEnd};
+pub use course::{Count, Course, HostChange};
 pub use loads::LoadStats;
+pub use samples::{HopTime, Sample, Samples};
 pub use timeline::{Happening, Timeline};
 
 /// A call under way, as its caller knows it.
@@ -41,6 +47,8 @@ pub struct OpenCall {
     pub sent: Duration,
     /// When its outcome must be there.
     pub deadline: Duration,
+    /// How long each node had it, once that is known.
+    pub hops: Vec<HopTime>,
 }
 
 /// Everything that a run shows.
@@ -58,6 +66,8 @@ pub struct Record {
     pub reconnects: Reconnects,
     /// What happened when.
     pub timeline: Timeline,
+    /// Who was up when, and when each invariant was looked at.
+    pub course: Course,
     open: BTreeMap<CallNumber, OpenCall>,
     next_call: CallNumber,
 }
@@ -73,6 +83,7 @@ impl Record {
             loads: scenario.loads.iter().map(|load| LoadStats::new(load.stop)).collect(),
             reconnects: Reconnects::default(),
             timeline: Timeline::default(),
+            course: Course::new(scenario.run.duration),
             open: BTreeMap::new(),
             next_call: 1,
         }
@@ -82,9 +93,17 @@ impl Record {
     pub fn call_sent(&mut self, call: OpenCall) -> CallNumber {
         let number = self.next_call;
         self.next_call += 1;
+        self.course.pass(call.sent, &self.invariants);
         self.invariants.observe(&Observed::CallSent { at: call.sent, call: number, deadline: call.deadline });
         self.open.insert(number, call);
         number
+    }
+
+    /// The nodes on a call's way told how long each of them had it. Before [`Record::call_ended`].
+    pub fn call_timed(&mut self, number: CallNumber, hops: Vec<HopTime>) {
+        if let Some(call) = self.open.get_mut(&number) {
+            call.hops = hops;
+        }
     }
 
     /// A call has ended.
@@ -105,10 +124,10 @@ impl Record {
             outcome,
         };
         self.invariants.observe(&Observed::CallEnded(&ended));
+        self.calls.ended(&call, &ended, whole);
         if let Some(load) = self.loads.get_mut(call.load) {
-            load.ended(&call, &ended, whole);
+            load.ended(call, ended, whole);
         }
-        self.calls.ended(&call, ended, whole);
     }
 
     /// How many calls are under way.
@@ -116,9 +135,25 @@ impl Record {
         self.open.len()
     }
 
-    /// A Main told what it lists: services and node ids, sorted.
-    pub fn viewed(&mut self, at: Duration, main: HostIndex, listed: &[(String, String)]) {
+    /// A Main told what it lists, sorted.
+    pub fn viewed(&mut self, at: Duration, main: HostIndex, listed: &[Listed]) {
+        self.course.pass(at, &self.invariants);
         self.invariants.observe(&Observed::Viewed { at, main, listed });
+    }
+
+    /// A relay told how it is.
+    pub fn reported(&mut self, at: Duration, host: HostIndex, reported: &Reported) {
+        self.invariants.observe(&Observed::Reported { at, host, reported });
+    }
+
+    /// A relay's operator changed its peers, or tried to.
+    pub fn changed(&mut self, at: Duration, host: HostIndex, change: &PeerChange) {
+        self.invariants.observe(&Observed::Changed { at, host, change });
+    }
+
+    /// A relay told its operator what it knows.
+    pub fn recalled(&mut self, at: Duration, host: HostIndex, recalled: &Recalled) {
+        self.invariants.observe(&Observed::Recalled { at, host, recalled });
     }
 
     /// A Main's view, asked for at `asked`, agrees with the truth or not. `all` are the Mains that must agree.
@@ -139,6 +174,7 @@ impl Record {
 
     /// A relay went down or came up.
     pub fn node(&mut self, at: Duration, host: HostIndex, node: Option<&str>, up: bool) {
+        self.course.changed(at, host, up);
         self.invariants.observe(&match up {
             true => Observed::NodeBack { at, host, node },
             false => Observed::NodeGone { at, host, node },
@@ -148,6 +184,9 @@ impl Record {
     /// What the network saw.
     pub fn network(&mut self, observations: Vec<Observation>) {
         for observation in observations {
+            if let Observation::Reset { at, host, peer } = observation {
+                self.reconnects.lost(at, index_of(host), index_of(peer));
+            }
             if let Observation::Accepted { at, host, from_host, .. } = observation {
                 let (host, from) = (index_of(host), index_of(from_host));
                 self.reconnects.accepted(at, host, from);
@@ -160,5 +199,6 @@ impl Record {
     pub fn finish(&mut self, at: Duration) {
         self.convergence.finish(at);
         self.invariants.finish(at);
+        self.course.finish(&self.invariants);
     }
 }

@@ -22,6 +22,9 @@ pub struct Capsule {
     pub file: String,
     /// The scenario's whole text.
     pub scenario: String,
+    /// The parameters that the command line had set, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<(String, String)>,
     /// The seed.
     pub seed: u64,
     /// What came of the run, in a word or two.
@@ -51,6 +54,7 @@ impl Capsule {
             version: env!("CARGO_PKG_VERSION").into(),
             file: run.scenario.source.name.clone(),
             scenario: run.scenario.source.text.clone(),
+            set: run.scenario.source.set().collect(),
             seed: run.seed,
             verdict: verdict.as_str().into(),
             failures: failures(run),
@@ -124,6 +128,7 @@ mod tests {
             version: "0.1.0".into(),
             file: "a.toml".into(),
             scenario: "duration = \"1m\"\n# “quoted”".into(),
+            set: vec![("homes".into(), "100".into())],
             seed: u64::MAX,
             verdict: "gate failed".into(),
             failures: vec!["gate p99".into()],

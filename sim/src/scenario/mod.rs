@@ -7,6 +7,8 @@ mod hosts;
 mod model;
 mod network;
 mod owed;
+mod parts;
+mod profile;
 mod read;
 
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
@@ -16,6 +18,8 @@ pub use model::{
     RunPlan, Scenario, Service, ServiceKind, Source, Target, Topology, Upstream,
 };
 pub use network::{LinkRule, Network};
+pub use parts::{Parameter, Phase, Window};
+pub use profile::{Profile, Segment, Shape};
 
 #[cfg(test)]
 mod tests;

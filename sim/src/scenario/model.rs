@@ -9,6 +9,8 @@ use relay_chaos::{ByteSize, Fault, Rate, Share};
 
 use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
+use super::parts::{Parameter, Phase};
+use super::profile::Profile;
 
 /// What runs, under which load and faults, and what must hold.
 ///
@@ -44,10 +46,19 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The parameters that it names, with the values that they had.
+    pub parameters: Vec<Parameter>,
+}
+
+impl Source {
+    /// The parameters that were set from outside, and their values.
+    pub fn set(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.parameters.iter().filter(|it| it.is_set).map(|it| (it.name.clone(), it.value.clone()))
+    }
 }
 
 /// How long a scenario runs, with which seed, how closely watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunPlan {
     /// Virtual time from the start to the end.
     pub duration: Duration,
@@ -55,6 +66,12 @@ pub struct RunPlan {
     pub seed: u64,
     /// How often the Mains' views are read.
     pub probe_interval: Duration,
+    /// Its parts that have a name, one after the other from the start on.
+    pub phases: Vec<Phase>,
+    /// How often each relay's metrics are read.
+    pub report_interval: Duration,
+    /// How often each Main's operator changes something; there is none where it is `None`.
+    pub operator_every: Option<Duration>,
 }
 
 /// Settings of every relay; what is `None` is the node's own default.
@@ -181,7 +198,7 @@ pub struct CallPlan {
 }
 
 /// When the calls of a [`Load`] are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// Each host calls at this rate, whether or not earlier calls were answered.
     Open {
@@ -190,6 +207,8 @@ pub enum Arrival {
         /// How they are spread.
         pacing: Pacing,
     },
+    /// Each host calls at rates that change with time, whether or not earlier calls were answered.
+    Profile(Profile),
     /// Each host has so many callers; each of them waits for its answer, thinks, and calls again.
     Closed {
         /// Callers on each host.

@@ -8,6 +8,7 @@ use relay_node::env::{Env, Rng};
 
 use super::SharedRecord;
 use super::api::{Api, RemoteCall};
+use super::pace::Pace;
 use crate::engine::event::ProcessKind;
 use crate::invariants::Outcome;
 use crate::record::OpenCall;
@@ -49,10 +50,13 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
     let scenario = Arc::clone(&caller.world.scenario);
     for (number, load) in scenario.loads.iter().enumerate().filter(|(_, load)| load.from.contains(index)) {
         let rng = caller.env.rng("load");
-        match load.arrival {
+        match &load.arrival {
             Arrival::Open { .. } => caller.env.spawn("load-open", open(Arc::clone(&caller), number, rng)),
+            Arrival::Profile(_) => {
+                caller.env.spawn("load-profile", profile(Arc::clone(&caller), number, rng));
+            }
             Arrival::Closed { callers, .. } => {
-                for _ in 0..callers {
+                for _ in 0..*callers {
                     let rng = caller.env.rng("load-closed");
                     caller.env.spawn("load-closed", closed(Arc::clone(&caller), number, rng));
                 }
@@ -82,6 +86,19 @@ async fn open(caller: Arc<Caller>, load: usize, mut rng: Rng) {
             // The gaps between independent arrivals are exponential.
             Pacing::Poisson => due + rate.interval().mul_f64(-(1.0 - rng.random::<f64>()).ln()),
         };
+    }
+}
+
+/// Calls at rates that change with time, whether or not earlier calls were answered.
+async fn profile(caller: Arc<Caller>, load: usize, mut rng: Rng) {
+    let scenario = Arc::clone(&caller.world.scenario);
+    let plan = &scenario.loads[load];
+    let Arrival::Profile(profile) = &plan.arrival else { return };
+    let mut pace = Pace::new(profile, &mut rng);
+    while let Some(due) = pace.next(&mut rng).filter(|due| *due < plan.stop) {
+        caller.world.sim.sleep_until(due).await;
+        let (caller_now, callee) = (Arc::clone(&caller), pick(&caller, plan, &mut rng));
+        caller.env.spawn("call", async move { caller_now.call(load, callee, due).await });
     }
 }
 
@@ -128,6 +145,7 @@ impl Caller {
             due,
             sent,
             deadline,
+            hops: Vec::new(),
         });
         let call = RemoteCall {
             number,
@@ -141,8 +159,10 @@ impl Caller {
         };
         let patience = deadline - sent + Duration::from_millis(PATIENCE_MILLIS);
         let outcome = self.env.deadline(patience, self.api.call(&call)).await;
-        let outcome = outcome.unwrap_or(Outcome::NoOutcome);
+        let (outcome, hops) = outcome.unwrap_or((Outcome::NoOutcome, Vec::new()));
         let ended = self.world.sim.now();
-        self.record.lock().expect("nothing panics with the record").call_ended(number, ended, outcome);
+        let mut record = self.record.lock().expect("nothing panics with the record");
+        record.call_timed(number, hops);
+        record.call_ended(number, ended, outcome);
     }
 }

@@ -106,6 +106,10 @@ impl Hosts {
         self.names.get(name).map(|host| self.get(*host).address)
     }
 
+    pub(super) fn named(&self, name: &str) -> Option<HostId> {
+        self.names.get(name).copied()
+    }
+
     /// The SRV records of a name.
     pub(super) fn srv(&self, name: &str) -> &[SrvRecord] {
         self.srv.get(&srv_key(name)).map_or(&[], Vec::as_slice)

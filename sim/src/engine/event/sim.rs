@@ -140,6 +140,11 @@ impl Sim {
         self.core.clocks.set(host, nanos(self.now()), ahead);
     }
 
+    /// The host that was added with this name.
+    pub fn find_host(&self, name: &str) -> Option<HostId> {
+        self.core.lock().hosts.named(name)
+    }
+
     /// The name that `host` was added with.
     pub fn host_name(&self, host: HostId) -> String {
         self.core.lock().hosts.get(host).name.clone()

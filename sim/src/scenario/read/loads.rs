@@ -11,6 +11,7 @@ use super::super::hosts::{Host, HostSet, NodeId};
 use super::super::model::{Arrival, CallPlan, Load, Pacing, Service, Target, Topology};
 use super::gates;
 use super::names::{Lookup, check_name, find_service};
+use super::profile;
 use super::settings::{before_end, positive};
 use super::table::Table;
 use super::values::Names;
@@ -58,7 +59,7 @@ pub(super) fn read(file: &mut Table<'_>, topology: &Topology, end: Duration) -> 
 fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Load> {
     let name = table.require::<String>("name");
     let name = name.filter(|name| check_name(table, name, "load"));
-    let arrival = arrival(table);
+    let mut arrival = arrival(table);
     let lookup = Lookup { hosts: &topology.hosts, problems: table.problems() };
     let from = table.require::<Names>("from").and_then(|names| lookup.select(&names));
     let service = table.require::<String>("service");
@@ -66,7 +67,10 @@ fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Loa
     let call = call(table, service.map(|it| &topology.services[it]));
     let target = target(table, topology, service, from.as_ref());
     let start = before_end(table, "start", "this load starts", end).unwrap_or_default();
-    let stop = stop(table, start, end);
+    let mut stop = stop(table, start, end);
+    if let Some(Arrival::Profile(profile)) = &mut arrival {
+        stop = profile::place(table, profile, start, stop);
+    }
     let gates = gates::of_load(table);
     Some(Load {
         name: name?.into_inner(),
@@ -92,12 +96,18 @@ fn arrival(table: &mut Table<'_>) -> Option<Arrival> {
         Some(Kind::Open) => {
             table.call("a [[load]] of kind \"open\"");
             let pacing = table.word("pacing", &[("even", Pacing::Even), ("poisson", Pacing::Poisson)]);
-            let rate = table.require::<Rate>("rate")?;
-            if rate.get_ref().per_second() > MAX_CALLS_PER_SECOND {
-                let label = format!("expected at most {MAX_CALLS_PER_SECOND}/s for each host");
-                table.problem(Problem::new("too many calls", rate.span(), label));
+            let pacing = pacing.unwrap_or_default();
+            if table.has("profile") {
+                if let Some(rate) = table.read::<Rate>("rate") {
+                    let label = "expected `rate` or `profile`";
+                    table.problem(Problem::new("the profile says the rate", rate.span(), label));
+                }
+                return Some(Arrival::Profile(profile::read(table, pacing)?));
             }
-            Some(Arrival::Open { rate: rate.into_inner(), pacing: pacing.unwrap_or_default() })
+            table.ask(&["rate", "profile"]);
+            let rate = table.require::<Rate>("rate")?;
+            profile::check(table, &rate);
+            Some(Arrival::Open { rate: rate.into_inner(), pacing })
         }
         Some(Kind::Closed) => {
             table.call("a [[load]] of kind \"closed\"");
@@ -110,7 +120,7 @@ fn arrival(table: &mut Table<'_>) -> Option<Arrival> {
             Some(Arrival::Closed { callers: callers.into_inner(), think })
         }
         None => {
-            table.ask(&["pacing", "rate", "think", "callers"]);
+            table.ask(&["pacing", "rate", "profile", "think", "callers"]);
             None
         }
     }

@@ -3,11 +3,15 @@
 //! The TOML is walked by hand ([`table`]) and not through derived types: every value is read with its place, an
 //! unknown key is met with what was probably meant, and one wrong value does not hide the next.
 
+mod expand;
 mod faults;
 mod gates;
+mod groups;
 mod loads;
 mod names;
 mod network;
+mod operator;
+mod profile;
 mod services;
 mod settings;
 mod table;
@@ -16,6 +20,7 @@ mod values;
 
 use toml::de::DeTable;
 
+use self::expand::{Expanded, Setting, expand};
 use self::table::Table;
 use super::error::{Problem, Problems, ScenarioError};
 use super::model::{Scenario, Source};
@@ -27,6 +32,14 @@ impl Scenario {
     /// # Errors
     /// All that is wrong with the text, each with its place.
     pub fn load(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        Scenario::load_with(name, text, &[])
+    }
+
+    /// As [`Scenario::load`], with these parameters set, by name.
+    ///
+    /// # Errors
+    /// All that is wrong with the text, each with its place, and with the values that are set.
+    pub fn load_with(name: &str, text: &str, set: &[(String, String)]) -> Result<Scenario, ScenarioError> {
         let problems = Problems::default();
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in errors {
@@ -43,18 +56,25 @@ impl Scenario {
         if let Some(error) = problems.error(name, text) {
             return Err(error);
         }
-        let scenario = read(name, text, document.get_ref(), &problems);
+        let scenario = read(name, text, (document.into_inner(), set), &problems);
         problems.error(name, text).map_or(Ok(scenario), Err)
     }
 }
 
 /// Where a problem was noted, what comes back is not to be used.
-fn read(name: &str, text: &str, document: &DeTable<'_>, problems: &Problems) -> Scenario {
+fn read<'a>(
+    name: &str,
+    text: &str,
+    (document, set): (DeTable<'a>, &'a [Setting]),
+    problems: &Problems,
+) -> Scenario {
+    let Expanded { document, phases, parameters } = expand(document, set, problems);
     // The whole file has no place of its own; what it lacks is noted where one begins to read.
-    let mut file = Table::new(document, 0..0, "the scenario", problems);
+    let mut file = Table::new(&document, 0..0, "the scenario", problems);
     let title = settings::name(&mut file, name);
     let description = file.get::<String>("description").unwrap_or_default();
-    let run = settings::run(&mut file);
+    file.ask(&["params", "template", "phase"]);
+    let run = settings::run(&mut file, &phases);
     let node = settings::node(&mut file);
     let topology = topology::read(&mut file, run.duration);
     let network = network::read(&mut file, &topology.hosts);
@@ -62,6 +82,6 @@ fn read(name: &str, text: &str, document: &DeTable<'_>, problems: &Problems) -> 
     let gates = gates::read(&mut file, &topology.hosts, &loads, &run);
     let faults = faults::read(&mut file, &topology.hosts, &run, gates.convergence);
     file.finish();
-    let source = Source { name: name.to_owned(), text: text.to_owned() };
+    let source = Source { name: name.to_owned(), text: text.to_owned(), parameters };
     Scenario { name: title, description, run, network, node, topology, loads, faults, gates, source }
 }

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::error::{Problem, Problems, did_you_mean, list};
+use super::expand::common_keys;
 
 /// A type that a TOML value can be read as.
 pub(super) trait FromToml: Sized {
@@ -41,6 +42,8 @@ pub(super) struct Table<'a> {
     /// How messages call it: `[[main]]`.
     title: String,
     asked: Vec<&'static str>,
+    /// Keys that were dealt with before: they may be there.
+    common: &'static [&'static str],
     accepts_all: bool,
     missing: Vec<&'static str>,
     problems: &'a Problems,
@@ -60,6 +63,7 @@ impl<'a> Table<'a> {
             title: title.into(),
             asked: Vec::new(),
             accepts_all: false,
+            common: &[],
             missing: Vec::new(),
             problems,
         }
@@ -197,7 +201,8 @@ impl<'a> Table<'a> {
         for item in items.iter() {
             match item.get_ref() {
                 DeValue::Table(entries) => {
-                    tables.push(Table::new(entries, item.span(), &*title, self.problems));
+                    let table = Table::new(entries, item.span(), &*title, self.problems);
+                    tables.push(Table { common: common_keys(key), ..table });
                 }
                 other => self.not_a_table(key, item.span(), other, &title),
             }
@@ -216,12 +221,14 @@ impl<'a> Table<'a> {
         for (name, span) in self.unknown_keys() {
             let message = format!("unknown key `{name}` in {}", self.title);
             let label = format!("expected one of {}", list(self.asked.iter().copied()));
-            let help = did_you_mean(name, self.asked.iter().copied());
+            let help = did_you_mean(name, self.asked.iter().chain(self.common).copied());
             self.problem(Problem::new(message, span, label).maybe_help(help));
         }
         for key in &self.missing {
             // A misspelt key was noted just now, with what was meant.
-            if self.unknown_keys().all(|(name, _)| did_you_mean(name, [*key]).is_none()) {
+            if self.problems.misses_keys(&self.span)
+                && self.unknown_keys().all(|(name, _)| did_you_mean(name, [*key]).is_none())
+            {
                 let message = format!("{} has no `{key}`", self.title);
                 self.problem(Problem::new(message, self.span(), format!("expected `{key} = …` in here")));
             }
@@ -229,10 +236,9 @@ impl<'a> Table<'a> {
     }
 
     fn unknown_keys(&self) -> impl Iterator<Item = (&'a str, Range<usize>)> {
-        self.entries
-            .iter()
-            .map(|(key, _)| (key.get_ref().as_ref(), key.span()))
-            .filter(|(name, _)| !self.accepts_all && !self.asked.contains(name))
+        self.entries.iter().map(|(key, _)| (key.get_ref().as_ref(), key.span())).filter(|(name, _)| {
+            !self.accepts_all && !self.asked.contains(name) && !self.common.contains(name)
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use relay_chaos::{ClockTrouble, Drift, Offset};
 use relay_node::link::SrvName;
 use toml::Spanned;
 
-use super::super::error::Problem;
+use super::super::error::{Problem, Problems};
 use super::super::hosts::{Host, HostIndex, Hosts, Machine, NodeId, Role};
 use super::super::model::{DnsChange, Service, Topology};
 use super::names::{Lookup, check_name, find_service};
@@ -36,12 +36,15 @@ pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
         file.problem(problem.help("the smallest one is:  [[main]]  name = \"main-a\""));
     }
     let homes = groups(file, "home", (&services, usual), &mut hosts, end);
+    // Whom a Home belongs to is not known yet: what groups say of that is wrong until it is.
+    super::groups::define(file, &mut hosts, &Problems::default());
     for group in mains {
         connect_mains(group, &mut hosts);
     }
     for group in homes {
         connect_homes(group, &mut hosts);
     }
+    super::groups::define(file, &mut hosts, file.problems());
     let dns = dns(file, &hosts, end);
     Topology { hosts, services, dns }
 }
@@ -160,7 +163,10 @@ fn members(
     let host = |name| Host {
         name,
         // Whom it connects to is known when all hosts are.
-        role: Role::Main { peers: Vec::new(), peers_srv: None },
+        role: match key {
+            "main" => Role::Main { peers: Vec::new(), peers_srv: None },
+            _ => Role::Home { main: HostIndex(0), fallback: Vec::new() },
+        },
         tls,
         services: offered.clone(),
         start,
@@ -269,17 +275,15 @@ fn connect_homes(mut group: Group<'_>, hosts: &mut Hosts) {
 /// The Mains that `names` stand for, in the order of the list, each once. `what` they are meant to be: `a peer`.
 fn mains(table: &Table<'_>, names: &Names, what: &str, hosts: &Hosts) -> Vec<HostIndex> {
     let lookup = Lookup { hosts, problems: table.problems() };
-    let mut mains = Vec::new();
+    let mains = lookup.in_turn(names, Host::is_main).unwrap_or_default();
+    // Whose name it is that stands for a Home.
+    let stands_for =
+        |name: &&Spanned<String>, home| hosts.matching(name.get_ref()).is_ok_and(|it| it.contains(home));
     for name in &names.0 {
-        let found = lookup.matching(name).unwrap_or_default();
-        if let Some(home) = found.iter().map(|index| hosts.get(*index)).find(|host| !host.is_main()) {
-            let message = format!("`{}` is a Home and cannot be {what}", home.name);
+        let home = mains.iter().find(|index| !hosts.get(**index).is_main() && stands_for(&name, index));
+        if let Some(home) = home {
+            let message = format!("`{}` is a Home and cannot be {what}", hosts.get(*home).name);
             table.problem(Problem::new(message, name.span(), "expected the name of a [[main]]"));
-        }
-        for index in found {
-            if !mains.contains(&index) {
-                mains.push(index);
-            }
         }
     }
     mains

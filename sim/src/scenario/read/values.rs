@@ -15,6 +15,9 @@ use super::table::{FromToml, Wrong, kind_in_words};
 /// Names or patterns: a string, or a list of them.
 pub(super) struct Names(pub(super) Vec<Spanned<String>>);
 
+/// A list of rates.
+pub(super) struct Rates(pub(super) Vec<Spanned<Rate>>);
+
 /// Error codes.
 pub(super) struct Codes(pub(super) Vec<i64>);
 
@@ -87,6 +90,20 @@ impl FromToml for Codes {
             })
         };
         items.iter().map(one).collect::<Result<_, Wrong>>().map(Codes)
+    }
+}
+
+impl FromToml for Rates {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Rates, Wrong> {
+        let expected = "a list of rates, such as [\"10/s\", \"20/s\"]";
+        let DeValue::Array(items) = value.get_ref() else {
+            return Err(Wrong::kind(value.get_ref(), expected));
+        };
+        let one = |item: &Spanned<DeValue<'_>>| {
+            let rate = Rate::from_toml(item).map_err(|wrong| Wrong { span: Some(item.span()), ..wrong })?;
+            Ok(Spanned::new(item.span(), rate))
+        };
+        items.iter().map(one).collect::<Result<_, Wrong>>().map(Rates)
     }
 }
 

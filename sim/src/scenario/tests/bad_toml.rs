@@ -59,12 +59,12 @@ name = "a"
 ",
         ),
         base(
-            r#"[gate]
+            r#"[gats]
 p99 = "1s"
 "#,
             "
-11:2 unknown key `gate` in the scenario
-  expected one of `name`, `description`, `duration`, `seed`, `probe`, `node`, `service`, `host`, `main`, `home`, `dns`, `network`, `link`, `load`, `gates`, `fault`
+11:2 unknown key `gats` in the scenario
+  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, and 5 more
   help: did you mean `gates`?
 ",
         ),

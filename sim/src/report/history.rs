@@ -1,0 +1,53 @@
+//! What happened to the federation.
+
+use relay_chaos::Fault;
+use relay_reports::model;
+
+use super::{lanes, name, nanos};
+use crate::execute::Execution;
+use crate::record::EpisodeEnd;
+use crate::scenario::{HostSet, Scenario};
+
+/// Faults, returns to agreement, events, and the lanes of nodes and links.
+pub(super) fn history(run: &Execution) -> model::History {
+    let scenario = &*run.scenario;
+    let convergence = run.record.convergence.episodes.iter().map(|episode| model::ConvergencePoint {
+        start_ns: nanos(episode.start),
+        settled_after_ns: match episode.end {
+            EpisodeEnd::Settled(took) => Some(nanos(took)),
+            EpisodeEnd::Disturbed(_) | EpisodeEnd::RunOver(_) => None,
+        },
+        cause: match episode.end {
+            EpisodeEnd::Disturbed(_) => format!("{} (something else happened first)", episode.cause),
+            _ => episode.cause.clone(),
+        },
+    });
+    let timeline = run.record.timeline.kept.iter().take(model::TIMELINE_EVENTS_MAX);
+    model::History {
+        fault_bands: scenario.faults.iter().map(|fault| band(scenario, fault)).collect(),
+        convergence: convergence.collect(),
+        timeline: timeline
+            .map(|happening| model::TimelineEvent {
+                at_ns: nanos(happening.at),
+                host: happening.host.map(|host| name(scenario, host)),
+                kind: happening.kind.into(),
+                text: happening.text.clone(),
+            })
+            .collect(),
+        timeline_total: run.record.timeline.total,
+        lanes: lanes::lanes(run),
+        likelihood: Vec::new(),
+    }
+}
+
+fn band(scenario: &Scenario, fault: &Fault<HostSet>) -> model::FaultBand {
+    let active = fault.active();
+    let hosts = fault.what.hosts().hosts().iter().take(model::HOMES_LISTED_PER_MAIN_MAX);
+    model::FaultBand {
+        start_ns: nanos(active.start),
+        end_ns: active.end.map(nanos),
+        kind: fault.what.name().into(),
+        label: fault.to_string(),
+        hosts: hosts.map(|host| name(scenario, *host)).collect(),
+    }
+}
