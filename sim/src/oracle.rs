@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_chaos::{CrashKind, Fault, FaultKind};
+use relay_node::config::Timing;
 
 use crate::scenario::{HostIndex, HostSet, Role, Scenario};
-use crate::world::timing;
+use crate::world::longest_timing;
 
 /// Whom a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +46,21 @@ pub struct Oracle {
     scenario: Arc<Scenario>,
     /// When all Mains were seen to agree with the truth, after something had changed. Ascending.
     settled: Vec<Duration>,
+    /// The faults of the scenario, and what nobody could plan for.
+    faults: Vec<Fault<HostSet>>,
+    timing: Timing,
 }
 
 impl Oracle {
     /// At the start nobody agrees on anything.
     pub fn new(scenario: Arc<Scenario>) -> Self {
-        Oracle { scenario, settled: Vec::new() }
+        let (faults, timing) = (scenario.faults.clone(), longest_timing(&scenario));
+        Oracle { scenario, settled: Vec::new(), faults, timing }
+    }
+
+    /// Something goes wrong that the scenario could not plan for.
+    pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
+        self.faults.push(fault);
     }
 
     /// All Mains agree with the truth.
@@ -101,7 +111,7 @@ impl Oracle {
 
     /// A host that went down for good, which the federation has noticed by `now`.
     fn buried(&self, host: HostIndex, now: Duration) -> bool {
-        self.scenario.faults.iter().any(|fault| {
+        self.faults.iter().any(|fault| {
             let active = fault.active();
             active.end.is_none()
                 && fault.takes_down(|set: &HostSet| set.contains(host))
@@ -114,7 +124,7 @@ impl Oracle {
     /// lasted. A link over which nothing came for `unhealthy_after` is given up, and the new one has no such past.
     fn echo_of(&self, fault: &Fault<HostSet>) -> Duration {
         match &fault.what {
-            FaultKind::Partition(it) if it.lasts < timing(&self.scenario.node).unhealthy_after => it.lasts,
+            FaultKind::Partition(it) if it.lasts < self.timing.unhealthy_after => it.lasts,
             _ => Duration::ZERO,
         }
     }
@@ -150,7 +160,7 @@ impl Oracle {
     /// What a Home with fallbacks has of one of its Mains.
     fn hold(&self, home: HostIndex, main: HostIndex, sent: Duration, ended: Duration) -> Hold {
         let mut hold = Hold::Firm;
-        for fault in self.scenario.faults.iter().filter(|fault| breaks(fault, &[home, main])) {
+        for fault in self.faults.iter().filter(|fault| breaks(fault, &[home, main])) {
             let active = fault.active();
             if active.start > ended {
                 continue;
@@ -171,7 +181,7 @@ impl Oracle {
 
     /// Whether a Main's certificate may keep a Home out that wants to move there.
     fn may_refuse(&self, main: HostIndex, sent: Duration, ended: Duration) -> bool {
-        self.scenario.faults.iter().any(|fault| {
+        self.faults.iter().any(|fault| {
             let FaultKind::Expiry(it) = &fault.what else { return false };
             let active = fault.active();
             let is_past = active.end.is_some_and(|end| end <= sent && self.agreed_between(end, sent));
@@ -181,7 +191,7 @@ impl Oracle {
 
     /// How long a Home may take from the beginning of a fault until it hangs on another Main and all others know.
     fn time_to_move(&self, fault: &Fault<HostSet>) -> Duration {
-        let timing = timing(&self.scenario.node);
+        let timing = &self.timing;
         let noticed = match &fault.what {
             FaultKind::Crash(it) if it.how == CrashKind::Kill => Duration::ZERO,
             FaultKind::Stop(_) => timing.drain,
@@ -191,7 +201,7 @@ impl Oracle {
     }
 
     fn whole(&self, path: &[HostIndex], sent: Duration, ended: Duration) -> bool {
-        self.scenario.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
+        self.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
             let active = fault.active();
             if active.start > ended {
                 return true;

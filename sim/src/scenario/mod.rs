@@ -11,6 +11,7 @@ mod network;
 mod parts;
 mod profile;
 mod read;
+mod upgrade;
 
 pub use asked::{
     Aggregate, Asked, Bound, CallMetric, Expected, Failure, Limit, Metric, MetricGate, Sight, Sometimes, Unit,
@@ -25,6 +26,7 @@ pub use model::{
 pub use network::{LinkRule, Network};
 pub use parts::{Parameter, Phase, Window};
 pub use profile::{Profile, Segment, Shape};
+pub use upgrade::{Batch, Change, OnAbort, Upgrade};
 
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
     }
     super::groups::define(file, &mut hosts, file.problems());
     let dns = dns(file, &hosts, end);
-    Topology { hosts, services, dns }
+    Topology { hosts, services, dns, upgrades: Vec::new() }
 }
 
 /// `[[dns]]`: what names stand for, in the order of time.
@@ -205,7 +205,7 @@ fn machine(table: &mut Table<'_>, usual: Machine) -> Machine {
     Machine { per_message, cores: cores.map_or(usual.cores, Spanned::into_inner) }
 }
 
-fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {
+pub(super) fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {
     let Some(names) = table.get::<Names>("services") else { return Vec::new() };
     let mut offered = Vec::new();
     for name in &names.0 {
