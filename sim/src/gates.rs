@@ -1,6 +1,7 @@
 //! What a scenario asks of its run, and whether the run gave it.
 
 mod asked;
+mod growth;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -46,6 +47,8 @@ impl Gate {
     }
 }
 
+pub use growth::MEMORY_GROWTH;
+
 /// Judges every gate of the scenario.
 pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
     let wanted = &scenario.gates;
@@ -84,6 +87,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
             explanation: "calls made, or the run proves nothing".into(),
         });
     }
+    gates.extend(growth::judge(scenario, record));
     for (load, stats) in scenario.loads.iter().zip(&record.loads) {
         gates.extend(
             of_load(load, stats).into_iter().map(|gate| Gate { load: Some(load.name.clone()), ..gate }),

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use relay_chaos::{Fault, LinkQuality};
+use relay_chaos::{ByteSize, Fault, LinkQuality};
 use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
 use relay_node::env::{Env, SrvRecord};
 use relay_node::federation::{Secret, TrustPolicy};
@@ -15,7 +15,7 @@ use relay_node::link::RelayUrl;
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
-use crate::engine::event::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
+use crate::engine::{Certificate, Cpu, HostId, HostSpec, Link, Nat, NatKind, ProcessId, ProcessKind, Sim};
 use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
 use crate::workload::api::Api;
 
@@ -55,12 +55,13 @@ struct HostState {
 
 impl World {
     /// All hosts of the scenario, with their links; nothing is started.
-    pub fn build(sim: Sim, scenario: Arc<Scenario>) -> World {
+    pub fn build(sim: impl Into<Sim>, scenario: Arc<Scenario>) -> World {
+        let sim = sim.into();
         let hosts = scenario.topology.hosts.iter().map(|(index, host)| {
             let (address, nat) = if host.is_main() {
                 (public_address(index), None)
             } else {
-                (private_address(index), Some(Nat { public: public_address(index) }))
+                (private_address(index), Some(nat(public_address(index), host.nat)))
             };
             let cpu = Cpu { per_message: host.machine.per_message, cores: host.machine.cores };
             let host = sim.add_host(HostSpec { name: host.name.clone(), address, nat });
@@ -120,6 +121,11 @@ impl World {
                 self.sim.set_certificate(self.host(index), Some(certificate));
             }
         }
+    }
+
+    /// Gives the translator in front of a Home an address that nobody has had; `moves` counts all such moves.
+    pub fn move_nat(&self, index: HostIndex, moves: u32) {
+        self.sim.event().move_nat(self.host(index), moved_address(moves));
     }
 
     /// The secret by which Mains know each other.
@@ -383,12 +389,33 @@ fn link(quality: LinkQuality) -> Link {
         jitter: quality.jitter,
         loss: quality.loss.as_f64(),
         bandwidth: Some(quality.bandwidth.bits_per_second().div_ceil(8)),
+        shape: quality.shape,
+        queue: quality.queue.map(ByteSize::bytes),
+        duplicate: quality.duplicate.as_f64(),
+        reorder: quality.reorder.as_f64(),
+        corrupt: quality.corrupt.as_f64(),
     }
 }
 
 /// The host of the scenario that the engine knows as `host`: both count in the same order.
 pub fn index_of(host: HostId) -> HostIndex {
     HostIndex(u32::try_from(host.index()).expect("the engine counts hosts in 32 bits"))
+}
+
+fn nat(public: IpAddr, described: scenario::Nat) -> Nat {
+    let kind = match described.kind {
+        scenario::NatKind::FullCone => NatKind::FullCone,
+        scenario::NatKind::AddressRestricted => NatKind::AddressRestricted,
+        scenario::NatKind::PortRestricted => NatKind::PortRestricted,
+        scenario::NatKind::Symmetric => NatKind::Symmetric,
+    };
+    Nat { public, kind, mapping: described.mapping, hairpin: described.hairpin }
+}
+
+/// The public address of a translator after it was moved.
+fn moved_address(moves: u32) -> IpAddr {
+    // Beside 11.0.0.0/8, and as large.
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(12, 0, 0, 1)) + moves).into()
 }
 
 fn public_address(index: HostIndex) -> IpAddr {

@@ -5,10 +5,12 @@
 //! | `mod.rs` | the steps of a run, in order |
 //! | `faults.rs` | which hand a fault is in |
 //! | `network.rs` | what goes wrong between hosts |
+//! | `edge.rs` | what goes wrong between a relay and its network |
 //! | `process.rs` | relays that go down and come back |
 //! | `machine.rs` | what goes wrong on a machine whose relay runs on |
 //! | `upgrade.rs` | hosts that come back with another configuration, and the way back |
 
+mod edge;
 mod faults;
 mod machine;
 mod network;
@@ -21,7 +23,7 @@ use std::time::Duration;
 
 use relay_chaos::Fault;
 
-use crate::engine::event::{CutId, Sim};
+use crate::engine::{CutId, Sim, StallId};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::workload::{SharedRecord, load, metrics, probe, upstream};
@@ -62,10 +64,13 @@ struct Director {
     steps: BTreeSet<(Duration, Step)>,
     /// How each upgrade stands.
     upgrades: Vec<upgrade::Standing>,
+    stalls: BTreeMap<usize, StallId>,
+    edge: edge::Edge,
 }
 
 /// Runs the scenario to its end and fills the record.
-pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
+pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: SharedRecord) {
+    let sim = sim.into();
     let world = World::build(sim.clone(), Arc::clone(&scenario));
     upstream::start(&world);
     load::start(&world, &record);
@@ -79,6 +84,8 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
         expired: BTreeMap::new(),
         steps: steps(&scenario),
         upgrades: vec![upgrade::Standing::default(); scenario.topology.upgrades.len()],
+        stalls: BTreeMap::new(),
+        edge: edge::Edge::default(),
     };
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();

@@ -5,6 +5,7 @@ mod calls;
 mod connections;
 mod convergence;
 mod course;
+mod levels;
 mod loads;
 mod samples;
 mod timeline;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use relay_chaos::Fault;
 use relay_node::config::Timing;
 
-use crate::engine::event::Observation;
+use crate::engine::Observation;
 use crate::invariants::{
     CallNumber, EndedCall, Invariants, Listed, Observed, Outcome, PeerChange, Recalled, Reported,
 };
@@ -29,6 +30,7 @@ pub use calls::{Bucket, CallStats};
 pub use connections::{LinkChange, Reconnects};
 pub use convergence::{Convergence, Episode, EpisodeEnd};
 pub use course::{Count, Course, HostChange};
+pub use levels::{Curve, Levels, Point};
 pub use loads::LoadStats;
 pub use samples::{HopTime, Sample, Samples};
 pub use timeline::{Happening, Timeline};
@@ -156,7 +158,13 @@ impl Record {
 
     /// A relay told how it is.
     pub fn reported(&mut self, at: Duration, host: HostIndex, reported: &Reported) {
+        self.course.levels.reported(at, host, reported);
         self.invariants.observe(&Observed::Reported { at, host, reported });
+    }
+
+    /// So many bytes of the run are live.
+    pub fn holds(&mut self, at: Duration, bytes: i64) {
+        self.course.levels.holds(at, u64::try_from(bytes).unwrap_or(0));
     }
 
     /// A relay's operator changed its peers, or tried to.

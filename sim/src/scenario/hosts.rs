@@ -43,6 +43,40 @@ pub struct Host {
     pub node_id: NodeId,
     /// What it runs on.
     pub machine: Machine,
+    /// What stands between it and the others, where it is a Home.
+    pub nat: Nat,
+}
+
+/// The translator in front of a Home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nat {
+    /// Whom it lets in with datagrams.
+    pub kind: NatKind,
+    /// How long a mapping lasts over which no datagram is sent.
+    pub mapping: Duration,
+    /// Whether the Home reaches itself by its public address.
+    pub hairpin: bool,
+}
+
+impl Default for Nat {
+    /// As most are: port-restricted, two minutes (RFC 4787, REQ-5), no hairpin.
+    fn default() -> Self {
+        Nat { kind: NatKind::default(), mapping: Duration::from_secs(120), hairpin: false }
+    }
+}
+
+/// Whom a NAT lets in with datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NatKind {
+    /// Everybody.
+    FullCone,
+    /// Addresses that the Home has written to.
+    AddressRestricted,
+    /// Addresses and ports that the Home has written to.
+    #[default]
+    PortRestricted,
+    /// As that, with another public port for each of them.
+    Symmetric,
 }
 
 /// What a relay runs on.

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +20,7 @@ use super::core::Core;
 use super::disk;
 use super::host::ProcessKind;
 use super::link::HostId;
+use super::names::{Answer, SILENCE_NANOS};
 use super::pool::Key;
 use super::random::derive;
 use super::timeline::Side;
@@ -41,6 +42,22 @@ pub(super) fn env(core: &Arc<Core>, host: HostId, process: u32) -> Env {
         spawner: seat.clone(),
         entropy: seat.clone(),
         storage: seat,
+    }
+}
+
+impl Seat {
+    /// Waits for what a name server says of `name`, if it does.
+    async fn hear<T>(&self, name: &str, answer: Answer<T>) -> io::Result<T> {
+        match answer {
+            Answer::Found(found) => Ok(found),
+            Answer::Failed(error) => Err(error),
+            Answer::Silent => {
+                let now = self.core.now.load(Ordering::Relaxed);
+                sleep_until(self.core.clone(), now.saturating_add(SILENCE_NANOS)).await;
+                let message = format!("{name}: the name server does not answer");
+                Err(io::Error::new(io::ErrorKind::TimedOut, message))
+            }
+        }
     }
 }
 
@@ -167,26 +184,13 @@ impl Network for Seat {
     }
 
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let found = match bare.parse::<IpAddr>() {
-            Ok(address) => Some(address),
-            Err(_) => self.core.lock().hosts.find(bare),
-        };
-        let result = match found {
-            Some(address) => Ok(vec![SocketAddr::new(address, port)]),
-            None => Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))),
-        };
-        Box::pin(async move { result })
+        let answer = self.core.lock().look_up(self.process, self.host, host, port);
+        Box::pin(async move { Ok(vec![self.hear(host, answer).await?]) })
     }
 
     fn resolve_srv<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<SrvRecord>>> {
-        let found = self.core.lock().hosts.srv(name).to_vec();
-        Box::pin(async move {
-            if found.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} has no such records")));
-            }
-            Ok(found)
-        })
+        let answer = self.core.lock().look_up_srv(self.process, self.host, name);
+        Box::pin(self.hear(name, answer))
     }
 
     fn secure_client<'a>(

@@ -1,13 +1,16 @@
 //! The handle through which a director, or a process of the test, moves the world.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use relay_chaos::NameAnswer;
 use relay_node::env::{BoxFuture, Env, SrvRecord};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::connection::StallId;
 use super::core::{Core, DIRECTOR};
 use super::cpu::Cpu;
 use super::env;
@@ -38,6 +41,12 @@ enum Fault {
     Link,
     Certificate,
     Dns,
+    Stall,
+    EndStall,
+    ResetStreams,
+    Nat,
+    Descriptors,
+    Names,
 }
 
 impl Sim {
@@ -197,6 +206,59 @@ impl Sim {
         let mut state = self.core.lock();
         state.topology.heal(cut);
         state.look_at_stalled();
+    }
+
+    /// Lets nothing through any more, either way, in a share (`0.0..=1.0`, drawn for each) of the streams that there are
+    /// between hosts of `from` and hosts of `to`. New ones are well.
+    pub fn stall_streams(&self, from: &HostSet, to: &HostSet, share: f64) -> StallId {
+        self.trace_fault(Fault::Stall, None, 0);
+        self.core.lock().stall_streams(from, to, share)
+    }
+
+    /// Takes a stall back. What it held is sent at TCP's next retransmission.
+    pub fn end_stall(&self, stall: StallId) {
+        self.trace_fault(Fault::EndStall, None, 0);
+        self.core.lock().end_stall(stall);
+    }
+
+    /// Breaks a share (`0.0..=1.0`, drawn for each) of the streams that there are between hosts of `from` and hosts of
+    /// `to`: both ends get a reset.
+    pub fn reset_streams(&self, from: &HostSet, to: &HostSet, share: f64) {
+        self.trace_fault(Fault::ResetStreams, None, 0);
+        self.core.lock().reset_streams(from, to, share);
+    }
+
+    /// Has the translator in front of a host, where there is one, forget all mappings. Nobody is told: what comes for
+    /// them is not let in, and what goes out over streams that it knew is answered with a reset.
+    pub fn forget_nat(&self, host: HostId) {
+        self.fault(Fault::Nat, host);
+        let mut state = self.core.lock();
+        if let Some(public) = state.public_address(host) {
+            state.forget_mappings(public, None);
+        }
+    }
+
+    /// As [`forget_nat`](Self::forget_nat), and the translator has the address `to` from now on, for all who are behind
+    /// it.
+    pub fn move_nat(&self, host: HostId, to: IpAddr) {
+        self.trace_fault(Fault::Nat, Some(host), xxh3_64(to.to_string().as_bytes()));
+        let mut state = self.core.lock();
+        if let Some(public) = state.public_address(host) {
+            state.forget_mappings(public, Some(to));
+        }
+    }
+
+    /// How many sockets each node process of a host may hold from now on, those that are open included; one more fails
+    /// with EMFILE. `None`: any number.
+    pub fn set_descriptor_limit(&self, host: HostId, limit: Option<u32>) {
+        self.trace_fault(Fault::Descriptors, Some(host), limit.map_or(u64::MAX, u64::from));
+        self.core.lock().hosts.set_descriptors(host, limit);
+    }
+
+    /// What the node processes of a host get from now on when they ask for a name; `None`: what is right.
+    pub fn set_names(&self, host: HostId, answer: Option<NameAnswer>) {
+        self.trace_fault(Fault::Names, Some(host), answer.map_or(u64::MAX, |answer| answer as u64));
+        self.core.lock().hosts.set_names(host, answer);
     }
 
     /// What happened on the network since the last call, in order.

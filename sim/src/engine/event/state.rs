@@ -68,6 +68,7 @@ impl State {
             Event::Segment { from, bytes, flags, sent } => self.deliver(from, bytes, flags, sent),
             Event::Credit { to, bytes } => self.credit(to, bytes),
             Event::Reset { to } => self.reset(to),
+            Event::Unknown { to } => self.unknown(to),
             Event::Retransmit { from, since } => self.retransmit(from, since),
             Event::GiveUp { from, since } => self.give_up(from, since),
             Event::Syn(dial) => self.syn(dial),

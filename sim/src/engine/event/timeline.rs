@@ -77,6 +77,8 @@ pub(super) enum Event {
     Credit { to: Side, bytes: u32 },
     /// A reset arrives at the side.
     Reset { to: Side },
+    /// "I know no such stream" arrives at the side, whose translator has forgotten it.
+    Unknown { to: Side },
     /// What the side sent at `since` is retransmitted.
     Retransmit { from: Side, since: u64 },
     /// What the side sent at `since` was retransmitted long enough.

@@ -15,6 +15,7 @@ mod operator;
 mod profile;
 mod services;
 mod settings;
+pub(super) mod shape;
 mod table;
 mod topology;
 mod upgrades;
@@ -24,6 +25,7 @@ use toml::de::DeTable;
 
 use self::asked::Context;
 use self::expand::{Expanded, Setting, expand};
+use self::shape::{Recorder, Section};
 use self::table::Table;
 use super::error::{Problem, Problems, ScenarioError};
 use super::model::{Scenario, Source};
@@ -62,6 +64,15 @@ impl Scenario {
         let scenario = read(name, text, (document.into_inner(), set), &problems);
         problems.error(name, text).map_or(Ok(scenario), Err)
     }
+}
+
+/// What is asked of a text, whatever is wrong with it.
+pub(super) fn record(text: &str) -> Vec<Section> {
+    let mut problems = Problems::default();
+    problems.recorder = Some(Recorder::default());
+    let (document, _) = DeTable::parse_recoverable(text);
+    read("x.toml", text, (document.into_inner(), &[]), &problems);
+    problems.recorder.map(Recorder::take).unwrap_or_default()
 }
 
 /// Where a problem was noted, what comes back is not to be used.

@@ -6,11 +6,11 @@ use relay_node::link::SrvName;
 use toml::Spanned;
 
 use super::super::error::{Problem, Problems};
-use super::super::hosts::{Host, HostIndex, Hosts, Machine, NodeId, Role};
+use super::super::hosts::{Host, HostIndex, Hosts, Machine, Nat, NatKind, NodeId, Role};
 use super::super::model::{DnsChange, Service, Topology};
 use super::names::{Lookup, check_name, find_service};
 use super::services;
-use super::settings::before_end;
+use super::settings::{before_end, positive};
 use super::table::Table;
 use super::values::{CpuCost, Names};
 
@@ -148,6 +148,7 @@ fn members(
     let tls = if key == "main" { table.get("tls").unwrap_or_default() } else { false };
     let offered = offered(table, services);
     let machine = machine(table, usual);
+    let nat = if key == "home" { nat(table) } else { Nat::default() };
     let Some(name) = name.filter(|name| check_name(table, name, "host")) else {
         table.problems().lose_name();
         return Vec::new();
@@ -171,6 +172,7 @@ fn members(
         start,
         node_id: node_id.unwrap_or_default(),
         machine,
+        nat,
     };
     match count.map(Spanned::into_inner) {
         None => vec![host(name.into_inner())],
@@ -203,6 +205,21 @@ fn machine(table: &mut Table<'_>, usual: Machine) -> Machine {
         }
     }
     Machine { per_message, cores: cores.map_or(usual.cores, Spanned::into_inner) }
+}
+
+fn nat(table: &mut Table<'_>) -> Nat {
+    let kinds = [
+        ("full-cone", NatKind::FullCone),
+        ("address-restricted", NatKind::AddressRestricted),
+        ("port-restricted", NatKind::PortRestricted),
+        ("symmetric", NatKind::Symmetric),
+    ];
+    let usual = Nat::default();
+    Nat {
+        kind: table.word("nat", &kinds).unwrap_or(usual.kind),
+        mapping: positive(table, "nat_mapping").unwrap_or(usual.mapping),
+        hairpin: table.get("hairpin").unwrap_or(usual.hairpin),
+    }
 }
 
 pub(super) fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {

@@ -19,6 +19,7 @@ use super::asked::Context;
 use super::faults;
 use super::names::{Lookup, check_name};
 use super::settings::{before_end, node_settings, positive};
+use super::shape::Shape;
 use super::table::{FromToml, Table, Wrong};
 use super::topology::offered;
 use super::values::Names;
@@ -35,6 +36,10 @@ pub(super) enum BatchSize {
 }
 
 impl FromToml for BatchSize {
+    fn shape() -> Shape {
+        Shape::Batch
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<BatchSize, Wrong> {
         let expected = "a whole number of hosts, or a share of them in quotes, such as \"25%\"";
         match value.get_ref() {

@@ -1,6 +1,7 @@
 //! Tests of the scenario format.
 
 mod bad_asked;
+mod bad_edges;
 mod bad_expand;
 mod bad_faults;
 mod bad_hosts;
@@ -15,6 +16,7 @@ mod files;
 mod good;
 mod properties;
 mod reports;
+mod schema;
 
 use miette::Diagnostic;
 
