@@ -11,7 +11,7 @@ use crate::record::Record;
 use crate::scenario::{Failure, Scenario};
 use crate::trace::Trace;
 use crate::workload::probe;
-use crate::world::timing;
+use crate::world::longest_timing;
 
 /// How to run a scenario.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +118,7 @@ impl Execution {
 pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
     let seed = settings.seed.unwrap_or(scenario.run.seed);
     let gap = probe::longest_gap(scenario.run.probe_interval);
-    let record = Arc::new(Mutex::new(Record::new(scenario, &timing(&scenario.node), gap)));
+    let record = Arc::new(Mutex::new(Record::new(scenario, &longest_timing(scenario), gap)));
     let options =
         Options { seed, record: settings.record_trace, log: settings.log.clone(), ..Options::default() };
     let (for_run, shared) = (Arc::clone(scenario), Arc::clone(&record));

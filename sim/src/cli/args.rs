@@ -46,6 +46,8 @@ pub(super) enum Command {
     },
     /// Compare two reports, or two folders of them: what differs, and what got worse
     Compare(CompareArgs),
+    /// Print a JSON Schema of scenario files, for editors
+    Schema,
     /// Tell what scenarios there are
     List {
         /// Scenario files, or folders of them

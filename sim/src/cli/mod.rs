@@ -41,6 +41,10 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         Command::Shrink(args) => shrink::shrink(args),
         Command::Check { paths, set } => files::check(&paths, &set),
         Command::Compare(args) => compare::compare(&args),
+        Command::Schema => {
+            print!("{}", crate::scenario::schema::schema());
+            Ok(0)
+        }
         Command::List { paths } => files::list(&paths),
     };
     done.unwrap_or_else(|error| {
