@@ -5,6 +5,7 @@
 
 mod args;
 pub mod baselines;
+mod chaos;
 mod compare;
 mod files;
 mod output;
@@ -12,6 +13,8 @@ pub mod parting;
 pub mod reports;
 mod run;
 pub mod runs;
+mod shrink;
+pub mod sightings;
 
 use clap::Parser;
 
@@ -33,7 +36,9 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     };
     let done = match args.command {
         Command::Run(args) => run::run(args),
+        Command::Chaos(args) => chaos::chaos(args),
         Command::Replay(args) => run::replay(args),
+        Command::Shrink(args) => shrink::shrink(args),
         Command::Check { paths, set } => files::check(&paths, &set),
         Command::Compare(args) => compare::compare(&args),
         Command::List { paths } => files::list(&paths),
