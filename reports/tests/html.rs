@@ -90,8 +90,18 @@ fn tag_end(tag: &str) -> usize {
     panic!("a tag without end: {tag:.80}");
 }
 
-const SECTIONS: [&str; 9] =
-    ["gates", "over-time", "lanes", "outcomes", "calls", "invariants", "timeline", "topology", "environment"];
+const SECTIONS: [&str; 10] = [
+    "gates",
+    "over-time",
+    "lanes",
+    "outcomes",
+    "calls",
+    "invariants",
+    "levels",
+    "timeline",
+    "topology",
+    "environment",
+];
 
 #[test]
 fn every_page_is_well_formed_and_has_all_its_sections() {
