@@ -19,6 +19,8 @@ mod event_links;
 mod event_nat;
 #[path = "contract/event_processes.rs"]
 mod event_processes;
+#[path = "contract/event_streams.rs"]
+mod event_streams;
 #[path = "contract/name_server.rs"]
 mod name_server;
 #[path = "contract/sites.rs"]

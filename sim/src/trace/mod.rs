@@ -2,6 +2,9 @@
 //! order. Kept in full on request, so that [`first_divergence`] can say where two runs part.
 
 mod divergence;
+mod words;
+
+use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -129,6 +132,8 @@ struct Kept {
     processes: Vec<&'static str>,
     tasks: Vec<&'static str>,
     notes: Vec<String>,
+    /// What a [`Kind::Fault`] says, by its first detail.
+    faults: BTreeMap<u64, String>,
 }
 
 impl Trace {
@@ -181,6 +186,13 @@ impl Trace {
     pub(crate) fn name_host(&mut self, name: &str) {
         if let Some(kept) = &mut self.kept {
             kept.hosts.push(name.to_owned());
+        }
+    }
+
+    /// What a [`Kind::Fault`] with this first detail is called.
+    pub(crate) fn name_fault(&mut self, fault: u64, name: impl FnOnce() -> String) {
+        if let Some(kept) = &mut self.kept {
+            kept.faults.entry(fault).or_insert_with(name);
         }
     }
 

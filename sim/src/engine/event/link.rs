@@ -127,11 +127,13 @@ pub(super) struct Path {
     epoch: u32,
     wire: Wire,
     blocked: bool,
+    /// Its own draws, from the first on.
+    dice: Option<Dice>,
 }
 
 impl Path {
     pub(super) fn new(from: HostId, to: HostId) -> Self {
-        Self { from: from.0, to: to.0, epoch: 0, wire: LOOPBACK, blocked: false }
+        Self { from: from.0, to: to.0, epoch: 0, wire: LOOPBACK, blocked: false, dice: None }
     }
 }
 
@@ -140,9 +142,14 @@ struct Cut {
     to: HostSet,
 }
 
-/// All paths. There is no state per pair of hosts, except where a pair has limited bandwidth and used it.
+/// All paths. There is no state per pair of hosts, except where a pair has limited bandwidth and used it, or drew lots.
+///
+/// Each path, that of a connection or of a datagram, has draws of its own: they depend on its ends and on how many there
+/// were between these before it, and on nothing that happens between other hosts.
 pub(super) struct Topology {
     dice: Dice,
+    /// By pair, in one direction: how many paths have drawn.
+    drawn: HashMap<(u32, u32), u64>,
     epoch: u32,
     model: LinkModel,
     cuts: BTreeMap<CutId, Cut>,
@@ -156,6 +163,7 @@ impl Topology {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             dice: Dice::new(seed, "network"),
+            drawn: HashMap::new(),
             epoch: 1,
             model: Arc::new(|_, _| Link::default()),
             cuts: BTreeMap::new(),
@@ -214,7 +222,7 @@ impl Topology {
                 *free
             }
         };
-        let jitter = if wire.jitter == 0 { 0 } else { self.dice.below(wire.jitter + 1) };
+        let jitter = if wire.jitter == 0 { 0 } else { self.dice(path).below(wire.jitter + 1) };
         departure.saturating_add(wire.latency).saturating_add(jitter)
     }
 
@@ -226,7 +234,7 @@ impl Topology {
             let mut wait = RTO_NANOS;
             // At a loss of 1 nothing ever arrives: the cap only keeps the loop finite.
             for _ in 0..64 {
-                if !self.dice.chance(loss) {
+                if !self.dice(path).chance(loss) {
                     break;
                 }
                 arrival = arrival.saturating_add(wait);
@@ -239,13 +247,23 @@ impl Topology {
     /// Whether a packet without retransmission is lost on this path.
     pub(super) fn loses(&mut self, path: &mut Path) -> bool {
         let loss = self.wire(path).loss;
-        self.dice.chance(loss)
+        loss > 0.0 && self.dice(path).chance(loss)
     }
 
     /// Whether the line is so busy that a datagram is dropped.
     pub(super) fn overloaded(&mut self, path: &mut Path, now: u64) -> bool {
         self.wire(path).bandwidth.is_some()
             && self.busy.get(&(path.from, path.to)).is_some_and(|free| *free > now + DATAGRAM_QUEUE_NANOS)
+    }
+
+    /// The draws of this path.
+    fn dice<'p>(&mut self, path: &'p mut Path) -> &'p mut Dice {
+        let Path { from, to, dice, .. } = path;
+        dice.get_or_insert_with(|| {
+            let number = self.drawn.entry((*from, *to)).or_insert(0);
+            *number += 1;
+            self.dice.split(&[u64::from(*from), u64::from(*to), *number])
+        })
     }
 
     fn wire(&self, path: &mut Path) -> Wire {

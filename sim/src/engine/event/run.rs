@@ -227,6 +227,7 @@ fn drive(core: &Core) -> Option<Halt> {
         drop(state);
         if now != before {
             core.now.store(now, Ordering::Relaxed);
+            core.ready.at(now);
             libc_hooks::set_now(now);
             polls = 0;
             counts.clear();
