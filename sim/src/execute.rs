@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::director::direct;
-use crate::engine::event::{self, Options, TaskPanic};
+use crate::engine::{self, Engine, Options, TaskPanic};
 use crate::gates::{self, Gate};
 use crate::record::Record;
 use crate::scenario::Scenario;
@@ -17,6 +17,8 @@ use crate::world::timing;
 pub struct Settings {
     /// The seed; the scenario's own where there is none.
     pub seed: Option<u64>,
+    /// What it runs on.
+    pub engine: Engine,
     /// Keeps every event, to tell where two runs part.
     pub record_trace: bool,
     /// Where the relays' logs go.
@@ -29,6 +31,8 @@ pub struct Execution {
     pub scenario: Arc<Scenario>,
     /// With which seed.
     pub seed: u64,
+    /// On what.
+    pub engine: Engine,
     /// What it showed.
     pub record: Record,
     /// What was asked of it.
@@ -104,7 +108,7 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
     let options =
         Options { seed, record: settings.record_trace, log: settings.log.clone(), ..Options::default() };
     let (for_run, shared) = (Arc::clone(scenario), Arc::clone(&record));
-    let end = event::run(options, move |sim| Box::pin(direct(sim, for_run, shared)));
+    let end = engine::run(settings.engine, options, move |sim| Box::pin(direct(sim, for_run, shared)));
     let record = Arc::into_inner(record).expect("the run has dropped all its tasks");
     // A harness task that panicked with the record in hand is among the panics.
     let record = record.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -112,6 +116,7 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
         gates: gates::judge(scenario, &record),
         scenario: Arc::clone(scenario),
         seed,
+        engine: settings.engine,
         record,
         halt: end.outcome.err().map(|halt| halt.to_string()),
         panics: end.panics,

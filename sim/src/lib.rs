@@ -1,5 +1,6 @@
 //! The simulator: the same node, whole days in seconds, from scenario files.
 
+pub mod capability;
 pub mod cli;
 pub mod coverage;
 pub mod director;

@@ -137,3 +137,40 @@ fn wrong_usage_and_wrong_scenarios_end_with_64_and_words() {
     assert!(refused(&[]).contains("Usage"));
     assert_eq!(relay_sim(folder.path(), &["--help"]).status.code(), Some(0));
 }
+
+#[test]
+fn on_turmoil_the_same_seed_gives_the_same_run_and_the_report_and_the_capsule_say_so() {
+    let bad = GOOD.replace("max_hops = 2", "max_hops = 1");
+    let folder = folder(&[("good.toml", GOOD), ("bad.toml", bad.as_str())]);
+    let run = |file| relay_sim(folder.path(), &["run", file, "--engine", "turmoil", "--report", "out"]);
+    let first = run("good.toml");
+    assert_eq!(first.status.code(), Some(0), "{}", stdout(&first));
+    assert!(stdout(&first).contains("on turmoil · passed"));
+    let hash = |text: &str| text.lines().find(|line| line.starts_with("trace hash")).map(str::to_owned);
+    assert!(hash(&stdout(&first)).is_some());
+    assert_eq!(hash(&stdout(&first)), hash(&stdout(&run("good.toml"))));
+    let report = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
+    assert!(report.contains(r#""engine": "turmoil""#) && report.contains("--engine turmoil"));
+
+    let failed = run("bad.toml");
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(stderr(&failed).contains("bad.toml --seed 1 --engine turmoil"), "{}", stderr(&failed));
+    let replayed = relay_sim(folder.path(), &["replay", "capsules/bad-1.capsule.json"]);
+    assert_eq!(replayed.status.code(), Some(1));
+    let told = stdout(&replayed);
+    assert!(told.contains("on turmoil") && told.contains("the trace hash is the capsule's"), "{told}");
+}
+
+#[test]
+fn what_turmoil_cannot_do_is_refused_before_the_run() {
+    let slow = GOOD.replace("[[main]]", "[network]\nbandwidth = \"1Mbit/s\"\nloss = \"50%\"\n[[main]]");
+    let folder = folder(&[("slow.toml", slow.as_str())]);
+    let refused = relay_sim(folder.path(), &["run", "slow.toml", "--engine", "turmoil"]);
+    assert_eq!(refused.status.code(), Some(64));
+    let words = stderr(&refused);
+    assert!(words.contains("slow needs the event engine, not turmoil"), "{words}");
+    assert!(words.contains("bandwidth 1Mbit/s") && words.contains("loss 50%"), "{words}");
+    let unknown = relay_sim(folder.path(), &["run", "slow.toml", "--engine", "steam"]);
+    assert_eq!(unknown.status.code(), Some(64));
+    assert!(stderr(&unknown).contains("there are event and turmoil"), "{}", stderr(&unknown));
+}

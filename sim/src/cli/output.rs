@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use crate::engine::Engine;
 use crate::execute::{Execution, Verdict};
 use crate::gates::show;
 use crate::report::hash;
@@ -38,7 +39,11 @@ pub(super) fn heading(run: &Execution, verdict: Verdict) -> String {
     let homes = hosts.len() - mains;
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let (mains, homes) = (count(mains, "Main"), count(homes, "Home"));
-    format!("{name} · seed {seed} · {mains}, {homes}, {duration} · {}", verdict.as_str())
+    let engine = match run.engine {
+        Engine::Event => String::new(),
+        other => format!(" · on {other}"),
+    };
+    format!("{name} · seed {seed} · {mains}, {homes}, {duration}{engine} · {}", verdict.as_str())
 }
 
 /// The gates with what was measured, then the invariants.

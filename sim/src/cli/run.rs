@@ -21,7 +21,8 @@ use super::parting::{Print, where_they_part};
 use super::reports::{Reports, write};
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
-use crate::engine::event::Stamp;
+use crate::capability::obstacles;
+use crate::engine::{Engine, Stamp};
 use crate::execute::{Execution, Settings, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
@@ -65,6 +66,7 @@ impl Done {
 /// Everything that the runs of one command share.
 struct Plan {
     units: Vec<Unit>,
+    engine: Engine,
     check_determinism: bool,
     log: Option<tracing::Dispatch>,
 }
@@ -73,6 +75,7 @@ struct Plan {
 pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let scenarios = files::load(&args.paths, &args.set)?;
     refuse_namesakes(&scenarios)?;
+    refuse_unfit(&scenarios, args.engine)?;
     let range = |scenario: &Scenario| match (args.seed, args.seeds) {
         (_, Some(seeds)) => seeds,
         (seed, None) => {
@@ -94,6 +97,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     });
     let plan = Plan {
         units: units.collect(),
+        engine: args.engine,
         check_determinism: args.check_determinism,
         log: args.log.as_deref().map(log_to_stderr).transpose()?,
     };
@@ -164,6 +168,18 @@ fn refuse_namesakes(scenarios: &[Arc<Scenario>]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What an engine cannot do is said before anything runs.
+fn refuse_unfit(scenarios: &[Arc<Scenario>], engine: Engine) -> Result<(), Refusal> {
+    for scenario in scenarios {
+        let found = obstacles(scenario, engine);
+        if !found.is_empty() {
+            let (name, found) = (&scenario.name, found.join("\n  "));
+            return Err(Refusal(format!("{name} needs the event engine, not {engine}, for:\n  {found}")));
+        }
+    }
+    Ok(())
+}
+
 /// `relay-sim replay`.
 pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let name = args.capsule.display().to_string();
@@ -173,7 +189,9 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
-    let plan = Plan { units: Vec::new(), check_determinism: false, log };
+    let engine = capsule.engine;
+    refuse_unfit(std::slice::from_ref(&scenario), engine)?;
+    let plan = Plan { units: Vec::new(), engine, check_determinism: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
@@ -196,17 +214,18 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
 }
 
 fn run_one(plan: &Plan, unit: &Unit) -> Done {
-    let settings = Settings { seed: Some(unit.seed), record_trace: false, log: plan.log.clone() };
+    let (seed, engine) = (Some(unit.seed), plan.engine);
+    let settings = Settings { seed, engine, record_trace: false, log: plan.log.clone() };
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&unit.run(false)));
+        let (first, again) = (Print::of(&run), Print::of(&unit.run_on(engine, false)));
         if first != again {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(&first, &again, |record| unit.run(record)));
+            divergence = Some(where_they_part(&first, &again, |record| unit.run_on(engine, record)));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }
@@ -231,7 +250,7 @@ fn judge_and_report(
     if baselines.is_none() && reports.is_none() {
         return Ok(done.verdict);
     }
-    let report = done.report(unit.command(), baselines)?;
+    let report = done.report(unit.command_on(done.run.engine), baselines)?;
     let passed_without = done.verdict == Verdict::Passed;
     let verdict = match report.verdict {
         relay_reports::model::Verdict::GateFailed if passed_without => {
@@ -262,7 +281,7 @@ fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Resu
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
-    eprintln!("  again: {}", unit.command());
+    eprintln!("  again: {}", unit.command_on(done.run.engine));
     write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())

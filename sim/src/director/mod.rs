@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use relay_chaos::Fault;
 
-use crate::engine::event::{CutId, Sim};
+use crate::engine::{CutId, Sim};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::workload::{SharedRecord, load, probe, upstream};
@@ -55,7 +55,8 @@ struct Director {
 }
 
 /// Runs the scenario to its end and fills the record.
-pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
+pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: SharedRecord) {
+    let sim = sim.into();
     let world = World::build(sim.clone(), Arc::clone(&scenario));
     upstream::start(&world);
     load::start(&world, &record);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use relay_node::config::Timing;
 
-use crate::engine::event::Observation;
+use crate::engine::Observation;
 use crate::invariants::{
     CallNumber, EndedCall, Invariants, Listed, Observed, Outcome, PeerChange, Recalled, Reported,
 };

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Engine;
 use crate::execute::{Execution, Verdict};
 use crate::report::hash;
 
@@ -27,6 +28,9 @@ pub struct Capsule {
     pub set: Vec<(String, String)>,
     /// The seed.
     pub seed: u64,
+    /// The engine; those written before there were two say nothing.
+    #[serde(default)]
+    pub engine: Engine,
     /// What came of the run, in a word or two.
     pub verdict: String,
     /// What failed, a line each.
@@ -56,6 +60,7 @@ impl Capsule {
             scenario: run.scenario.source.text.clone(),
             set: run.scenario.source.set().collect(),
             seed: run.seed,
+            engine: run.engine,
             verdict: verdict.as_str().into(),
             failures: failures(run),
             trace_hash: hash(run),
@@ -130,6 +135,7 @@ mod tests {
             scenario: "duration = \"1m\"\n# “quoted”".into(),
             set: vec![("homes".into(), "100".into())],
             seed: u64::MAX,
+            engine: Engine::Turmoil,
             verdict: "gate failed".into(),
             failures: vec!["gate p99".into()],
             trace_hash: "00ff".into(),
@@ -138,6 +144,8 @@ mod tests {
         assert_eq!(capsule.file_name("a"), format!("a-{}.capsule.json", u64::MAX));
         let newer = capsule.to_json().replace("\"format\": 1", "\"format\": 9");
         assert!(Capsule::from_json(&newer).unwrap_err().to_string().contains("format 9"));
+        let older = capsule.to_json().replace("  \"engine\": \"turmoil\",\n", "");
+        assert_eq!(Capsule::from_json(&older).unwrap().engine, Engine::Event);
         assert!(Capsule::from_json("{}").unwrap_err().to_string().contains("no capsule"));
     }
 }

@@ -33,7 +33,7 @@ pub fn report(run: &Execution, replay: String, wall: Option<Duration>) -> model:
             },
             seed: run.seed,
             version: env!("CARGO_PKG_VERSION").into(),
-            engine: "event".into(),
+            engine: run.engine.as_str().into(),
             replay_command: replay,
             settings: settings::settings(scenario),
             parameters: Vec::new(),

@@ -17,7 +17,7 @@ pub(super) struct Words<'a> {
 
 /// An event for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub(super) struct Line {
     /// Virtual time since the start of the run.
     pub at: String,
     /// The host; empty where it is about none.

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::SharedRecord;
 use super::api::Api;
-use crate::engine::event::ProcessKind;
+use crate::engine::ProcessKind;
 use crate::invariants::{PeerChange, Recalled};
 use crate::scenario::HostIndex;
 use crate::world::World;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{SharedRecord, operator, watch};
-use crate::engine::event::ProcessKind;
+use crate::engine::ProcessKind;
 use crate::heap;
 use crate::invariants::Listed;
 use crate::scenario::{HostIndex, Role};
