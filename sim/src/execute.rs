@@ -8,7 +8,7 @@ use crate::engine::{self, Engine, Options, TaskPanic};
 use crate::gates::{self, Gate};
 use crate::record::Record;
 use crate::scenario::Scenario;
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
 use crate::workload::probe;
 use crate::world::timing;
 
@@ -20,7 +20,7 @@ pub struct Settings {
     /// What it runs on.
     pub engine: Engine,
     /// Keeps every event, to tell where two runs part.
-    pub record_trace: bool,
+    pub record_trace: Keep,
     /// Where the relays' logs go.
     pub log: Option<tracing::Dispatch>,
 }
@@ -105,8 +105,12 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
     let seed = settings.seed.unwrap_or(scenario.run.seed);
     let gap = probe::longest_gap(scenario.run.probe_interval);
     let record = Arc::new(Mutex::new(Record::new(scenario, &timing(&scenario.node), gap)));
-    let options =
-        Options { seed, record: settings.record_trace, log: settings.log.clone(), ..Options::default() };
+    let options = Options {
+        seed,
+        record: settings.record_trace.clone(),
+        log: settings.log.clone(),
+        ..Options::default()
+    };
     let (for_run, shared) = (Arc::clone(scenario), Arc::clone(&record));
     let end = engine::run(settings.engine, options, move |sim| Box::pin(direct(sim, for_run, shared)));
     let record = Arc::into_inner(record).expect("the run has dropped all its tasks");

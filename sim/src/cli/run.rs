@@ -27,6 +27,7 @@ use crate::execute::{Execution, Settings, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
 use crate::scenario::Scenario;
+use crate::trace::Keep;
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
 const RUNS_MAX: u64 = 1_000_000;
@@ -215,7 +216,7 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
 
 fn run_one(plan: &Plan, unit: &Unit) -> Done {
     let (seed, engine) = (Some(unit.seed), plan.engine);
-    let settings = Settings { seed, engine, record_trace: false, log: plan.log.clone() };
+    let settings = Settings { seed, engine, record_trace: Keep::Nothing, log: plan.log.clone() };
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();

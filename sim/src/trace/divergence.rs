@@ -24,7 +24,7 @@ const BAR: &str = " │ ";
 #[derive(Debug)]
 pub struct Divergence {
     /// How many events both have in common.
-    pub index: usize,
+    pub index: u64,
     /// The last remark and the last fault before it.
     before: Vec<Line>,
     common: Vec<Line>,
@@ -41,18 +41,22 @@ pub fn first_divergence(left: &Trace, right: &Trace) -> Option<Divergence> {
     if index == a.len() && index == b.len() {
         return None;
     }
+    let kept = left.kept.as_ref()?;
+    let words = Words::new(kept);
     let lines = |trace: &Trace, from: usize, to: usize| -> Vec<Line> {
         let Some(kept) = &trace.kept else { return Vec::new() };
         let (from, to) = (from.min(kept.events.len()), to.min(kept.events.len()));
-        let words = Words::new(kept, to);
+        let words = Words::new(kept);
         kept.events[from..to].iter().map(|event| words.line(event)).collect()
     };
-    let last = |kind: Kind| a[..index].iter().rposition(|event| event.kind == kind);
-    let mut before: Vec<usize> = [last(Kind::Note), last(Kind::Fault)].into_iter().flatten().collect();
-    before.sort_unstable();
+    let last = |kind: Kind, earlier: usize| {
+        a[..index].iter().rev().find(|event| event.kind == kind).or(kept.before[earlier].as_ref())
+    };
+    let mut before: Vec<_> = [last(Kind::Note, 0), last(Kind::Fault, 1)].into_iter().flatten().collect();
+    before.sort_by_key(|event| event.at);
     Some(Divergence {
-        index,
-        before: before.into_iter().flat_map(|at| lines(left, at, at + 1)).collect(),
+        index: kept.first() + index as u64,
+        before: before.into_iter().map(|event| words.line(event)).collect(),
         common: lines(left, index.saturating_sub(CONTEXT_EVENTS), index),
         left: lines(left, index, index + AFTER_EVENTS),
         right: lines(right, index, index + AFTER_EVENTS),
@@ -160,7 +164,7 @@ fn wrap(line: &Line, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::NONE;
+    use super::super::{Keep, NONE};
     use super::*;
 
     fn trace(ports: &[u64]) -> Trace {
@@ -195,6 +199,29 @@ mod tests {
             assert!(place.contains("2.000000ms  hub  director#0") && place.contains("│ > "), "{text}");
             assert!(text.lines().all(|row| row.chars().count() <= columns), "{text}");
         }
+    }
+
+    #[test]
+    fn a_window_shows_the_same_as_the_whole() {
+        let fill = |keep: Keep, odd: u64| {
+            let mut trace = Trace::new(keep);
+            trace.name_host("hub");
+            trace.name_host("home");
+            trace.note(0, NONE, "early");
+            trace.emit(1, Kind::Accept, 0, 4, 1);
+            (0..100).for_each(|at| trace.emit(at, Kind::SegmentSent, 1, 4, at + u64::from(at == odd)));
+            trace
+        };
+        let told = |keep: &Keep| {
+            let found = first_divergence(&fill(keep.clone(), 101), &fill(keep.clone(), 50)).unwrap();
+            (found.index, found.to_string())
+        };
+        let whole = told(&Keep::All);
+        assert_eq!(whole, told(&Keep::Window(40..60)));
+        assert!(whole.1.contains("early") && whole.1.contains("sends 51 bytes to hub"), "{}", whole.1);
+        assert!(
+            first_divergence(&fill(Keep::Window(60..90), 101), &fill(Keep::Window(60..90), 50)).is_none()
+        );
     }
 
     #[test]

@@ -1,19 +1,15 @@
 //! What an event means, in words.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Event, Kept, Kind, NONE};
+use super::keep::Kept;
+use super::{Event, Kind, NONE};
 
 /// Stands for the other end of a connection whose beginning was not seen.
 const SOMEBODY: &str = "somebody";
 
 /// What a trace's events refer to: names, and who is at the ends of each connection.
-pub(super) struct Words<'a> {
-    kept: &'a Kept,
-    /// By end of a connection: the host at the other end.
-    others: HashMap<u64, u32>,
-}
+pub(super) struct Words<'a>(&'a Kept);
 
 /// An event for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,21 +25,15 @@ pub(super) struct Line {
 }
 
 impl<'a> Words<'a> {
-    /// For the events up to this one.
-    pub(super) fn new(kept: &'a Kept, until: usize) -> Self {
-        let mut others = HashMap::new();
-        for event in kept.events.iter().take(until).filter(|event| event.kind == Kind::Accept) {
-            others.insert(event.a, event.host);
-            // The two ends of a connection differ in the last bit.
-            others.insert(event.a ^ 1, event.b as u32);
-        }
-        Words { kept, others }
+    /// For the events of this trace.
+    pub(super) fn new(kept: &'a Kept) -> Self {
+        Words(kept)
     }
 
     /// An event in words.
     pub(super) fn line(&self, event: &Event) -> Line {
         let Event { at, host, process, task, .. } = *event;
-        let task = match (self.process(process), self.kept.tasks.get(task as usize)) {
+        let task = match (self.process(process), self.0.tasks.get(task as usize)) {
             (None, _) => String::new(),
             (Some(process), None) => process.to_owned(),
             (Some(process), Some(name)) if *name == process => format!("{name}#{task}"),
@@ -56,8 +46,8 @@ impl<'a> Words<'a> {
     fn what(&self, event: &Event) -> String {
         let Event { a, b, payload, kind, .. } = *event;
         let host = |number: u64| self.host(number as u32).unwrap_or("nobody");
-        let other = |end: u64| self.others.get(&end).and_then(|host| self.host(*host)).unwrap_or(SOMEBODY);
-        let task = |number: u64| self.kept.tasks.get(number as usize).copied().unwrap_or("?");
+        let other = |end: u64| self.0.others.get(&end).and_then(|host| self.host(*host)).unwrap_or(SOMEBODY);
+        let task = |number: u64| self.0.tasks.get(number as usize).copied().unwrap_or("?");
         let process = |number: u64| self.process(number as u32).unwrap_or("?");
         let text = match kind {
             Kind::Poll => "goes on".to_owned(),
@@ -89,12 +79,12 @@ impl<'a> Words<'a> {
             Kind::FileTruncate => format!("its database cuts a file to {a} bytes"),
             Kind::FileSync => "its database syncs a file".to_owned(),
             Kind::FileRemove => "its database removes a file".to_owned(),
-            Kind::Fault => match self.kept.faults.get(&a) {
+            Kind::Fault => match self.0.faults.get(&a) {
                 Some(name) => format!("fault: {}", in_words(name)),
                 None => format!("fault {a}"),
             },
             Kind::Note => {
-                let text = usize::try_from(a).ok().and_then(|number| self.kept.notes.get(number));
+                let text = usize::try_from(a).ok().and_then(|number| self.0.notes.get(number));
                 return text.cloned().unwrap_or_default();
             }
             Kind::Busy => format!("a core is busy for {:?}", Duration::from_nanos(a)),
@@ -103,11 +93,11 @@ impl<'a> Words<'a> {
     }
 
     fn host(&self, number: u32) -> Option<&str> {
-        (number != NONE).then(|| self.kept.hosts.get(number as usize).map(String::as_str))?
+        (number != NONE).then(|| self.0.hosts.get(number as usize).map(String::as_str))?
     }
 
     fn process(&self, number: u32) -> Option<&'static str> {
-        (number != NONE).then(|| self.kept.processes.get(number as usize).copied())?
+        (number != NONE).then(|| self.0.processes.get(number as usize).copied())?
     }
 }
 
@@ -138,7 +128,7 @@ mod tests {
         trace.name_task("accept");
         fill(&mut trace);
         let kept = trace.kept.as_ref().unwrap();
-        let words = Words::new(kept, kept.events.len());
+        let words = Words::new(kept);
         kept.events.iter().map(|event| words.line(event)).collect()
     }
 

@@ -61,7 +61,7 @@ async fn busy(mut world: World) {
 }
 
 fn play(seed: u64, record: bool) -> RunEnd<()> {
-    let end = simulate(Options { seed, record, ..Options::default() }, busy);
+    let end = simulate(Options { seed, record: record.into(), ..Options::default() }, busy);
     assert!(end.outcome.is_ok() && end.panics.is_empty(), "{:?} {:?}", end.outcome, end.panics);
     end
 }
