@@ -1,5 +1,6 @@
 //! The simulator: the same node, whole days in seconds, from scenario files.
 
+pub mod campaign;
 pub mod capability;
 pub mod cli;
 pub mod coverage;
@@ -14,6 +15,7 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod scenario;
+pub mod shrink;
 pub mod trace;
 pub mod workload;
 pub mod world;

@@ -29,7 +29,8 @@ impl Unit {
     /// Runs it on an engine.
     pub fn run_on(&self, engine: Engine, record_trace: impl Into<Keep>) -> Execution {
         let record_trace = record_trace.into();
-        execute(&self.scenario, &Settings { seed: Some(self.seed), engine, record_trace, log: None })
+        let seed = Some(self.seed);
+        execute(&self.scenario, &Settings { seed, engine, record_trace, ..Settings::default() })
     }
 
     /// The command that runs it again.

@@ -51,7 +51,7 @@ pub(super) fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
 fn gate(name: &'static str, limit: Share, quarters: Option<(f64, f64)>, explanation: String) -> Gate {
     let grown = quarters.map(growth);
     Gate {
-        name,
+        name: name.into(),
         load: None,
         limit: format!("≤ {limit}"),
         measured: grown.map_or("nothing".into(), |grown| format!("{:+.1}%", grown * 100.0)),

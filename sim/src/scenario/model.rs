@@ -7,6 +7,7 @@ use relay_node::federation::Policy;
 
 use relay_chaos::{ByteSize, Fault, Rate, Share};
 
+use super::asked::Asked;
 use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
 use super::parts::{Parameter, Phase};
@@ -229,7 +230,7 @@ pub enum Pacing {
 }
 
 /// What must hold at the end; what is `None` is not asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gates {
     /// Every Main's view of all services equals the truth at most so long after the last start, heal or restart.
     pub convergence: Option<Duration>,
@@ -247,6 +248,8 @@ pub struct Gates {
     pub reconnects: ReconnectGates,
     /// How much things may grow while nothing more is asked of them.
     pub growth: GrowthGates,
+    /// What is asked for by name.
+    pub asked: Asked,
 }
 
 /// By how much the mean of the last quarter of the run may be above that of the second.

@@ -87,6 +87,10 @@ impl<'a> Words<'a> {
                 let text = usize::try_from(a).ok().and_then(|number| self.0.notes.get(number));
                 return text.cloned().unwrap_or_default();
             }
+            Kind::DiskFault => {
+                let how = ["fails", "is full", "loses a sync", "gives wrong bits", "loses its host's power"];
+                format!("its disk {}", how.get(a as usize).copied().unwrap_or("does not do its work"))
+            }
             Kind::Busy => format!("a core is busy for {:?}", Duration::from_nanos(a)),
         };
         if payload == 0 { text } else { format!("{text} [{payload:016x}]") }
