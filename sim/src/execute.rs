@@ -9,7 +9,7 @@ use crate::gates::{self, Gate};
 use crate::invariants::{Findings, Invariant};
 use crate::record::Record;
 use crate::scenario::{Failure, Scenario};
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
 use crate::workload::probe;
 use crate::world::longest_timing;
 
@@ -21,7 +21,7 @@ pub struct Settings {
     /// What it runs on.
     pub engine: Engine,
     /// Keeps every event, to tell where two runs part.
-    pub record_trace: bool,
+    pub record_trace: Keep,
     /// The run is one of several with other seeds: what must happen sometimes must do so in one of them.
     pub is_one_of_many: bool,
     /// Where the relays' logs go.
@@ -119,8 +119,12 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
     let seed = settings.seed.unwrap_or(scenario.run.seed);
     let gap = probe::longest_gap(scenario.run.probe_interval);
     let record = Arc::new(Mutex::new(Record::new(scenario, &longest_timing(scenario), gap)));
-    let options =
-        Options { seed, record: settings.record_trace, log: settings.log.clone(), ..Options::default() };
+    let options = Options {
+        seed,
+        record: settings.record_trace.clone(),
+        log: settings.log.clone(),
+        ..Options::default()
+    };
     let (for_run, shared) = (Arc::clone(scenario), Arc::clone(&record));
     let end = engine::run(settings.engine, options, move |sim| Box::pin(direct(sim, for_run, shared)));
     let record = Arc::into_inner(record).expect("the run has dropped all its tasks");

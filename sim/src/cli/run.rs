@@ -26,6 +26,7 @@ use crate::execute::{Execution, Settings, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
 use crate::scenario::Scenario;
+use crate::trace::Keep;
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
 pub(super) const RUNS_MAX: u64 = 1_000_000;
@@ -236,7 +237,7 @@ pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&run_again(false)));
+        let (first, again) = (Print::of(&run), Print::of(&run_again(Keep::Nothing)));
         if first != again {
             verdict = Verdict::NotDeterministic;
             divergence = Some(where_they_part(&first, &again, run_again));

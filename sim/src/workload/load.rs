@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use relay_node::env::{Env, Rng};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::SharedRecord;
 use super::api::{Api, RemoteCall};
@@ -48,16 +49,17 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
     let api = world.api(env.clone(), index);
     let caller = Arc::new(Caller { world, record, index, env, api });
     let scenario = Arc::clone(&caller.world.scenario);
+    let seed = caller.env.entropy.seed("load");
     for (number, load) in scenario.loads.iter().enumerate().filter(|(_, load)| load.from.contains(index)) {
-        let rng = caller.env.rng("load");
+        let rng = stream(seed, load, 0);
         match &load.arrival {
             Arrival::Open { .. } => caller.env.spawn("load-open", open(Arc::clone(&caller), number, rng)),
             Arrival::Profile(_) => {
                 caller.env.spawn("load-profile", profile(Arc::clone(&caller), number, rng));
             }
             Arrival::Closed { callers, .. } => {
-                for _ in 0..*callers {
-                    let rng = caller.env.rng("load-closed");
+                for one in 1..=*callers {
+                    let rng = stream(seed, load, one);
                     caller.env.spawn("load-closed", closed(Arc::clone(&caller), number, rng));
                 }
             }
@@ -65,6 +67,13 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
     }
     // The process lives as long as its callers may call.
     std::future::pending::<()>().await;
+}
+
+/// What one caller of a load draws on one host, whatever other loads there are.
+fn stream(seed: [u8; 32], load: &Load, caller: u32) -> Rng {
+    let mut rng = Rng::from_seed(seed);
+    rng.set_stream(xxh3_64_with_seed(load.name.as_bytes(), u64::from(caller)));
+    rng
 }
 
 /// Calls at a rate, whether or not earlier calls were answered.

@@ -18,7 +18,7 @@ use super::stamp;
 use super::state::{Farewell, State};
 use super::timeline::Event;
 use super::watchdog::Watched;
-use crate::trace::Kind;
+use crate::trace::{Keep, Kind};
 
 /// The first process of every run.
 pub(super) const DIRECTOR: u32 = 0;
@@ -67,7 +67,7 @@ impl Watched for Core {
 }
 
 impl Core {
-    pub(super) fn new(seed: u64, record: bool, unix_start: Duration) -> Self {
+    pub(super) fn new(seed: u64, record: Keep, unix_start: Duration) -> Self {
         let state = State::new(seed, record);
         Self {
             aftermath: state.aftermath.any.clone(),

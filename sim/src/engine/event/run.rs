@@ -19,7 +19,7 @@ use super::panics;
 use super::sim::Sim;
 use super::state::Farewell;
 use super::watchdog::Watchdog;
-use crate::trace::{NONE, Trace};
+use crate::trace::{Keep, NONE, Trace};
 
 /// Polls at one virtual instant; more are an endless loop.
 const POLLS_PER_INSTANT_MAX: u64 = 1_000_000;
@@ -37,8 +37,8 @@ const UNIX_START: Duration = Duration::from_secs(1_767_225_600);
 pub struct Options {
     /// Decides everything that is left to chance.
     pub seed: u64,
-    /// Keeps every event, for [`first_divergence`](crate::trace::first_divergence).
-    pub record: bool,
+    /// The events that are kept, for [`first_divergence`](crate::trace::first_divergence).
+    pub record: Keep,
     /// The wall-clock time at which the run starts, since 1970.
     pub unix_start: Duration,
     /// Where logs of the run go; `None` leaves it to the global subscriber. Stamp them with
@@ -48,7 +48,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, record: false, unix_start: UNIX_START, log: None }
+        Self { seed: 0, record: Keep::Nothing, unix_start: UNIX_START, log: None }
     }
 }
 
@@ -174,7 +174,7 @@ fn run_here<T: Send + 'static>(
 ) -> RunEnd<T> {
     libc_hooks::enter(options.seed, nanos(options.unix_start));
     panics::keep_panics();
-    let core = Arc::new(Core::new(options.seed, options.record, options.unix_start));
+    let core = Arc::new(Core::new(options.seed, options.record.clone(), options.unix_start));
     let watchdog = Watchdog::start(&core);
     let result = Arc::new(Mutex::new(None));
     let slot = result.clone();
@@ -236,6 +236,7 @@ fn drive(core: &Core) -> Option<Halt> {
         drop(state);
         if now != before {
             core.now.store(now, Ordering::Relaxed);
+            core.ready.at(now);
             libc_hooks::set_now(now);
             polls = 0;
             counts.clear();
