@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::director::direct;
+use crate::director::{Snapshot, direct_until};
 use crate::engine::event::{self, Options, TaskPanic};
 use crate::gates::{self, Gate};
 use crate::record::Record;
@@ -21,6 +21,10 @@ pub struct Settings {
     pub record_trace: bool,
     /// Where the relays' logs go.
     pub log: Option<tracing::Dispatch>,
+    /// Stops then, and says how things stand. Such a run is not to be judged.
+    pub until: Option<Duration>,
+    /// From then on what is left to chance comes from this other seed: see [`Options::reseed`].
+    pub reseed: Option<(Duration, u64)>,
 }
 
 /// A run that is over.
@@ -41,6 +45,8 @@ pub struct Execution {
     pub trace: Trace,
     /// How much virtual time passed.
     pub virtual_time: Duration,
+    /// How things stood where the run was stopped, if it was.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// What came of a run. Ordered: the worse, the later.
@@ -101,22 +107,33 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
     let seed = settings.seed.unwrap_or(scenario.run.seed);
     let gap = probe::longest_gap(scenario.run.probe_interval);
     let record = Arc::new(Mutex::new(Record::new(scenario, &timing(&scenario.node), gap)));
-    let options =
-        Options { seed, record: settings.record_trace, log: settings.log.clone(), ..Options::default() };
+    let options = Options {
+        seed,
+        record: settings.record_trace,
+        log: settings.log.clone(),
+        reseed: settings.reseed,
+        ..Options::default()
+    };
+    let until = settings.until;
     let (for_run, shared) = (Arc::clone(scenario), Arc::clone(&record));
-    let end = event::run(options, move |sim| Box::pin(direct(sim, for_run, shared)));
+    let end = event::run(options, move |sim| Box::pin(direct_until(sim, for_run, shared, until)));
     let record = Arc::into_inner(record).expect("the run has dropped all its tasks");
     // A harness task that panicked with the record in hand is among the panics.
     let record = record.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (halt, snapshot) = match end.outcome {
+        Ok(snapshot) => (None, snapshot),
+        Err(halt) => (Some(halt.to_string()), None),
+    };
     Execution {
         gates: gates::judge(scenario, &record),
         scenario: Arc::clone(scenario),
         seed,
         record,
-        halt: end.outcome.err().map(|halt| halt.to_string()),
+        halt,
         panics: end.panics,
         trace: end.trace,
         virtual_time: end.virtual_time,
+        snapshot,
     }
 }
 

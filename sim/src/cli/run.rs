@@ -175,7 +175,16 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
     let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
-    let log = args.log.as_deref().map(log_to_stderr).transpose()?;
+    let level = match args.verbose {
+        0 => args.log.as_deref(),
+        1 => Some("info"),
+        _ => Some("debug"),
+    };
+    let log = level.map(log_to_stderr).transpose()?;
+    if args.until.is_some() {
+        let settings = Settings { seed: Some(capsule.seed), until: args.until, log, ..Settings::default() };
+        return stopped(&execute(&scenario, &settings));
+    }
     let plan = Plan { units: Vec::new(), check_determinism: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
@@ -198,8 +207,22 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     Ok(done.verdict.exit_code())
 }
 
+/// What is said of a run that was to stop before its end.
+fn stopped(run: &Execution) -> Result<u8, Refusal> {
+    let (name, seed) = (&run.scenario.name, run.seed);
+    let Some(snapshot) = &run.snapshot else {
+        let why = run.halt.clone().unwrap_or_else(|| {
+            let whole = relay_chaos::quantity::duration::format(run.scenario.run.duration);
+            format!("it is over at {whole}")
+        });
+        return Err(Refusal(format!("{name} with seed {seed} does not come so far: {why}")));
+    };
+    println!("{name} · seed {seed} · stopped\n{snapshot}");
+    Ok(0)
+}
+
 pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
-    let settings = Settings { seed: Some(unit.seed), record_trace: false, log: plan.log.clone() };
+    let settings = Settings { seed: Some(unit.seed), log: plan.log.clone(), ..Settings::default() };
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();

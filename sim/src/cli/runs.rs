@@ -21,7 +21,7 @@ pub struct Unit {
 impl Unit {
     /// Runs it.
     pub fn run(&self, record_trace: bool) -> Execution {
-        execute(&self.scenario, &Settings { seed: Some(self.seed), record_trace, log: None })
+        execute(&self.scenario, &Settings { seed: Some(self.seed), record_trace, ..Settings::default() })
     }
 
     /// The command that runs it again.

@@ -6,12 +6,14 @@
 //! | `faults.rs` | which hand a fault is in |
 //! | `network.rs` | what goes wrong between hosts |
 //! | `process.rs` | relays that go down and come back |
+//! | `snapshot.rs` | how things stand where a run is stopped |
 //! | `machine.rs` | what goes wrong on a machine whose relay runs on |
 
 mod faults;
 mod machine;
 mod network;
 mod process;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
@@ -24,6 +26,8 @@ use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::workload::{SharedRecord, load, probe, upstream};
 use crate::world::World;
+
+pub use snapshot::Snapshot;
 
 /// How often what the network saw is taken over, in seconds.
 const OBSERVE_SECONDS: u64 = 10;
@@ -56,6 +60,16 @@ struct Director {
 
 /// Runs the scenario to its end and fills the record.
 pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
+    direct_until(sim, scenario, record, None).await;
+}
+
+/// The same, or `until` then only: then it says how things stand.
+pub async fn direct_until(
+    sim: Sim,
+    scenario: Arc<Scenario>,
+    record: SharedRecord,
+    until: Option<Duration>,
+) -> Option<Snapshot> {
     let world = World::build(sim.clone(), Arc::clone(&scenario));
     upstream::start(&world);
     load::start(&world, &record);
@@ -71,8 +85,14 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
     (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
     for (at, step) in steps(&scenario) {
+        if let Some(until) = until.filter(|until| *until < at) {
+            return Some(director.stop_at(until).await);
+        }
         director.wait_until(at).await;
         director.perform(step);
+    }
+    if let Some(until) = until.filter(|until| *until < scenario.run.duration) {
+        return Some(director.stop_at(until).await);
     }
     director.wait_until(scenario.run.duration).await;
     let longest = scenario.loads.iter().map(|load| load.call.timeout).max().unwrap_or_default();
@@ -84,6 +104,7 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
     let mut record = director.record();
     record.network(seen);
     record.finish(sim.now());
+    None
 }
 
 /// Everything that is to be done before the end, in order.
@@ -107,6 +128,13 @@ fn steps(scenario: &Scenario) -> Vec<(Duration, Step)> {
 impl Director {
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().expect("nothing panics with the record")
+    }
+
+    async fn stop_at(&self, at: Duration) -> Snapshot {
+        self.wait_until(at).await;
+        let snapshot = self.snapshot().await;
+        self.record().finish(at);
+        snapshot
     }
 
     async fn wait_until(&self, at: Duration) {

@@ -52,7 +52,10 @@ fn in_words(load: &Load) -> String {
     let pace = match &load.arrival {
         Arrival::Open { rate, .. } => format!("{rate} each"),
         Arrival::Profile(_) => "a rate that changes".to_owned(),
-        Arrival::Closed { callers, .. } => format!("{callers} callers each"),
+        Arrival::Closed { callers, calls: None, .. } => format!("{callers} callers each"),
+        Arrival::Closed { callers, calls: Some(calls), .. } => {
+            format!("{callers} callers and {calls} calls each")
+        }
     };
     let timeout = duration::format(load.call.timeout);
     format!("{} call {} {callee}, {pace}, timeout {timeout}", load.from, load.call.service)

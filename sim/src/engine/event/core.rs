@@ -11,6 +11,7 @@ use slab::Slab;
 use super::cpu::Turn;
 use super::executor::{self, Guarded, Meta, Polled, Ready};
 use super::host::{Life, Process, ProcessKind};
+use super::libc_hooks;
 use super::link::HostId;
 use super::stamp;
 use super::state::{Farewell, State};
@@ -25,7 +26,8 @@ pub(super) struct Core {
     pub(super) ready: Arc<Ready>,
     /// The state's virtual time, readable without its lock.
     pub(super) now: AtomicU64,
-    pub(super) seed: u64,
+    /// What seeds are derived from; changed by [`reseed`](Self::reseed).
+    seed: AtomicU64,
     pub(super) unix_start: Duration,
     panics: Mutex<Vec<TaskPanic>>,
 }
@@ -51,7 +53,7 @@ impl Core {
             state: Mutex::new(State::new(seed, record)),
             ready: Arc::new(Ready::new(seed)),
             now: AtomicU64::new(0),
-            seed,
+            seed: AtomicU64::new(seed),
             unix_start,
             panics: Mutex::default(),
         }
@@ -59,6 +61,19 @@ impl Core {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What seeds are derived from.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.load(Ordering::Relaxed)
+    }
+
+    /// Draws everything that is left to chance from another seed from now on.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.seed.store(seed, Ordering::Relaxed);
+        self.ready.reseed(seed);
+        self.lock().topology.reseed(seed);
+        libc_hooks::reseed(seed);
     }
 
     /// For the watchdog, which must not wait for a lock that a stuck poll may hold.

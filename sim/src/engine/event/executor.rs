@@ -54,6 +54,11 @@ impl Ready {
         }
     }
 
+    /// Picks by another seed from now on.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.lock().dice = Dice::new(seed, "scheduler");
+    }
+
     pub(super) fn push(&self, runnable: Runnable<Meta>) {
         self.lock().list.push(runnable);
     }

@@ -153,6 +153,11 @@ pub(super) struct Topology {
 }
 
 impl Topology {
+    /// Draws what becomes of packets from another seed from now on.
+    pub(super) fn reseed(&mut self, seed: u64) {
+        self.dice = Dice::new(seed, "network");
+    }
+
     pub(super) fn new(seed: u64) -> Self {
         Self {
             dice: Dice::new(seed, "network"),

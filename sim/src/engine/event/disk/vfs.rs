@@ -383,7 +383,7 @@ unsafe extern "C" fn full_pathname(
 /// # Safety
 /// As SQLite calls it, with room for `len` bytes.
 unsafe extern "C" fn randomness(_vfs: *mut ffi::sqlite3_vfs, len: c_int, out: *mut c_char) -> c_int {
-    let seed = world().map_or([0; 32], |world| derive(world.seed, &[b"sqlite"]));
+    let seed = world().map_or([0; 32], |world| derive(world.seed(), &[b"sqlite"]));
     let len = (len as usize).min(seed.len());
     // SAFETY: there is room for at least as many bytes.
     unsafe { ptr::copy_nonoverlapping(seed.as_ptr().cast(), out, len) };
