@@ -15,7 +15,7 @@ use relay_node::link::RelayUrl;
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
 use tokio::sync::oneshot;
 
-use crate::engine::event::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
+use crate::engine::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
 use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
 use crate::workload::api::Api;
 
@@ -53,7 +53,8 @@ struct HostState {
 
 impl World {
     /// All hosts of the scenario, with their links; nothing is started.
-    pub fn build(sim: Sim, scenario: Arc<Scenario>) -> World {
+    pub fn build(sim: impl Into<Sim>, scenario: Arc<Scenario>) -> World {
+        let sim = sim.into();
         let hosts = scenario.topology.hosts.iter().map(|(index, host)| {
             let (address, nat) = if host.is_main() {
                 (public_address(index), None)

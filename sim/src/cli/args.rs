@@ -10,6 +10,8 @@ use relay_chaos::quantity::duration;
 use relay_chaos::{ByteSize, Share};
 use relay_reports::Tolerance;
 
+use crate::engine::Engine;
+
 /// Runs a federation of relays, whole days in seconds, from scenario files.
 #[derive(Parser)]
 #[command(
@@ -67,6 +69,9 @@ pub(super) struct RunArgs {
     /// Run once with each of these seeds, both ends included
     #[arg(long, value_name = "A..B")]
     pub(super) seeds: Option<Seeds>,
+    /// What to run on: event, or turmoil, the slow reference
+    #[arg(long, value_name = "ENGINE", default_value_t)]
+    pub(super) engine: Engine,
     /// Give a parameter of the scenarios this value, in place of its default; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(super) set: Vec<Setting>,

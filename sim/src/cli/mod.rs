@@ -12,10 +12,11 @@ mod likelihood;
 mod load;
 mod output;
 pub mod parting;
-mod reports;
+pub mod reports;
 mod run;
 pub mod runs;
 mod shrink;
+pub mod sightings;
 
 use clap::Parser;
 

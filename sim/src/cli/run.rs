@@ -20,8 +20,9 @@ use super::parting::{Print, where_they_part};
 use super::reports::{Reports, write};
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
-use crate::engine::event::Stamp;
-use crate::execute::{Execution, Settings, Verdict, execute};
+use crate::capability::obstacles;
+use crate::engine::{Engine, Stamp};
+use crate::execute::{self, Execution, Settings, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
 use crate::scenario::Scenario;
@@ -65,7 +66,10 @@ impl Done {
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) units: Vec<Unit>,
+    pub(super) engine: Engine,
     pub(super) check_determinism: bool,
+    /// Each scenario is run with several seeds.
+    pub(super) many_seeds: bool,
     pub(super) log: Option<tracing::Dispatch>,
 }
 
@@ -73,6 +77,7 @@ pub(super) struct Plan {
 pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let scenarios = files::load(&args.paths, &args.set)?;
     refuse_namesakes(&scenarios)?;
+    refuse_unfit(&scenarios, args.engine)?;
     let range = |scenario: &Scenario| match (args.seed, args.seeds) {
         (_, Some(seeds)) => seeds,
         (seed, None) => {
@@ -94,7 +99,9 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     });
     let plan = Plan {
         units: units.collect(),
+        engine: args.engine,
         check_determinism: args.check_determinism,
+        many_seeds: args.seeds.is_some_and(|seeds| seeds.first < seeds.last),
         log: args.log.as_deref().map(log_to_stderr).transpose()?,
     };
     let several = plan.units.len() > 1;
@@ -122,7 +129,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
                     print_run(&done);
                 }
                 // The failure first: it must be told even where the report cannot be written.
-                let again = unit.command();
+                let again = unit.command_on(done.run.engine);
                 let written = write_capsule(&done, &args.capsules, &again, failed <= FAILURES_IN_FULL_MAX)
                     .and_then(|()| judge_and_report(&again, &done, baselines.as_mut(), reports.as_mut()))
                     .map(|verdict| worst = worst.max(verdict));
@@ -141,6 +148,12 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     }
     if with_seeds {
         println!("{}", output::summary(tallies.iter().map(|(name, tally)| (name.as_str(), tally))));
+        for line in tallies.iter().flat_map(|(name, tally)| tally.sometimes.lines(name)) {
+            println!("{line}");
+        }
+        if tallies.values().any(|tally| tally.sometimes.proves_nothing()) {
+            worst = worst.max(Verdict::GateFailed);
+        }
         let wall = started.elapsed();
         let virtual_time: Duration = tallies.values().map(|tally| tally.virtual_time).sum();
         let speed = virtual_time.as_secs_f64() / wall.as_secs_f64().max(1e-9);
@@ -170,6 +183,18 @@ fn refuse_namesakes(scenarios: &[Arc<Scenario>]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What an engine cannot do is said before anything runs.
+fn refuse_unfit(scenarios: &[Arc<Scenario>], engine: Engine) -> Result<(), Refusal> {
+    for scenario in scenarios {
+        let found = obstacles(scenario, engine);
+        if !found.is_empty() {
+            let (name, found) = (&scenario.name, found.join("\n  "));
+            return Err(Refusal(format!("{name} needs the event engine, not {engine}, for:\n  {found}")));
+        }
+    }
+    Ok(())
+}
+
 /// `relay-sim replay`.
 pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
@@ -181,16 +206,18 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
         _ => Some("debug"),
     };
     let log = level.map(log_to_stderr).transpose()?;
-    if args.until.is_some() {
-        let settings = Settings { seed: Some(capsule.seed), until: args.until, log, ..Settings::default() };
-        return stopped(&execute(&scenario, &settings));
+    let engine = capsule.engine;
+    refuse_unfit(std::slice::from_ref(&scenario), engine)?;
+    if let Some(until) = args.until {
+        let settings = Settings { seed: Some(capsule.seed), engine, log, ..Settings::default() };
+        return stopped(&scenario, &settings, until);
     }
-    let plan = Plan { units: Vec::new(), check_determinism: false, log };
+    let plan = Plan { units: Vec::new(), engine, check_determinism: false, many_seeds: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
     let mut reports = args.report.clone().map(|folder| Reports::new(folder, false));
-    judge_and_report(&unit.command(), &done, None, reports.as_mut())?;
+    judge_and_report(&unit.command_on(engine), &done, None, reports.as_mut())?;
     let hash = report::hash(&done.run);
     if hash == capsule.trace_hash {
         println!("replayed    event by event: the trace hash is the capsule's");
@@ -207,32 +234,30 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     Ok(done.verdict.exit_code())
 }
 
-/// What is said of a run that was to stop before its end.
-fn stopped(run: &Execution) -> Result<u8, Refusal> {
-    let (name, seed) = (&run.scenario.name, run.seed);
-    let Some(snapshot) = &run.snapshot else {
-        let why = run.halt.clone().unwrap_or_else(|| {
-            let whole = relay_chaos::quantity::duration::format(run.scenario.run.duration);
-            format!("it is over at {whole}")
-        });
-        return Err(Refusal(format!("{name} with seed {seed} does not come so far: {why}")));
-    };
+/// Runs until a virtual time, and says how things stand then.
+fn stopped(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Result<u8, Refusal> {
+    let (name, seed) = (&scenario.name, settings.seed.unwrap_or(scenario.run.seed));
+    let snapshot = execute::stop_at(scenario, settings, until)
+        .map_err(|why| Refusal(format!("{name} with seed {seed} does not come so far: {why}")))?;
     println!("{name} · seed {seed} · stopped\n{snapshot}");
     Ok(0)
 }
 
 pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
-    let settings = Settings { seed: Some(unit.seed), log: plan.log.clone(), ..Settings::default() };
+    let (seed, engine, is_one_of_many) = (Some(unit.seed), plan.engine, plan.many_seeds);
+    let settings = Settings { seed, engine, is_one_of_many, log: plan.log.clone(), ..Settings::default() };
+    let run_again =
+        |record_trace| execute(&unit.scenario, &Settings { record_trace, log: None, ..settings.clone() });
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&unit.run(false)));
+        let (first, again) = (Print::of(&run), Print::of(&run_again(false)));
         if first != again {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(&first, &again, |record| unit.run(record)));
+            divergence = Some(where_they_part(&first, &again, run_again));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use crate::engine::Engine;
 use crate::execute::{Execution, Settings, execute};
 use crate::scenario::Scenario;
 
@@ -21,7 +22,13 @@ pub struct Unit {
 impl Unit {
     /// Runs it.
     pub fn run(&self, record_trace: bool) -> Execution {
-        execute(&self.scenario, &Settings { seed: Some(self.seed), record_trace, ..Settings::default() })
+        self.run_on(Engine::default(), record_trace)
+    }
+
+    /// Runs it on an engine.
+    pub fn run_on(&self, engine: Engine, record_trace: bool) -> Execution {
+        let seed = Some(self.seed);
+        execute(&self.scenario, &Settings { seed, engine, record_trace, ..Settings::default() })
     }
 
     /// The command that runs it again.
@@ -34,6 +41,14 @@ impl Unit {
             command.push_str(&format!(" --set {name}={value}"));
         }
         command
+    }
+
+    /// The command that runs it again on an engine.
+    pub fn command_on(&self, engine: Engine) -> String {
+        match engine {
+            Engine::Event => self.command(),
+            other => format!("{} --engine {other}", self.command()),
+        }
     }
 }
 

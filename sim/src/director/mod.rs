@@ -21,10 +21,10 @@ use std::time::Duration;
 
 use relay_chaos::Fault;
 
-use crate::engine::event::{CutId, Sim};
+use crate::engine::{CutId, Sim};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
-use crate::workload::{SharedRecord, load, probe, upstream};
+use crate::workload::{SharedRecord, load, metrics, probe, upstream};
 use crate::world::World;
 
 pub use snapshot::Snapshot;
@@ -59,8 +59,8 @@ struct Director {
 }
 
 /// Runs the scenario to its end and fills the record.
-pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
-    direct_until(sim, scenario, record, None).await;
+pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: SharedRecord) {
+    direct_until(sim.into(), scenario, record, None).await;
 }
 
 /// The same, or `until` then only: then it says how things stand.
@@ -74,6 +74,7 @@ pub async fn direct_until(
     upstream::start(&world);
     load::start(&world, &record);
     probe::start(&world, &record);
+    metrics::start(&world, &record);
     let mut director = Director {
         world,
         record,

@@ -3,7 +3,7 @@
 use relay_chaos::{Direction, Fault, LinkFault, Partition};
 
 use super::Director;
-use crate::engine::event::HostSet as EngineSet;
+use crate::engine::HostSet as EngineSet;
 use crate::scenario::{HostIndex, HostSet};
 
 impl Director {

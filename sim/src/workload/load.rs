@@ -10,7 +10,7 @@ use relay_node::env::{Env, Rng};
 use super::SharedRecord;
 use super::api::{Api, RemoteCall};
 use super::pace::Pace;
-use crate::engine::event::ProcessKind;
+use crate::engine::ProcessKind;
 use crate::invariants::Outcome;
 use crate::record::OpenCall;
 use crate::scenario::{Arrival, HostIndex, Load, Pacing, ServiceKind, Target};

@@ -15,7 +15,7 @@ use relay_node::env::{Env, Rng};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::engine::event::ProcessKind;
+use crate::engine::ProcessKind;
 use crate::scenario::{ServiceKind, Upstream};
 use crate::world::World;
 

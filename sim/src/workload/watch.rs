@@ -7,7 +7,7 @@ use relay_node::env::Env;
 
 use super::SharedRecord;
 use super::api::Api;
-use crate::engine::event::ProcessKind;
+use crate::engine::ProcessKind;
 use crate::invariants::Reported;
 use crate::scenario::HostIndex;
 use crate::world::World;

@@ -16,6 +16,7 @@ use super::link::HostId;
 use super::stamp;
 use super::state::{Farewell, State};
 use super::timeline::Event;
+use super::watchdog::Watched;
 use crate::trace::Kind;
 
 /// The first process of every run.
@@ -47,6 +48,21 @@ pub struct TaskPanic {
     pub at: Duration,
 }
 
+impl Watched for Core {
+    fn current_poll(&self) -> Option<u64> {
+        self.ready.current().map(|(_, number)| number)
+    }
+
+    fn describe_poll(&self) -> String {
+        let Some((meta, _)) = self.ready.current() else { return "a task".to_owned() };
+        let host = match self.state.try_lock() {
+            Ok(state) => state.hosts.name(meta.host).to_owned(),
+            Err(_) => format!("number {}", meta.host),
+        };
+        format!("task {} on host {host}", meta.name)
+    }
+}
+
 impl Core {
     pub(super) fn new(seed: u64, record: bool, unix_start: Duration) -> Self {
         Self {
@@ -74,14 +90,6 @@ impl Core {
         self.ready.reseed(seed);
         self.lock().topology.reseed(seed);
         libc_hooks::reseed(seed);
-    }
-
-    /// For the watchdog, which must not wait for a lock that a stuck poll may hold.
-    pub(super) fn try_host_name(&self, host: u32) -> String {
-        match self.state.try_lock() {
-            Ok(state) => state.hosts.name(host).to_owned(),
-            Err(_) => format!("number {host}"),
-        }
     }
 
     /// Virtual wall-clock time, since 1970.

@@ -1,17 +1,17 @@
 //! Tasks: the ready list from which a seeded generator picks, and the one poll at a time that it leads to.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use async_task::Runnable;
 use relay_node::env::BoxFuture;
 
+use super::panics::message;
 use super::random::Dice;
 
 /// Whose task it is.
@@ -133,7 +133,6 @@ pub(super) enum Polled {
 thread_local! {
     static FINISHED: Cell<bool> = const { Cell::new(false) };
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
-    static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Polls (or, where it was cancelled, drops) a task.
@@ -189,34 +188,4 @@ impl Drop for Guarded {
             PANIC.set(Some(message(&*panic)));
         }
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
-    match LOCATION.take() {
-        Some(place) => format!("{text} ({place})"),
-        None => text,
-    }
-}
-
-thread_local! {
-    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Panics of the current thread are kept for the run's verdict, with their place, and not printed.
-pub(super) fn keep_panics() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if QUIET.get() {
-                LOCATION.set(info.location().map(|place| format!("{}:{}", place.file(), place.line())));
-            } else {
-                before(info);
-            }
-        }));
-    });
-    QUIET.set(true);
 }

@@ -31,7 +31,7 @@ pub struct HostSpec {
 
 /// Names a process of a run. Numbers are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessId(pub(super) u32);
+pub struct ProcessId(pub(in crate::engine) u32);
 
 /// Whether a process shares its host's fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Names a host of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(pub(super) u32);
+pub struct HostId(pub(in crate::engine) u32);
 
 impl HostId {
     /// The host's place in the order in which hosts were added, from 0.
@@ -93,7 +93,7 @@ impl From<HostId> for HostSet {
 
 /// Names a cut, for healing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CutId(u32);
+pub struct CutId(pub(in crate::engine) u32);
 
 /// A [`Link`] in nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +115,7 @@ impl From<Link> for Wire {
     }
 }
 
-pub(super) fn nanos(duration: Duration) -> u64 {
+pub(in crate::engine) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -11,10 +11,11 @@ use relay_node::env::BoxFuture;
 use thiserror::Error;
 
 use super::core::{Core, DIRECTOR, TaskPanic};
-use super::executor::{self, Meta};
+use super::executor::Meta;
 use super::host::{Life, ProcessKind};
 use super::libc_hooks;
 use super::link::{HostId, nanos};
+use super::panics;
 use super::sim::Sim;
 use super::state::Farewell;
 use super::watchdog::Watchdog;
@@ -93,6 +94,9 @@ pub enum Halt {
     /// The director panicked; the panic is among [`RunEnd::panics`] as well.
     #[error("the director panicked: {0}")]
     DirectorPanicked(String),
+    /// The engine cannot go on, and says why.
+    #[error("{0}")]
+    Stopped(String),
 }
 
 /// A process in a deadlock.
@@ -149,12 +153,17 @@ pub fn run<T: Send + 'static>(
     options: Options,
     director: impl FnOnce(Sim) -> BoxFuture<'static, T> + Send + 'static,
 ) -> RunEnd<T> {
-    let body = move || {
-        let dispatch = options.log.clone();
-        match dispatch {
-            Some(dispatch) => tracing::dispatcher::with_default(&dispatch, || run_here(&options, director)),
-            None => run_here(&options, director),
-        }
+    on_fresh_thread(options, |options| run_here(options, director))
+}
+
+/// One run is one thread: what it makes virtual for its thread ends with it.
+pub(in crate::engine) fn on_fresh_thread<T: Send + 'static>(
+    options: Options,
+    run: impl FnOnce(&Options) -> T + Send + 'static,
+) -> T {
+    let body = move || match options.log.clone() {
+        Some(dispatch) => tracing::dispatcher::with_default(&dispatch, || run(&options)),
+        None => run(&options),
     };
     let thread = thread::Builder::new().name("simulation".to_owned()).stack_size(STACK_BYTES).spawn(body);
     match thread.expect("the system gives a thread").join() {
@@ -168,7 +177,7 @@ fn run_here<T: Send + 'static>(
     director: impl FnOnce(Sim) -> BoxFuture<'static, T> + Send + 'static,
 ) -> RunEnd<T> {
     libc_hooks::enter(options.seed, nanos(options.unix_start));
-    executor::keep_panics();
+    panics::keep_panics();
     let core = Arc::new(Core::new(options.seed, options.record, options.unix_start));
     let watchdog = Watchdog::start(&core);
     let result = Arc::new(Mutex::new(None));

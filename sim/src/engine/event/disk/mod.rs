@@ -7,12 +7,25 @@ mod operation;
 mod vfs;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use operation::DiskError;
-pub(super) use vfs::open;
+pub(in crate::engine) use operation::{DiskError, Operation};
+pub(in crate::engine) use vfs::open;
+
+/// A world of hosts with disks, as SQLite's file system reaches it.
+pub(in crate::engine) trait Disks: Send + Sync {
+    /// Does this to the file `name` of the host that `process` runs on.
+    fn operate(&self, process: u32, name: &str, operation: Operation<'_>) -> Result<u64, DiskError>;
+
+    /// Virtual wall-clock time, since 1970.
+    fn unix(&self) -> Duration;
+
+    /// The run's seed.
+    fn seed(&self) -> u64;
+}
 
 #[derive(Default)]
-pub(super) struct Disk {
+pub(in crate::engine) struct Disk {
     files: BTreeMap<String, File>,
     /// Files that were removed while nothing said that the removal must last: what a power cut brings back.
     unlinked: BTreeMap<String, Vec<u8>>,
@@ -48,24 +61,24 @@ struct Undo {
 
 impl Disk {
     /// A small value, whole.
-    pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
+    pub(in crate::engine) fn value(&self, name: &str) -> Option<&[u8]> {
         self.file(name).map(|file| file.content.as_slice())
     }
 
     /// Replaces a small value, atomically and for good.
-    pub(super) fn put(&mut self, name: &str, value: &[u8]) {
+    pub(in crate::engine) fn put(&mut self, name: &str, value: &[u8]) {
         let file = File { content: value.to_vec(), lasts: true, ..File::default() };
         self.sync_directory();
         self.files.insert(name.to_owned(), file);
     }
 
     /// The names of all files, sorted.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::engine) fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
     }
 
     /// Loses what was not synced.
-    pub(super) fn power_cut(&mut self) {
+    pub(in crate::engine) fn power_cut(&mut self) {
         self.files.retain(|_, file| {
             file.roll_back();
             file.lasts
@@ -76,7 +89,7 @@ impl Disk {
     }
 
     /// Loses everything.
-    pub(super) fn wipe(&mut self) {
+    pub(in crate::engine) fn wipe(&mut self) {
         *self = Disk::default();
     }
 

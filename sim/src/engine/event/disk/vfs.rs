@@ -16,8 +16,8 @@ use std::sync::{Arc, Once, Weak};
 use relay_node::env::open_database;
 use rusqlite::{Connection, ffi};
 
-use super::super::core::Core;
 use super::super::random::derive;
+use super::Disks;
 use super::operation::{DiskError, Operation};
 
 const NAME: &CStr = c"relay-simulated-disk";
@@ -35,22 +35,27 @@ const UNIX_EPOCH_JULIAN_DAY: f64 = 2_440_587.5;
 
 thread_local! {
     /// The world that this thread runs.
-    static WORLD: RefCell<Weak<Core>> = const { RefCell::new(Weak::new()) };
+    static WORLD: RefCell<Option<Weak<dyn Disks>>> = const { RefCell::new(None) };
     /// Open files so far: names each.
     static OPENED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Opens the database `name` on the disk of the host that `process` runs on.
-pub(in super::super) fn open(core: &Arc<Core>, process: u32, name: &str) -> io::Result<Connection> {
+pub(in crate::engine) fn open<W: Disks + 'static>(
+    world: &Arc<W>,
+    process: u32,
+    name: &str,
+) -> io::Result<Connection> {
     register();
-    WORLD.set(Arc::downgrade(core));
+    let world: Weak<dyn Disks> = Arc::<W>::downgrade(world);
+    WORLD.set(Some(world));
     let path = format!("{process}/{name}");
     open_database(Path::new(&path), Some(NAME.to_str().expect("plain letters")))
         .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
 }
 
-fn world() -> Option<Arc<Core>> {
-    WORLD.with_borrow(Weak::upgrade)
+fn world() -> Option<Arc<dyn Disks>> {
+    WORLD.with_borrow(|world| world.as_ref()?.upgrade())
 }
 
 /// Process and name out of a path.
@@ -61,7 +66,7 @@ fn parts(path: &str) -> Option<(u32, &str)> {
 
 /// An open file. It refers to its world weakly: a connection that outlives its world finds no disk.
 struct OpenFile {
-    world: Weak<Core>,
+    world: Weak<dyn Disks>,
     process: u32,
     name: String,
     number: u64,
@@ -70,7 +75,7 @@ struct OpenFile {
 impl OpenFile {
     fn operate(&self, operation: Operation<'_>) -> Result<u64, DiskError> {
         let world = self.world.upgrade().ok_or(DiskError::Dead)?;
-        world.lock().operate(self.process, &self.name, operation)
+        world.operate(self.process, &self.name, operation)
     }
 }
 
@@ -338,7 +343,7 @@ unsafe extern "C" fn delete(_vfs: *mut ffi::sqlite3_vfs, path: *const c_char, sy
     let (Some((process, name)), Some(world)) = (path.and_then(parts), world()) else {
         return ffi::SQLITE_IOERR_DELETE;
     };
-    code(world.lock().operate(process, name, Operation::Remove(sync_dir != 0)))
+    code(world.operate(process, name, Operation::Remove(sync_dir != 0)))
 }
 
 /// # Safety
@@ -354,7 +359,7 @@ unsafe extern "C" fn access(
     let (Some((process, name)), Some(world)) = (path.and_then(parts), world()) else {
         return ffi::SQLITE_IOERR_ACCESS;
     };
-    let found = world.lock().operate(process, name, Operation::Exists);
+    let found = world.operate(process, name, Operation::Exists);
     if let Ok(found) = found {
         // SAFETY: SQLite gives a place to write to.
         unsafe { *exists = found as c_int };
