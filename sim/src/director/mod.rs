@@ -5,11 +5,15 @@
 //! | `mod.rs` | the steps of a run, in order |
 //! | `faults.rs` | which hand a fault is in |
 //! | `network.rs` | what goes wrong between hosts |
+//! | `edge.rs` | what goes wrong between a relay and its network |
 //! | `process.rs` | relays that go down and come back |
 //! | `snapshot.rs` | how things stand where a run is stopped |
+//! | `init.rs` | relays that end by themselves, and are tried again |
 //! | `machine.rs` | what goes wrong on a machine whose relay runs on |
 
+mod edge;
 mod faults;
+mod init;
 mod machine;
 mod network;
 mod process;
@@ -19,9 +23,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use relay_chaos::Fault;
+use relay_chaos::{Fault, FaultKind};
 
-use crate::engine::{CutId, Sim};
+use crate::engine::{CutId, Sim, StallId};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::workload::{SharedRecord, load, metrics, probe, upstream};
@@ -56,6 +60,10 @@ struct Director {
     degraded: BTreeMap<usize, Fault<HostSet>>,
     /// Whose certificates have expired, by fault.
     expired: BTreeMap<usize, HostSet>,
+    stalls: BTreeMap<usize, StallId>,
+    edge: edge::Edge,
+    /// What is wrong with machines, by fault.
+    ailing: BTreeMap<usize, FaultKind<HostSet>>,
 }
 
 /// Runs the scenario to its end and fills the record.
@@ -81,7 +89,11 @@ pub async fn direct_until(
         cuts: BTreeMap::new(),
         degraded: BTreeMap::new(),
         expired: BTreeMap::new(),
+        stalls: BTreeMap::new(),
+        edge: edge::Edge::default(),
+        ailing: BTreeMap::new(),
     };
+    init::start(&director.world, &director.record);
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
     (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
@@ -96,6 +108,8 @@ pub async fn direct_until(
         return Some(director.stop_at(until).await);
     }
     director.wait_until(scenario.run.duration).await;
+    // Who is still held back now owes its callers an outcome all the same.
+    director.resume_all();
     let longest = scenario.loads.iter().map(|load| load.call.timeout).max().unwrap_or_default();
     let patience = scenario.run.duration + longest + Duration::from_secs(LAST_CALLS_SECONDS);
     while director.record().open_calls() > 0 && sim.now() < patience {

@@ -8,6 +8,7 @@ mod hosts;
 mod metric;
 mod model;
 mod network;
+mod owed;
 mod parts;
 mod profile;
 mod read;
@@ -16,7 +17,7 @@ pub use asked::{
     Aggregate, Asked, Bound, CallMetric, Expected, Failure, Limit, Metric, MetricGate, Sight, Sometimes, Unit,
 };
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
-pub use hosts::{Host, HostIndex, HostSet, Hosts, Machine, NodeId, Role};
+pub use hosts::{Host, HostIndex, HostSet, Hosts, Machine, Nat, NatKind, NodeId, Role};
 pub use metric::NodeMetric;
 pub use model::{
     Arrival, CallPlan, DnsChange, Gates, LatencyGates, Load, LoadGates, NodeSettings, Pacing, ReconnectGates,

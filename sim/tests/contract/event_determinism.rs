@@ -16,6 +16,7 @@ async fn busy(mut world: World) {
         jitter: Duration::from_millis(20),
         loss: 0.05,
         bandwidth: None,
+        ..Link::default()
     };
     sim.set_uniform_links(link);
     let at = world.right_at(80);

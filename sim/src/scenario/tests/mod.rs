@@ -1,10 +1,12 @@
 //! Tests of the scenario format.
 
 mod bad_asked;
+mod bad_edges;
 mod bad_expand;
 mod bad_faults;
 mod bad_hosts;
 mod bad_loads;
+mod bad_machines;
 mod bad_profiles;
 mod bad_toml;
 mod bad_topology;
