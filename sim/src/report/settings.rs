@@ -69,7 +69,10 @@ fn in_words(load: &Load) -> String {
     let pace = match &load.arrival {
         Arrival::Open { rate, .. } => format!("{rate} each"),
         Arrival::Profile(profile) => format!("a profile of {} segments each", profile.segments.len()),
-        Arrival::Closed { callers, .. } => format!("{callers} callers each"),
+        Arrival::Closed { callers, calls: None, .. } => format!("{callers} callers each"),
+        Arrival::Closed { callers, calls: Some(calls), .. } => {
+            format!("{callers} callers and {calls} calls each")
+        }
     };
     let timeout = duration::format(load.call.timeout);
     format!("{} call {} {callee}, {pace}, timeout {timeout}", load.from, load.call.service)

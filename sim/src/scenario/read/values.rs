@@ -193,6 +193,10 @@ impl FromToml for CpuCost {
 }
 
 impl FromToml for SyncCost {
+    fn shape() -> Shape {
+        Shape::Quantity(&["2ms per sync"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<SyncCost, Wrong> {
         cost(value, "per sync", "a cost in quotes, such as \"2ms per sync\"").map(SyncCost)
     }
@@ -213,12 +217,20 @@ fn cost(value: &Spanned<DeValue<'_>>, per: &str, expected: &str) -> Result<Durat
 }
 
 impl FromToml for Offset {
+    fn shape() -> Shape {
+        Shape::Quantity(&["-90s", "+5m"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Offset, Wrong> {
         quantity(value, "an offset in quotes, such as \"-90s\" or \"+5m\"", str::parse)
     }
 }
 
 impl FromToml for Drift {
+    fn shape() -> Shape {
+        Shape::Quantity(&["200ppm", "-1%"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Drift, Wrong> {
         quantity(value, "a drift in quotes, such as \"200ppm\" or \"-1%\"", str::parse)
     }
