@@ -6,6 +6,7 @@
 //! | `plan.rs` | `gates.toml`: which scenarios run, with which seeds |
 //! | `runs.rs` | runs scenarios side by side |
 //! | `determinism.rs` | `cargo ci determinism`: the same seed gives the same run, in any order and company |
+//! | `differential.rs` | `cargo ci differential`: both engines come to the same verdicts |
 //! | `gate.rs` | `cargo ci gate`: determinism first, then every scenario, then its gates |
 //! | `nightly/` | `cargo ci nightly`: new seeds of everything within a time budget, and what they add |
 
@@ -16,6 +17,7 @@
 )]
 
 mod determinism;
+mod differential;
 mod gate;
 mod nightly;
 mod plan;
@@ -54,13 +56,15 @@ enum Command {
     },
     /// Run scenarios twice in both orders and once side by side, and compare event by event
     Determinism(Options),
+    /// Run scenarios on both engines and compare what came of them, gate by gate
+    Differential(Options),
     /// Check determinism, then run every scenario of ci/gates.toml and judge its gates
     Gate(Options),
     /// Sweep new seeds of every scenario within a time budget, and say what that has shown for the first time
     Nightly(nightly::Options),
 }
 
-/// What `determinism` and `gate` can be told.
+/// What `determinism`, `differential` and `gate` can be told.
 #[derive(clap::Args)]
 struct Options {
     /// Run only what this scenario file or folder covers
@@ -93,6 +97,9 @@ fn main() -> ExitCode {
             Session::open(options).and_then(|session| determinism::run(&session))
         }
         Command::Nightly(options) => nightly::run(options),
+        Command::Differential(options) => {
+            Session::open(options).and_then(|session| differential::run(&session))
+        }
         Command::Gate(options) => Session::open(options).and_then(|session| gate::run(&session)),
     };
     ExitCode::from(done.unwrap_or_else(|refusal| {
