@@ -13,10 +13,19 @@ use crate::model::{Against, Better, Metric, Report, Standing, Unit, Verdict};
 use crate::quantity::{self, QuantityError};
 use crate::tolerance::{Tolerance, Tolerances};
 
-/// What a duration or a count may be worse where nobody has said otherwise.
-const DEFAULT_TOLERANCE: &str = "15 %";
-/// The same for a share: none.
-const DEFAULT_SHARE_TOLERANCE: &str = "0 %";
+/// Durations below this are allowed [`SHORT_SLACK`], longer ones a share: views are read once a second, so that a short
+/// time to agreement jumps by whole seconds.
+const SHORT_CONVERGENCE_NS: u64 = 10_000_000_000;
+/// What a short time to agreement may be worse.
+const SHORT_SLACK: &str = "2 s";
+/// Counts below this are allowed [`SMALL_SLACK`]: a share of them is less than one.
+const SMALL_COUNT: u64 = 20;
+/// What a small count may be worse.
+const SMALL_SLACK: &str = "3";
+/// What everything else may be worse; of a share, points.
+const USUAL_SLACK: &str = "20 %";
+/// All of a whole, in billionths.
+const ALL: u64 = 1_000_000_000;
 
 /// The figures of one scenario as they were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +47,17 @@ pub struct Bar {
     pub worst: String,
     /// By how much it may be worse: a share of it (`15 %`; of a share, points), or an amount (`2 s`).
     pub tolerance: String,
+}
+
+/// One figure beside its baseline, as one reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Name, baseline, value, tolerance.
+    pub cells: [String; 4],
+    /// It is worse than it may be.
+    pub worse: bool,
+    /// It is beyond the tolerance, worse or better.
+    pub beyond: bool,
 }
 
 /// What holding a run's figures against a baseline gives.
@@ -66,10 +86,17 @@ impl Judgement {
         worse.chain(missing).collect()
     }
 
-    /// Figures that are better by more than the tolerance.
-    pub fn improvements(&self) -> impl Iterator<Item = &Metric> {
-        let better = |against: &Against| against.standing == Standing::Better;
-        self.metrics.iter().filter(move |metric| metric.baseline.as_ref().is_some_and(better))
+    /// Every figure that has a baseline, as one reads it.
+    pub fn lines(&self) -> impl Iterator<Item = Line> {
+        self.metrics.iter().filter_map(|metric| {
+            let Against { value, tolerance, standing } = metric.baseline.as_ref()?;
+            let show = |value| quantity::show(metric.unit, metric.better, value);
+            Some(Line {
+                cells: [metric.name.clone(), show(*value), show(metric.value), tolerance.clone()],
+                worse: *standing == Standing::Worse,
+                beyond: *standing != Standing::Within,
+            })
+        })
     }
 }
 
@@ -94,13 +121,9 @@ impl Baseline {
     pub fn of(scenario: &str, seeds: &str, worst: &[Metric], earlier: Option<&Self>) -> Self {
         let bar = |metric: &Metric| {
             let kept = earlier.and_then(|it| it.metrics.get(&metric.name)).map(|bar| bar.tolerance.clone());
-            let default = match metric.unit {
-                Unit::Billionths => DEFAULT_SHARE_TOLERANCE,
-                Unit::Ns | Unit::Count => DEFAULT_TOLERANCE,
-            };
             Bar {
                 worst: quantity::show(metric.unit, metric.better, metric.value),
-                tolerance: kept.unwrap_or_else(|| default.to_owned()),
+                tolerance: kept.unwrap_or_else(|| usual_tolerance(metric).to_owned()),
             }
         };
         Self {
@@ -127,15 +150,23 @@ impl Baseline {
         Ok(baseline)
     }
 
-    /// The baseline as indented JSON with a final newline.
+    /// The baseline as JSON, a line for each metric.
     ///
     /// # Panics
     /// Never: it has only strings.
     #[must_use]
-    pub fn to_json_pretty(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("strings are always JSON");
-        text.push('\n');
-        text
+    pub fn to_json(&self) -> String {
+        let json = |text: &str| serde_json::to_string(text).expect("strings are always JSON");
+        let line = |(name, bar): (&String, &Bar)| {
+            let (name, worst, tolerance) = (json(name), json(&bar.worst), json(&bar.tolerance));
+            format!("    {name}: {{ \"worst\": {worst}, \"tolerance\": {tolerance} }}")
+        };
+        format!(
+            "{{\n  \"scenario\": {},\n  \"seeds\": {},\n  \"metrics\": {{\n{}\n  }}\n}}\n",
+            json(&self.scenario),
+            json(&self.seeds),
+            self.metrics.iter().map(line).collect::<Vec<_>>().join(",\n"),
+        )
     }
 
     /// Holds figures against the baseline.
@@ -164,6 +195,19 @@ impl Baseline {
             }
         }
         tolerances
+    }
+}
+
+/// What a figure may be worse where nobody has said otherwise.
+fn usual_tolerance(metric: &Metric) -> &'static str {
+    match metric.unit {
+        // What always succeeds has to go on doing so, and a call has no hop to spare.
+        Unit::Billionths if metric.value == ALL => "0 %",
+        Unit::Count if metric.name == "max_hops" => "0",
+        Unit::Billionths => "2 %",
+        Unit::Ns if metric.name == "convergence" && metric.value < SHORT_CONVERGENCE_NS => SHORT_SLACK,
+        Unit::Count if metric.value < SMALL_COUNT => SMALL_SLACK,
+        Unit::Ns | Unit::Count => USUAL_SLACK,
     }
 }
 
@@ -262,25 +306,31 @@ mod tests {
 
     #[test]
     fn a_baseline_holds_for_the_figures_that_it_was_made_of_and_survives_json() {
-        let text = baseline().to_json_pretty();
-        assert!(text.contains("\"worst\": \"100 ms\"") && text.contains("\"tolerance\": \"0 %\""), "{text}");
+        let text = baseline().to_json();
+        assert_eq!(
+            text,
+            "{\n  \"scenario\": \"small\",\n  \"seeds\": \"1..3\",\n  \"metrics\": {\n\
+             \u{20}   \"p99\": { \"worst\": \"100 ms\", \"tolerance\": \"20 %\" },\n\
+             \u{20}   \"success\": { \"worst\": \"100 %\", \"tolerance\": \"0 %\" }\n  }\n}\n"
+        );
         let read = Baseline::from_json(&text).expect("own output");
         assert_eq!(read, baseline());
         let judgement = read.judge(&metrics(100, 100));
-        assert_eq!((judgement.regressions(), judgement.improvements().count()), (Vec::new(), 0));
+        assert!(judgement.regressions().is_empty() && judgement.lines().all(|line| !line.beyond));
     }
 
     #[test]
     fn a_planted_regression_is_caught_and_one_within_the_tolerance_is_not() {
-        assert!(baseline().judge(&metrics(115, 100)).regressions().is_empty());
+        assert!(baseline().judge(&metrics(120, 100)).regressions().is_empty());
         assert_eq!(
-            baseline().judge(&metrics(116, 99)).regressions(),
+            baseline().judge(&metrics(121, 99)).regressions(),
             [
-                "p99 is 116 ms, the baseline is 100 ms and allows 15 % more",
+                "p99 is 121 ms, the baseline is 100 ms and allows 20 % more",
                 "success is 99 %, the baseline is 100 % and allows 0 % less"
             ]
         );
-        assert_eq!(baseline().judge(&metrics(50, 100)).improvements().count(), 1);
+        let better = baseline().judge(&metrics(50, 100));
+        assert_eq!(better.lines().filter(|line| line.beyond && !line.worse).count(), 1);
     }
 
     #[test]

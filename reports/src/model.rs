@@ -261,6 +261,9 @@ pub struct History {
     /// measured it.
     #[serde(default)]
     pub likelihood: Vec<LikelihoodPoint>,
+    /// How full things were over virtual time: memory, tables, queues.
+    #[serde(default)]
+    pub series: Vec<Series>,
 }
 
 /// Runs that are alike until a moment and differ from then on.
@@ -272,6 +275,32 @@ pub struct LikelihoodPoint {
     pub runs: u64,
     /// Of those, the ones that failed the same way.
     pub failed: u64,
+}
+
+/// One figure over virtual time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    /// Its name: `live memory`, `table: calls`.
+    pub name: String,
+    /// What the values count: `bytes`, `entries`.
+    pub unit: String,
+    /// Whether the machine has a part in it: two runs of one seed need not agree on it to the last digit.
+    pub of_machine: bool,
+    /// The points, in order; at most [`CHART_POINTS_MAX`]. Times in which nothing was seen have none.
+    pub points: Vec<SeriesPoint>,
+}
+
+/// What was seen of a [`Series`] in one interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesPoint {
+    /// Start of the interval, ns of virtual time.
+    pub start_ns: u64,
+    /// Length of the interval, ns.
+    pub width_ns: u64,
+    /// The mean, rounded.
+    pub mean: u64,
+    /// The most.
+    pub max: u64,
 }
 
 /// A fault with a duration.

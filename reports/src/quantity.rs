@@ -7,8 +7,8 @@ use crate::model::{Better, Unit};
 
 /// Billionths of a whole in one per cent.
 const BILLIONTHS_PER_PERCENT: f64 = 1e7;
-/// Decimals of a per cent that are shown: to the billionth.
-const PERCENT_DECIMALS: usize = 7;
+/// Billionths in a thousandth of one per cent, the least that is shown.
+const BILLIONTHS_SHOWN: u64 = 10_000;
 /// The units of durations that are read; `min` before `m`, or it would never be seen.
 const DURATIONS: [(&str, u64); 7] = [
     ("ns", 1),
@@ -20,14 +20,17 @@ const DURATIONS: [(&str, u64); 7] = [
     ("s", NS_PER_S),
 ];
 
-/// A value as one reads it: `15.3 s`, `99.95 %`, `3,594`. Exact to the billionth for shares and for counts; durations to
-/// three decimals of their unit, rounded to the bad side, so that a value never stands worse than what was written of it.
+/// A value as one reads it: `15.3 s`, `99.95 %`, `3,594`. Durations and shares have three decimals and are rounded to the
+/// bad side, so that a value never stands worse than what was written of it, and a share below all never reads as all.
 pub(crate) fn show(unit: Unit, better: Better, value: u64) -> String {
     match unit {
         Unit::Count => count(value),
         Unit::Billionths => {
-            let text = format!("{:.PERCENT_DECIMALS$}", value as f64 / BILLIONTHS_PER_PERCENT);
-            format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+            let shown = match better {
+                Better::Lower => value.div_ceil(BILLIONTHS_SHOWN),
+                Better::Higher => value / BILLIONTHS_SHOWN,
+            };
+            format!("{} %", trimmed(shown as f64 / 1e3))
         }
         Unit::Ns => {
             let (unit_ns, name) = match value {
@@ -90,7 +93,7 @@ mod tests {
             (Unit::Ns, 250_000, "250 µs"),
             (Unit::Ns, 0, "0 µs"),
             (Unit::Billionths, 1_000_000_000, "100 %"),
-            (Unit::Billionths, 999_999_999, "99.9999999 %"),
+            (Unit::Billionths, 999_990_000, "99.999 %"),
             (Unit::Billionths, 995_000_000, "99.5 %"),
             (Unit::Count, 3_594, "3,594"),
         ] {
@@ -101,7 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_rounded_to_the_bad_side() {
+    fn what_has_more_digits_is_rounded_to_the_bad_side() {
+        assert_eq!(show(Unit::Billionths, Better::Higher, 999_999_999), "99.999 %");
+        assert_eq!(show(Unit::Billionths, Better::Lower, 1), "0.001 %");
         assert_eq!(show(Unit::Ns, Better::Lower, 15_300_000_001), "15.301 s");
         assert_eq!(show(Unit::Ns, Better::Higher, 15_300_999_999), "15.3 s");
     }

@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod sample;
 
+use relay_reports::baseline::Baseline;
 use relay_reports::compare::compare;
 use relay_reports::digest::{Digest, Outcome};
 use relay_reports::model::{Standing, Verdict};
@@ -171,4 +172,22 @@ fn a_figure_that_is_gone_is_a_regression_and_a_new_one_is_not() {
     fewer.checks.metrics.remove(0);
     assert_eq!(compare(&sample::passed(), &fewer, &tolerances("10 %")).regressions().len(), 1);
     assert!(compare(&fewer, &sample::passed(), &tolerances("10 %")).regressions().is_empty());
+}
+
+#[test]
+fn a_run_that_is_worse_than_its_baseline_did_not_pass() {
+    let mut report = sample::passed();
+    let mut baseline = Baseline::of("three-mains-six-homes", "7", &report.checks.metrics, None);
+    report.hold_against(&baseline);
+    assert_eq!(report.verdict, Verdict::Passed, "it holds against itself");
+    assert!(report.checks.metrics.iter().all(|metric| metric.baseline.is_some()));
+    baseline.metrics.get_mut("p99").expect("there").worst = "1 ms".to_owned();
+    report.hold_against(&baseline);
+    assert_eq!(report.verdict, Verdict::GateFailed);
+    assert_eq!(
+        report.summary.headline,
+        "Worse than the baseline allows: p99 is 118 ms, the baseline is 1 ms and allows 20 % more."
+    );
+    let run = Digest::of(&report, None);
+    assert_eq!(run.failures().map(|case| case.name.as_str()).collect::<Vec<_>>(), ["p99"]);
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::director::direct;
 use crate::engine::{self, Engine, Options, TaskPanic};
 use crate::gates::{self, Gate};
+use crate::invariants::{Findings, Invariant};
 use crate::record::Record;
-use crate::scenario::Scenario;
+use crate::scenario::{Failure, Scenario};
 use crate::trace::Trace;
 use crate::workload::probe;
 use crate::world::timing;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub engine: Engine,
     /// Keeps every event, to tell where two runs part.
     pub record_trace: bool,
+    /// The run is one of several with other seeds: what must happen sometimes must do so in one of them.
+    pub is_one_of_many: bool,
     /// Where the relays' logs go.
     pub log: Option<tracing::Dispatch>,
 }
@@ -37,6 +40,8 @@ pub struct Execution {
     pub record: Record,
     /// What was asked of it.
     pub gates: Vec<Gate>,
+    /// What must have happened at least once; among the gates as well, where this run is judged by itself.
+    pub sometimes: Vec<Gate>,
     /// Why it ended before its time.
     pub halt: Option<String>,
     /// Tasks that panicked.
@@ -86,11 +91,20 @@ impl Verdict {
 }
 
 impl Execution {
+    /// The invariants that were violated, but for those that the scenario expects to be.
+    pub fn violations(&self) -> impl Iterator<Item = (&dyn Invariant, &Findings)> {
+        let expected = &self.scenario.gates.asked.failures;
+        let is_expected =
+            |name: &str| expected.iter().any(|it| matches!(it, Failure::Invariant(it) if it == name));
+        let results = self.record.invariants.results();
+        results.filter(move |(invariant, findings)| findings.violated > 0 && !is_expected(invariant.name()))
+    }
+
     /// What came of it.
     pub fn verdict(&self) -> Verdict {
         if self.halt.is_some() || !self.panics.is_empty() {
             Verdict::Panicked
-        } else if self.record.invariants.results().any(|(_, findings)| findings.violated > 0) {
+        } else if self.violations().next().is_some() {
             Verdict::InvariantViolated
         } else if self.gates.iter().any(|gate| !gate.holds) {
             Verdict::GateFailed
@@ -112,8 +126,14 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
     let record = Arc::into_inner(record).expect("the run has dropped all its tasks");
     // A harness task that panicked with the record in hand is among the panics.
     let record = record.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let sometimes = gates::sometimes(scenario, &record);
+    let mut gates = gates::judge(scenario, &record);
+    if !settings.is_one_of_many {
+        gates.extend(sometimes.iter().cloned());
+    }
     Execution {
-        gates: gates::judge(scenario, &record),
+        gates,
+        sometimes,
         scenario: Arc::clone(scenario),
         seed,
         engine: settings.engine,

@@ -188,7 +188,7 @@ fn gates_can_fail() {
         .replace("convergence = \"20s\"", "convergence = \"2s\"");
     let run = run(&strict, 1);
     assert_eq!(run.verdict(), Verdict::GateFailed);
-    let failed: Vec<_> = run.gates.iter().filter(|gate| !gate.holds).map(|gate| gate.name).collect();
+    let failed: Vec<_> = run.gates.iter().filter(|gate| !gate.holds).map(|gate| &*gate.name).collect();
     assert_eq!(failed, ["convergence", "p99"]);
 }
 

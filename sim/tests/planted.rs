@@ -88,6 +88,8 @@ const SHOP_2: HostIndex = HostIndex(3);
 /// What a run found: by invariant, checks and violations.
 type Found = Vec<(&'static str, u64, u64)>;
 
+type Saboteur = Box<dyn FnOnce(&Sim) + Send>;
+
 /// What is wrong with a run.
 struct Plant {
     text: String,
@@ -95,7 +97,7 @@ struct Plant {
     believed: Option<Timing>,
     lens: Option<Lens>,
     /// Moves the world behind everyone's back.
-    saboteur: Option<Box<dyn FnOnce(&Sim) + Send>>,
+    saboteur: Option<Saboteur>,
 }
 
 impl Default for Plant {

@@ -9,6 +9,7 @@ mod bands;
 mod convergence;
 mod frame;
 mod latency;
+mod likelihood;
 mod rate;
 mod svg;
 
@@ -16,4 +17,5 @@ pub(crate) use bands::kind_class;
 pub(crate) use convergence::convergence_chart;
 pub(crate) use frame::Frame;
 pub(crate) use latency::latency_chart;
+pub(crate) use likelihood::likelihood_chart;
 pub(crate) use rate::rate_chart;

@@ -63,6 +63,10 @@
       const p = nearest(series.convergence, at);
       return `from ${clock(p[0])}\n${p[1] === null ? "not settled" : `settled after ${latency(p[1])}`}`;
     },
+    likelihood: (at) => {
+      const p = nearest(series.likelihood, at);
+      return `from ${clock(p[0])}\n${count(p[2])} of ${count(p[1])} runs fail`;
+    },
   };
   const cursors = document.querySelectorAll(".cursor");
   const hide = () => {
@@ -98,7 +102,7 @@
   if (filter) {
     const rows = [...document.querySelectorAll(".timeline tbody tr")];
     const hiddenKinds = new Set();
-    const search = make("input", { type: "search", placeholder: "Filter", ariaLabel: "Filter the timeline by text" });
+    const search = make("input", { type: "search", placeholder: "Filter", ariaLabel: "Filter the events by text" });
     const apply = () => {
       const words = search.value.toLowerCase();
       for (const row of rows) {

@@ -1,6 +1,6 @@
 //! What happened over virtual time: faults, latency, calls per second, convergence; and how calls ended.
 
-use crate::chart::{Frame, convergence_chart, kind_class, latency_chart, rate_chart};
+use crate::chart::{Frame, convergence_chart, kind_class, latency_chart, likelihood_chart, rate_chart};
 use crate::format::{ClockStyle, Text, count, counted, latency, percent, span};
 use crate::html::{nothing, section};
 use crate::model::{CallTotals, Calls, ConvergencePoint, FaultBand, Report};
@@ -15,6 +15,7 @@ pub(super) fn over_time(report: &Report, frame: &Frame, clock: ClockStyle) -> St
         latency_figure(report, frame, clock),
         rate_figure(report, frame, clock),
         convergence_figure(report, frame, clock),
+        likelihood_figure(report, frame, clock),
     ]
     .concat();
     section("over-time", "Over time", "", &content)
@@ -91,6 +92,13 @@ fn convergence_figure(report: &Report, frame: &Frame, clock: ClockStyle) -> Stri
     figure(title, &axis_note("", clock), "", &(drawing + &table))
 }
 
+/// Only where it was measured: most runs need no such thing.
+fn likelihood_figure(report: &Report, frame: &Frame, clock: ClockStyle) -> String {
+    let Some(drawing) = likelihood_chart(frame, &report.history.likelihood) else { return String::new() };
+    let title = "Likelihood of the failure, with other randomness from a moment on";
+    figure(title, &axis_note("", clock), "", &drawing)
+}
+
 fn convergence_row(point: &ConvergencePoint, clock: ClockStyle) -> String {
     let settled = match point.settled_after_ns {
         Some(ns) => format!("<td class=\"number\">{}</td>", latency(ns)),
@@ -159,6 +167,8 @@ pub(super) fn series(report: &Report) -> String {
     });
     let convergence =
         report.history.convergence.iter().map(|p| serde_json::json!([p.start_ns, p.settled_after_ns]));
+    let likelihood =
+        report.history.likelihood.iter().map(|p| serde_json::json!([p.from_ns, p.runs, p.failed]));
     let bands = report.history.fault_bands.iter().map(|b| serde_json::json!([b.start_ns, b.end_ns]));
     // Numbers only: nothing in here can end the script element.
     serde_json::json!({
@@ -167,6 +177,7 @@ pub(super) fn series(report: &Report) -> String {
         "latency": latency.collect::<Vec<_>>(),
         "rate": rate.collect::<Vec<_>>(),
         "convergence": convergence.collect::<Vec<_>>(),
+        "likelihood": likelihood.collect::<Vec<_>>(),
     })
     .to_string()
 }

@@ -58,10 +58,22 @@ pub(crate) fn passed() -> Report {
             timeline_total: 23,
             lanes: lanes(),
             likelihood: Vec::new(),
+            series: vec![series()],
         },
         calls,
         trace_hash: "9f1c6a07d2b84e35a1f0c7d98e2b6453".to_owned(),
         wall: Some(WallFigures { wall_ns: 214 * MS, virtual_per_wall: 2803.5, events: 98_412 }),
+    }
+}
+
+fn series() -> Series {
+    let point =
+        |at: u64| SeriesPoint { start_ns: at * 60_000 * MS, width_ns: 60_000 * MS, mean: 9 + at, max: 12 };
+    Series {
+        name: "table: calls".to_owned(),
+        unit: "entries".to_owned(),
+        of_machine: false,
+        points: (0..10).map(point).collect(),
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use relay_chaos::Share;
+use relay_chaos::plan::Family;
+use relay_chaos::quantity::duration;
 use relay_reports::Tolerance;
 
 use crate::engine::Engine;
@@ -25,8 +29,12 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Run scenarios and judge them
     Run(RunArgs),
+    /// Draw federations, loads and faults from seeds, run them and judge them
+    Chaos(ChaosArgs),
     /// Run again what a capsule holds
     Replay(ReplayArgs),
+    /// Make a small scenario of a capsule that fails in the same way
+    Shrink(ShrinkArgs),
     /// Read scenarios without running them
     Check {
         /// Scenario files, or folders of them
@@ -92,13 +100,83 @@ pub(super) struct ReplayArgs {
     /// Give a parameter of the scenario this value, in place of the capsule's; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub(super) set: Vec<Setting>,
-    /// Write report.json and report.html there
     /// Write report.html, report.json, summary.md and junit.xml there
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
     /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
     #[arg(long, value_name = "LEVEL")]
     pub(super) log: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct ChaosArgs {
+    /// Run with each of these seeds, both ends included
+    #[arg(long, value_name = "A..B", default_value = "1..20", conflicts_with = "seed")]
+    pub(super) seeds: Seeds,
+    /// Run with this seed only, and tell all of it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 63))]
+    pub(super) seed: Option<u64>,
+    /// What the plans are drawn from
+    #[command(flatten)]
+    pub(super) plans: PlanArgs,
+    /// Runs side by side; one per core unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+    /// Write report.html, report.json, summary.md and junit.xml there; with several seeds, a folder for each, and an
+    /// index.html over all of them
+    #[arg(long, value_name = "DIR")]
+    pub(super) report: Option<PathBuf>,
+    /// Run everything twice and compare event by event
+    #[arg(long)]
+    pub(super) check_determinism: bool,
+    /// Where capsules of failed runs go
+    #[arg(long, value_name = "DIR", default_value = "capsules")]
+    pub(super) capsules: PathBuf,
+    /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) log: Option<String>,
+}
+
+/// What plans are drawn from.
+#[derive(ClapArgs)]
+pub(super) struct PlanArgs {
+    /// Virtual time of each run, at least 5m; 10m unless given, or as in the scenario
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(super) duration: Option<Duration>,
+    /// The share of host-time that is under some fault, at most 50%
+    #[arg(long, value_name = "SHARE", default_value = "10%")]
+    pub(super) failure_rate: Share,
+    /// Mains, at most
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(super) mains: u32,
+    /// Homes, at most
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) homes: u32,
+    /// Families of faults that may be switched on, with commas between; all unless given
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(super) families: Vec<Family>,
+    /// This federation and these loads in place of drawn ones
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mains", "homes"])]
+    pub(super) scenario: Option<PathBuf>,
+    /// Give a parameter of that scenario this value, in place of its default; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, requires = "scenario")]
+    pub(super) set: Vec<Setting>,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct ShrinkArgs {
+    /// A capsule, as a failed run writes it
+    #[arg(value_name = "CAPSULE")]
+    pub(super) capsule: PathBuf,
+    /// Where the small scenario goes; beside the capsule unless given
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Stop after so much real time, with what there is by then
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+    pub(super) time_limit: Duration,
+    /// Runs side by side; one per core unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
 }
 
 /// A parameter and its value.

@@ -8,6 +8,7 @@ use comfy_table::{Table, presets};
 
 use super::args::Setting;
 use super::{EXIT_USAGE, Refusal};
+use crate::replay::Capsule;
 use crate::scenario::Scenario;
 
 /// A folder deeper than this is a loop of links.
@@ -69,7 +70,14 @@ pub(super) fn parse(name: &str, text: &str, set: &[Setting]) -> Result<Scenario,
     Scenario::load_with(name, text, set).map_err(|error| Refusal(format!("{:?}", miette::Report::new(error))))
 }
 
-fn read(file: &Path, set: &[Setting]) -> Result<Scenario, Refusal> {
+/// The capsule in a file.
+pub(super) fn capsule(file: &Path) -> Result<Capsule, Refusal> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
+    Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))
+}
+
+pub(super) fn read(file: &Path, set: &[Setting]) -> Result<Scenario, Refusal> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
     parse(&name, &text, set)

@@ -5,13 +5,16 @@
 
 mod args;
 pub mod baselines;
+mod chaos;
 mod compare;
 mod files;
 mod output;
 pub mod parting;
-mod reports;
+pub mod reports;
 mod run;
 pub mod runs;
+mod shrink;
+pub mod sightings;
 
 use clap::Parser;
 
@@ -33,7 +36,9 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     };
     let done = match args.command {
         Command::Run(args) => run::run(args),
+        Command::Chaos(args) => chaos::chaos(args),
         Command::Replay(args) => run::replay(args),
+        Command::Shrink(args) => shrink::shrink(args),
         Command::Check { paths, set } => files::check(&paths, &set),
         Command::Compare(args) => compare::compare(&args),
         Command::List { paths } => files::list(&paths),

@@ -19,7 +19,7 @@ const PAGE: &str = "report.html";
 const DATA: &str = "report.json";
 
 /// The reports of one command, below one folder.
-pub(super) struct Reports {
+pub struct Reports {
     folder: PathBuf,
     /// Several runs have a folder each.
     several: bool,
@@ -28,12 +28,15 @@ pub(super) struct Reports {
 
 impl Reports {
     /// Reports below `folder`, in a folder for each run where there are several.
-    pub(super) fn new(folder: PathBuf, several: bool) -> Self {
+    pub fn new(folder: PathBuf, several: bool) -> Self {
         Self { folder, several, runs: Vec::new() }
     }
 
     /// Writes the report of a run. Returns where its page is.
-    pub(super) fn add(&mut self, report: &Report) -> Result<PathBuf, Refusal> {
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn add(&mut self, report: &Report) -> Result<PathBuf, Refusal> {
         let below = match self.several {
             true => format!("{}-{}/", report.run.scenario.name, report.run.seed),
             false => String::new(),
@@ -49,8 +52,16 @@ impl Reports {
         Ok(folder.join(PAGE))
     }
 
+    /// Has a run in the lists, without a report of its own.
+    pub fn mention(&mut self, report: &Report) {
+        self.runs.push(Digest::of(report, None));
+    }
+
     /// Writes the index over several runs. Returns where it is, where there is one.
-    pub(super) fn finish(self) -> Result<Option<PathBuf>, Refusal> {
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn finish(self) -> Result<Option<PathBuf>, Refusal> {
         if !self.several {
             return Ok(None);
         }

@@ -1,7 +1,6 @@
 //! `relay-sim run` and `relay-sim replay`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -29,20 +28,20 @@ use crate::report;
 use crate::scenario::Scenario;
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
-const RUNS_MAX: u64 = 1_000_000;
+pub(super) const RUNS_MAX: u64 = 1_000_000;
 
 /// Failed runs of one command that are told in full; the others get a line each.
-const FAILURES_IN_FULL_MAX: usize = 10;
+pub(super) const FAILURES_IN_FULL_MAX: usize = 10;
 
 /// A run that is over, and what is to be said of it.
-struct Done {
-    run: Execution,
-    verdict: Verdict,
+pub(super) struct Done {
+    pub(super) run: Execution,
+    pub(super) verdict: Verdict,
     /// Where two runs of the same seed part, where they do.
     divergence: Option<String>,
     /// It was run twice.
     compared: bool,
-    wall: Duration,
+    pub(super) wall: Duration,
 }
 
 impl Done {
@@ -64,11 +63,14 @@ impl Done {
 }
 
 /// Everything that the runs of one command share.
-struct Plan {
-    units: Vec<Unit>,
-    engine: Engine,
-    check_determinism: bool,
-    log: Option<tracing::Dispatch>,
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) units: Vec<Unit>,
+    pub(super) engine: Engine,
+    pub(super) check_determinism: bool,
+    /// Each scenario is run with several seeds.
+    pub(super) many_seeds: bool,
+    pub(super) log: Option<tracing::Dispatch>,
 }
 
 /// `relay-sim run`.
@@ -99,12 +101,12 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
         units: units.collect(),
         engine: args.engine,
         check_determinism: args.check_determinism,
+        many_seeds: args.seeds.is_some_and(|seeds| seeds.first < seeds.last),
         log: args.log.as_deref().map(log_to_stderr).transpose()?,
     };
     let several = plan.units.len() > 1;
     let with_seeds = args.seeds.is_some();
-    let asked = args.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()));
-    let jobs = asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let jobs = jobs(args.jobs);
     let bar = if with_seeds { progress(plan.units.len()) } else { ProgressBar::hidden() };
     let mut reports = args.report.clone().map(|folder| Reports::new(folder, several));
     let mut baselines = args.baselines.as_deref().map(Baselines::in_folder).transpose()?;
@@ -127,8 +129,9 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
                     print_run(&done);
                 }
                 // The failure first: it must be told even where the report cannot be written.
-                let written = write_capsule(unit, &done, &args.capsules, failed <= FAILURES_IN_FULL_MAX)
-                    .and_then(|()| judge_and_report(unit, &done, baselines.as_mut(), reports.as_mut()))
+                let again = unit.command_on(done.run.engine);
+                let written = write_capsule(&done, &args.capsules, &again, failed <= FAILURES_IN_FULL_MAX)
+                    .and_then(|()| judge_and_report(&again, &done, baselines.as_mut(), reports.as_mut()))
                     .map(|verdict| worst = worst.max(verdict));
                 if let Err(error) = written
                     && outcome.is_ok()
@@ -145,12 +148,24 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     }
     if with_seeds {
         println!("{}", output::summary(tallies.iter().map(|(name, tally)| (name.as_str(), tally))));
+        for line in tallies.iter().flat_map(|(name, tally)| tally.sometimes.lines(name)) {
+            println!("{line}");
+        }
+        if tallies.values().any(|tally| tally.sometimes.proves_nothing()) {
+            worst = worst.max(Verdict::GateFailed);
+        }
         let wall = started.elapsed();
         let virtual_time: Duration = tallies.values().map(|tally| tally.virtual_time).sum();
         let speed = virtual_time.as_secs_f64() / wall.as_secs_f64().max(1e-9);
         println!("speed  {speed:.0} virtual seconds per wall second, {} in all", crate::gates::show(wall));
     }
     Ok(worst.exit_code())
+}
+
+/// How many runs go side by side: as many as asked for, or else as there are cores.
+pub(super) fn jobs(asked: Option<u16>) -> NonZeroUsize {
+    let asked = asked.and_then(|jobs| NonZeroUsize::new(jobs.into()));
+    asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Reports, capsules and the summary go by the scenario's name.
@@ -182,21 +197,18 @@ fn refuse_unfit(scenarios: &[Arc<Scenario>], engine: Engine) -> Result<(), Refus
 
 /// `relay-sim replay`.
 pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
-    let name = args.capsule.display().to_string();
-    let text =
-        fs::read_to_string(&args.capsule).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
-    let capsule = Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))?;
+    let capsule = files::capsule(&args.capsule)?;
     let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
     let log = args.log.as_deref().map(log_to_stderr).transpose()?;
     let engine = capsule.engine;
     refuse_unfit(std::slice::from_ref(&scenario), engine)?;
-    let plan = Plan { units: Vec::new(), engine, check_determinism: false, log };
+    let plan = Plan { units: Vec::new(), engine, check_determinism: false, many_seeds: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
     let mut reports = args.report.clone().map(|folder| Reports::new(folder, false));
-    judge_and_report(&unit, &done, None, reports.as_mut())?;
+    judge_and_report(&unit.command_on(engine), &done, None, reports.as_mut())?;
     let hash = report::hash(&done.run);
     if hash == capsule.trace_hash {
         println!("replayed    event by event: the trace hash is the capsule's");
@@ -213,25 +225,27 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     Ok(done.verdict.exit_code())
 }
 
-fn run_one(plan: &Plan, unit: &Unit) -> Done {
-    let (seed, engine) = (Some(unit.seed), plan.engine);
-    let settings = Settings { seed, engine, record_trace: false, log: plan.log.clone() };
+pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
+    let (seed, engine, is_one_of_many) = (Some(unit.seed), plan.engine, plan.many_seeds);
+    let settings = Settings { seed, engine, is_one_of_many, log: plan.log.clone(), ..Settings::default() };
+    let run_again =
+        |record_trace| execute(&unit.scenario, &Settings { record_trace, log: None, ..settings.clone() });
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&unit.run_on(engine, false)));
+        let (first, again) = (Print::of(&run), Print::of(&run_again(false)));
         if first != again {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(&first, &again, |record| unit.run_on(engine, record)));
+            divergence = Some(where_they_part(&first, &again, run_again));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }
 }
 
-fn print_run(done: &Done) {
+pub(super) fn print_run(done: &Done) {
     println!("{}", output::heading(&done.run, done.verdict));
     println!("{}", output::table(&done.run));
     println!("{}", output::figures(&done.run, done.wall));
@@ -240,9 +254,10 @@ fn print_run(done: &Done) {
     }
 }
 
-/// Holds the run against its baseline and writes its report, where either is wanted. Returns the verdict over both.
-fn judge_and_report(
-    unit: &Unit,
+/// Holds the run against its baseline and writes its report, where either is wanted; `again` is the command that repeats
+/// it. Returns the verdict over both.
+pub(super) fn judge_and_report(
+    again: &str,
     done: &Done,
     baselines: Option<&mut Baselines>,
     reports: Option<&mut Reports>,
@@ -250,7 +265,7 @@ fn judge_and_report(
     if baselines.is_none() && reports.is_none() {
         return Ok(done.verdict);
     }
-    let report = done.report(unit.command_on(done.run.engine), baselines)?;
+    let report = done.report(again.to_owned(), baselines)?;
     let passed_without = done.verdict == Verdict::Passed;
     let verdict = match report.verdict {
         relay_reports::model::Verdict::GateFailed if passed_without => {
@@ -266,8 +281,8 @@ fn judge_and_report(
     Ok(verdict)
 }
 
-/// Says what failed and how to see it again, and keeps a capsule.
-fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Result<(), Refusal> {
+/// Says what failed and which command runs it `again`, and keeps a capsule.
+pub(super) fn write_capsule(done: &Done, folder: &Path, again: &str, in_full: bool) -> Result<(), Refusal> {
     if done.verdict == Verdict::Passed {
         return Ok(());
     }
@@ -281,13 +296,13 @@ fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Resu
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
-    eprintln!("  again: {}", unit.command_on(done.run.engine));
+    eprintln!("  again: {again}");
     write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())
 }
 
-fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
+pub(super) fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
     let filter = log_filter(level).map_err(|reason| Refusal(format!("--log: {reason}")))?;
     let lines = tracing_subscriber::fmt::layer()
         .with_timer(Stamp)
@@ -297,7 +312,7 @@ fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
     Ok(tracing::Dispatch::new(tracing_subscriber::registry().with(filter).with(lines)))
 }
 
-fn progress(runs: usize) -> ProgressBar {
+pub(super) fn progress(runs: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left").expect("the template is sound");
     ProgressBar::new(runs as u64).with_style(style)

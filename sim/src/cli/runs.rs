@@ -27,7 +27,8 @@ impl Unit {
 
     /// Runs it on an engine.
     pub fn run_on(&self, engine: Engine, record_trace: bool) -> Execution {
-        execute(&self.scenario, &Settings { seed: Some(self.seed), engine, record_trace, log: None })
+        let seed = Some(self.seed);
+        execute(&self.scenario, &Settings { seed, engine, record_trace, ..Settings::default() })
     }
 
     /// The command that runs it again.

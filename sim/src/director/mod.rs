@@ -22,7 +22,7 @@ use relay_chaos::Fault;
 use crate::engine::{CutId, Sim};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
-use crate::workload::{SharedRecord, load, probe, upstream};
+use crate::workload::{SharedRecord, load, metrics, probe, upstream};
 use crate::world::World;
 
 /// How often what the network saw is taken over, in seconds.
@@ -61,6 +61,7 @@ pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: Shared
     upstream::start(&world);
     load::start(&world, &record);
     probe::start(&world, &record);
+    metrics::start(&world, &record);
     let mut director = Director {
         world,
         record,

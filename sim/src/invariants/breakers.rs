@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use relay_node::federation::BreakerStage as Stage;
 
+use super::weather::Weather;
 use super::{EndedCall, Findings, Invariant, Observed, Outcome, Reported};
 use crate::scenario::{HostIndex, NodeId, Scenario};
 
@@ -22,6 +23,9 @@ const FAILURES_LEAST: u64 = 5;
 /// Connections are known at the latest so long after they were made.
 const VERDICT_AFTER: Duration = Duration::from_secs(15);
 
+/// No breaker is open for longer than this.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// What a report says of a breaker is taken for true from this long after it to this long before its time is up.
 const MARGIN: Duration = Duration::from_millis(100);
 
@@ -30,6 +34,7 @@ const SUSPECTS_MAX: usize = 1_000;
 
 /// See the module.
 pub(super) struct Breakers {
+    weather: Weather,
     /// By host index: its node id, where the scenario gives it.
     ids: Vec<Option<String>>,
     /// By service: how many hosts offer it.
@@ -63,11 +68,12 @@ struct Suspect {
 }
 
 impl Breakers {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(scenario: &Scenario, weather: Weather) -> Self {
         let hosts = &scenario.topology.hosts;
         let ids = hosts.iter().map(|(_, it)| (it.node_id == NodeId::HostName).then(|| it.name.clone()));
         let services = scenario.topology.services.iter();
         Breakers {
+            weather,
             ids: ids.collect(),
             instances: services.map(|it| (it.name.clone(), scenario.offering(&it.name).count())).collect(),
             under_way: 0,
@@ -112,6 +118,11 @@ impl Breakers {
     }
 
     fn take_open(&mut self, at: Duration, main: HostIndex, reported: &Reported) {
+        // How long another clock's seconds are, nobody knows.
+        if self.weather.is_impaired(main, at, at + LONGEST) {
+            self.open.remove(&main);
+            return;
+        }
         let known = reported.open_breakers.iter().filter_map(|it| {
             let service = it.service.clone()?;
             let out = reported.open_breakers.iter().filter(|other| other.service == it.service).count();
@@ -231,7 +242,8 @@ services = ["echo"]
 "#;
 
     fn findings(history: &[Observed<'_>]) -> Findings {
-        judge(Breakers::new(&Scenario::load("test.toml", SCENARIO).unwrap()), history)
+        let scenario = Scenario::load("test.toml", SCENARIO).unwrap();
+        judge(Breakers::new(&scenario, Weather::new(&scenario)), history)
     }
 
     fn changes(counts: &[(&str, &str, u64)]) -> Reported {

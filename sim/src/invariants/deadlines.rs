@@ -1,18 +1,25 @@
 //! No call ends later than its deadline.
 //!
 //! Source: DESIGN §6. The deadline is the caller's timeout and the time that its own relay may take to say that it is
-//! over. Whether a call ends at all, and once, is `one-outcome`'s business.
+//! over. A relay that is stopped, or whose clock is wrong, is excused. Whether a call ends at all, and once, is `one-outcome`'s business.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::weather::Weather;
 use super::{CallNumber, Findings, Invariant, Observed};
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Deadlines {
+    weather: Weather,
     /// Calls under way and their deadlines.
     open: BTreeMap<CallNumber, Duration>,
+}
+
+impl Deadlines {
+    pub(super) fn new(weather: Weather) -> Self {
+        Deadlines { weather, open: BTreeMap::new() }
+    }
 }
 
 impl Invariant for Deadlines {
@@ -31,7 +38,8 @@ impl Invariant for Deadlines {
             }
             Observed::CallEnded(ended) => {
                 let Some(deadline) = self.open.remove(&ended.call) else { return };
-                findings.check(ended.ended, ended.ended <= deadline, || {
+                let excused = || self.weather.is_impaired(ended.caller, ended.sent, ended.ended);
+                findings.check(ended.ended, ended.ended <= deadline || excused(), || {
                     let late = ended.ended - deadline;
                     format!("call {} ended {late:?} after its deadline with {:?}", ended.call, ended.outcome)
                 });
@@ -43,18 +51,37 @@ impl Invariant for Deadlines {
 
 #[cfg(test)]
 mod tests {
+    use relay_chaos::{Fault, FaultKind, OnHosts, Paused};
+
+    use super::super::EndedCall;
     use super::super::testing::{ended, judge, seconds, success};
     use super::*;
+    use crate::scenario::{HostIndex, Scenario};
+
+    const TEXT: &str = "[[main]]\nname = \"main\"\n[[home]]\nname = \"home\"\nmain = \"main\"\n";
+
+    fn findings(sent: u64, over: u64, deadline: u64) -> (u64, u64) {
+        let mut scenario = Scenario::load("test.toml", TEXT).unwrap();
+        let hosts = scenario.topology.hosts.only(HostIndex(1));
+        let pause = OnHosts { hosts, what: Paused {}, lasts: Some(seconds(10)) };
+        scenario.faults.push(Fault { at: seconds(100), what: FaultKind::Pause(pause) });
+        let weather = Weather::new(&scenario);
+        let call = EndedCall { sent: seconds(sent), ended: seconds(over), ..ended(7, success(7, &[])) };
+        let sent = Observed::CallSent { at: seconds(sent), call: 7, deadline: seconds(deadline) };
+        let findings = judge(Deadlines::new(weather), &[sent, Observed::CallEnded(&call)]);
+        (findings.checked, findings.violated)
+    }
 
     #[test]
     fn in_time_and_too_late() {
-        let call = ended(7, success(7, &[]));
-        let violated = |deadline| {
-            let sent = Observed::CallSent { at: seconds(1), call: 7, deadline: seconds(deadline) };
-            let findings = judge(Deadlines::default(), &[sent, Observed::CallEnded(&call)]);
-            (findings.checked, findings.violated)
-        };
-        assert_eq!(violated(2), (1, 0));
-        assert_eq!(violated(1), (1, 1));
+        assert_eq!(findings(1, 2, 2), (1, 0));
+        assert_eq!(findings(1, 2, 1), (1, 1));
+    }
+
+    #[test]
+    fn who_is_stopped_cannot_be_in_time() {
+        assert_eq!(findings(95, 111, 105), (1, 0));
+        assert_eq!(findings(95, 99, 98), (1, 1), "before it was stopped");
+        assert_eq!(findings(121, 130, 125), (1, 1), "long after");
     }
 }

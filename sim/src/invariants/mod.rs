@@ -249,8 +249,8 @@ impl Invariants {
         let names = hosts().map(|host| host.name.clone()).collect();
         let weather = Weather::new(scenario);
         let all: Vec<Box<dyn Invariant>> = vec![
-            Box::new(one_outcome::OneOutcome::default()),
-            Box::new(deadlines::Deadlines::default()),
+            Box::new(one_outcome::OneOutcome::new(weather.clone())),
+            Box::new(deadlines::Deadlines::new(weather.clone())),
             Box::new(answer_reaches_its_caller::AnswerReachesItsCaller),
             Box::new(reaches_its_callee::ReachesItsCallee::new(scenario)),
             Box::new(three_hops::ThreeHops),
@@ -258,7 +258,7 @@ impl Invariants {
             Box::new(listing_ends::ListingEnds::new(timing, probe_gap)),
             Box::new(registry::Registry::new(scenario, timing, probe_gap, weather.clone())),
             Box::new(balancer::Balancer::new(scenario, timing, weather.clone())),
-            Box::new(breakers::Breakers::new(scenario)),
+            Box::new(breakers::Breakers::new(scenario, weather.clone())),
             Box::new(queue_bounds::QueueBounds::new(names)),
             Box::new(restart_durability::RestartDurability::new(weather)),
         ];

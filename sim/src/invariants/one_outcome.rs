@@ -1,16 +1,18 @@
 //! Every call ends in exactly one outcome.
 //!
-//! Source: DESIGN §6; that it ends in time is `deadlines`' business. A caller whose own relay goes down has its outcome in that; a relay that runs owes one.
+//! Source: DESIGN §6; that it ends in time is `deadlines`' business. A caller whose own relay goes down has its outcome in that; a relay that runs owes one,
+//! unless it is stopped for a while or can open nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::weather::Weather;
 use super::{CallNumber, Findings, Invariant, Observed, Outcome};
 use crate::scenario::HostIndex;
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct OneOutcome {
+    weather: Weather,
     /// Calls under way and their deadlines.
     open: BTreeMap<CallNumber, Duration>,
     /// By host: since when its relay runs, or since when it is gone.
@@ -18,6 +20,10 @@ pub(super) struct OneOutcome {
 }
 
 impl OneOutcome {
+    pub(super) fn new(weather: Weather) -> Self {
+        OneOutcome { weather, open: BTreeMap::new(), up: BTreeMap::new() }
+    }
+
     /// Whether the relay of this host was down at some moment since then. One that never started is down.
     fn was_down(&self, host: HostIndex, since: Duration) -> bool {
         match self.up.get(&host) {
@@ -48,11 +54,13 @@ impl Invariant for OneOutcome {
                         format!("call {call} ended a second time, or was never made: {:?}", ended.outcome)
                     });
                 };
+                let excused = || self.weather.is_impaired(ended.caller, ended.sent, ended.ended);
                 let sound = match ended.outcome {
                     Outcome::Success { .. } | Outcome::Refused { .. } => true,
                     // A relay that runs must not drop a call without a word.
-                    Outcome::RelayGone(_) => self.was_down(ended.caller, ended.sent),
-                    Outcome::NoOutcome | Outcome::Nonsense(_) => false,
+                    Outcome::RelayGone(_) => self.was_down(ended.caller, ended.sent) || excused(),
+                    Outcome::NoOutcome => excused(),
+                    Outcome::Nonsense(_) => false,
                 };
                 findings.check(ended.ended, sound, || {
                     format!(
@@ -82,6 +90,12 @@ impl Invariant for OneOutcome {
 mod tests {
     use super::super::testing::{ended, judge, seconds, success};
     use super::*;
+    use crate::scenario::Scenario;
+
+    fn invariant() -> OneOutcome {
+        let scenario = Scenario::load("test.toml", "[[main]]\nname = \"main\"").unwrap();
+        OneOutcome::new(Weather::new(&scenario))
+    }
 
     fn sent(call: CallNumber, deadline: u64) -> Observed<'static> {
         Observed::CallSent { at: seconds(1), call, deadline: seconds(deadline) }
@@ -92,7 +106,7 @@ mod tests {
         let good = ended(7, success(7, &[]));
         let gone = ended(8, Outcome::RelayGone("reset".into()));
         let history = [sent(7, 11), sent(8, 11), Observed::CallEnded(&good), Observed::CallEnded(&gone)];
-        let findings = judge(OneOutcome::default(), &history);
+        let findings = judge(invariant(), &history);
         assert_eq!((findings.checked, findings.violated), (2, 0));
     }
 
@@ -105,7 +119,7 @@ mod tests {
         let violated = |before: &[Observed<'static>]| {
             let history: Vec<_> =
                 before.iter().copied().chain([sent(8, 11), Observed::CallEnded(&gone)]).collect();
-            judge(OneOutcome::default(), &history).violated
+            judge(invariant(), &history).violated
         };
         assert_eq!(violated(&[]), 0, "it has not started yet");
         assert_eq!(violated(&[back(0)]), 1, "it has been up all the time");
@@ -116,12 +130,12 @@ mod tests {
     #[test]
     fn none_two_and_nonsense_are_not() {
         let good = ended(7, success(7, &[]));
-        assert_eq!(judge(OneOutcome::default(), &[sent(7, 11)]).violated, 1);
+        assert_eq!(judge(invariant(), &[sent(7, 11)]).violated, 1);
         let twice = [sent(7, 11), Observed::CallEnded(&good), Observed::CallEnded(&good)];
-        assert_eq!(judge(OneOutcome::default(), &twice).violated, 1);
+        assert_eq!(judge(invariant(), &twice).violated, 1);
         let nonsense = ended(7, Outcome::Nonsense("<html>".into()));
-        assert_eq!(judge(OneOutcome::default(), &[sent(7, 11), Observed::CallEnded(&nonsense)]).violated, 1);
+        assert_eq!(judge(invariant(), &[sent(7, 11), Observed::CallEnded(&nonsense)]).violated, 1);
         let silence = ended(7, Outcome::NoOutcome);
-        assert_eq!(judge(OneOutcome::default(), &[sent(7, 11), Observed::CallEnded(&silence)]).violated, 1);
+        assert_eq!(judge(invariant(), &[sent(7, 11), Observed::CallEnded(&silence)]).violated, 1);
     }
 }

@@ -64,7 +64,7 @@ impl Invariant for RestartDurability {
 
     fn observe(&mut self, observed: &Observed<'_>, findings: &mut Findings) {
         match *observed {
-            Observed::NodeGone { at, host, .. } if self.weather.emptied(host, at) => {
+            Observed::NodeGone { at, host, .. } if self.weather.may_have_forgotten(host, at) => {
                 self.kept.remove(&host);
             }
             Observed::Changed { host, change, .. } => {
@@ -76,6 +76,10 @@ impl Invariant for RestartDurability {
                     (true, true) => drop(kept.peers.insert(url)),
                     (true, false) => drop(kept.peers.remove(&url)),
                 }
+            }
+            // What its disk may have lost shows when it next comes up, or later: such a host is not judged.
+            Observed::Recalled { at, host, .. } if self.weather.may_have_forgotten(host, at) => {
+                self.kept.remove(&host);
             }
             Observed::Recalled { at, host, recalled } => {
                 let kept = self.kept.entry(host).or_default();

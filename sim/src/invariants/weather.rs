@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_chaos::{Disk, Fault, FaultKind};
+use relay_chaos::{Disk, DiskFailure, Fault, FaultKind};
 
 use crate::scenario::{HostIndex, HostSet, Scenario};
+
+/// How long a machine may have to catch up with after it was slow.
+const BACKLOG: Duration = Duration::from_secs(10);
 
 /// Knows the faults of a scenario. Cheap to clone.
 #[derive(Clone)]
@@ -50,13 +53,30 @@ impl Weather {
         meanwhile.peek().is_some() && meanwhile.all(is_stop)
     }
 
-    /// Whether the disk of the host that went down at this time was emptied with it.
-    pub(super) fn emptied(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().any(|fault| match &fault.what {
-            FaultKind::Crash(it) => {
-                it.disk == Disk::Wipe && it.hosts.contains(host) && fault.active().start == at
+    /// Whether the disk of the host that went down at this time was emptied with it, or has lied before.
+    pub(super) fn may_have_forgotten(&self, host: HostIndex, at: Duration) -> bool {
+        self.faults.iter().filter(|fault| fault.active().start <= at).any(|fault| match &fault.what {
+            FaultKind::Crash(it) => it.disk == Disk::Wipe && it.hosts.contains(host) && fault.at == at,
+            FaultKind::Disk(it) => {
+                let lies = matches!(it.what.trouble, DiskFailure::LostSync | DiskFailure::BitRot);
+                lies && it.hosts.contains(host)
             }
             _ => false,
+        })
+    }
+
+    /// Whether the relay of this host may be late, or refuse its own clients, at some time from the first to the last: it
+    /// is stopped or slow, its clock is wrong, or it can open nothing.
+    pub(super) fn is_impaired(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
+        let first = first.saturating_sub(BACKLOG);
+        self.faults.iter().filter(|fault| fault.active().overlaps(first, last)).any(|fault| {
+            match &fault.what {
+                FaultKind::Pause(_)
+                | FaultKind::Slow(_)
+                | FaultKind::Clock(_)
+                | FaultKind::Descriptors(_) => fault.what.hosts().contains(host),
+                _ => false,
+            }
         })
     }
 }

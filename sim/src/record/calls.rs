@@ -11,6 +11,9 @@ use crate::invariants::{EndedCall, Outcome};
 /// Points that the curves of a report have, at most.
 const BUCKETS_MAX: u64 = 240;
 
+/// Calls seldom take longer, in microseconds.
+const USUAL_MICROS: u64 = 20_000_000;
+
 /// Digits of a latency that are kept, for all calls and for each point of a curve.
 const DIGITS: u8 = 3;
 const BUCKET_DIGITS: u8 = 2;
@@ -112,8 +115,11 @@ fn record(latency: &mut Histogram<u64>, micros: u64) {
     latency.record(micros).expect("a histogram that may grow takes any value");
 }
 
+/// Room for what calls usually take is there from the start: what grows in a run is then not its record.
 fn histogram(digits: u8) -> Histogram<u64> {
-    Histogram::new(digits).expect("2 or 3 digits are fine")
+    let mut histogram = Histogram::new_with_max(USUAL_MICROS, digits).expect("2 or 3 digits are fine");
+    histogram.auto(true);
+    histogram
 }
 
 #[cfg(test)]

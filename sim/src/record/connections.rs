@@ -39,10 +39,10 @@ pub struct Reconnects {
 }
 
 impl Reconnects {
-    /// `host` took a connection from `from`, which may be itself.
-    pub(super) fn accepted(&mut self, at: Duration, host: HostIndex, from: HostIndex) {
+    /// `host` took a connection from `from`, which may be itself. Returns whether it had one before.
+    pub(super) fn accepted(&mut self, at: Duration, host: HostIndex, from: HostIndex) -> bool {
         if host == from || self.known.insert((from, host)) {
-            return;
+            return false;
         }
         self.total += 1;
         self.change(LinkChange { at, host: from, peer: host, up: true });
@@ -55,6 +55,7 @@ impl Reconnects {
         if count > self.rush.0 {
             self.rush = (count, at);
         }
+        true
     }
 
     /// A stream between `host`, which noticed, and `peer` broke.

@@ -1,7 +1,8 @@
-//! How the run went: who was up when, and when each invariant was looked at.
+//! How the run went: who was up when, when each invariant was looked at, how full things were.
 
 use std::time::Duration;
 
+use super::Levels;
 use crate::invariants::Invariants;
 use crate::scenario::HostIndex;
 
@@ -19,6 +20,8 @@ pub struct Course {
     pub checks: Vec<Vec<Count>>,
     /// The length of an interval.
     pub interval: Duration,
+    /// How full things were.
+    pub levels: Levels,
 }
 
 /// A host went down or came up.
@@ -45,7 +48,7 @@ impl Course {
     /// The course of a run that is to take so long.
     pub(super) fn new(duration: Duration) -> Self {
         let interval = (duration / CHECK_POINTS).max(Duration::from_secs(1));
-        Course { changes: Vec::new(), checks: Vec::new(), interval }
+        Course { changes: Vec::new(), checks: Vec::new(), interval, levels: Levels::new(duration) }
     }
 
     /// A host went down or came up.

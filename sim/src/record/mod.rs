@@ -1,9 +1,11 @@
 //! What a run shows, gathered while it goes on: nothing here grows with the number of calls but a few counters.
 
+mod asked;
 mod calls;
 mod connections;
 mod convergence;
 mod course;
+mod levels;
 mod loads;
 mod samples;
 mod timeline;
@@ -22,10 +24,12 @@ use crate::oracle::{Callee, Oracle};
 use crate::scenario::{HostIndex, Scenario};
 use crate::world::index_of;
 
+pub use asked::{AskedFor, ExpectedCalls, Measured, Meter, Sighting};
 pub use calls::{Bucket, CallStats};
 pub use connections::{LinkChange, Reconnects};
 pub use convergence::{Convergence, Episode, EpisodeEnd};
 pub use course::{Count, Course, HostChange};
+pub use levels::{Curve, Levels, Point};
 pub use loads::LoadStats;
 pub use samples::{HopTime, Sample, Samples};
 pub use timeline::{Happening, Timeline};
@@ -66,10 +70,17 @@ pub struct Record {
     pub reconnects: Reconnects,
     /// What happened when.
     pub timeline: Timeline,
+    /// What the scenario asks for by name.
+    pub asked: AskedFor,
     /// Who was up when, and when each invariant was looked at.
     pub course: Course,
-    open: BTreeMap<CallNumber, OpenCall>,
-    next_call: CallNumber,
+    under_way: UnderWay,
+}
+
+/// The calls under way.
+struct UnderWay {
+    calls: BTreeMap<CallNumber, OpenCall>,
+    next: CallNumber,
 }
 
 impl Record {
@@ -83,32 +94,32 @@ impl Record {
             loads: scenario.loads.iter().map(|load| LoadStats::new(load.stop)).collect(),
             reconnects: Reconnects::default(),
             timeline: Timeline::default(),
+            asked: AskedFor::new(scenario),
             course: Course::new(scenario.run.duration),
-            open: BTreeMap::new(),
-            next_call: 1,
+            under_way: UnderWay { calls: BTreeMap::new(), next: 1 },
         }
     }
 
     /// A call is handed to its caller's relay. Returns its number.
     pub fn call_sent(&mut self, call: OpenCall) -> CallNumber {
-        let number = self.next_call;
-        self.next_call += 1;
+        let number = self.under_way.next;
+        self.under_way.next += 1;
         self.course.pass(call.sent, &self.invariants);
         self.invariants.observe(&Observed::CallSent { at: call.sent, call: number, deadline: call.deadline });
-        self.open.insert(number, call);
+        self.under_way.calls.insert(number, call);
         number
     }
 
     /// The nodes on a call's way told how long each of them had it. Before [`Record::call_ended`].
     pub fn call_timed(&mut self, number: CallNumber, hops: Vec<HopTime>) {
-        if let Some(call) = self.open.get_mut(&number) {
+        if let Some(call) = self.under_way.calls.get_mut(&number) {
             call.hops = hops;
         }
     }
 
     /// A call has ended.
     pub fn call_ended(&mut self, number: CallNumber, ended: Duration, outcome: Outcome) {
-        let Some(call) = self.open.remove(&number) else { return };
+        let Some(call) = self.under_way.calls.remove(&number) else { return };
         let callee = match call.callee {
             Some(host) => Callee::Host(host),
             None => Callee::Service(&call.service),
@@ -124,6 +135,9 @@ impl Record {
             outcome,
         };
         self.invariants.observe(&Observed::CallEnded(&ended));
+        // What is expected to fail says nothing about the others.
+        let whole = !self.asked.expects(&call, &ended) && whole;
+        self.asked.ended(&call, &ended, whole);
         self.calls.ended(&call, &ended, whole);
         if let Some(load) = self.loads.get_mut(call.load) {
             load.ended(call, ended, whole);
@@ -132,7 +146,7 @@ impl Record {
 
     /// How many calls are under way.
     pub fn open_calls(&self) -> usize {
-        self.open.len()
+        self.under_way.calls.len()
     }
 
     /// A Main told what it lists, sorted.
@@ -143,7 +157,13 @@ impl Record {
 
     /// A relay told how it is.
     pub fn reported(&mut self, at: Duration, host: HostIndex, reported: &Reported) {
+        self.course.levels.reported(at, host, reported);
         self.invariants.observe(&Observed::Reported { at, host, reported });
+    }
+
+    /// So many bytes of the run are live.
+    pub fn holds(&mut self, at: Duration, bytes: i64) {
+        self.course.levels.holds(at, u64::try_from(bytes).unwrap_or(0));
     }
 
     /// A relay's operator changed its peers, or tried to.
@@ -174,6 +194,7 @@ impl Record {
 
     /// A relay went down or came up.
     pub fn node(&mut self, at: Duration, host: HostIndex, node: Option<&str>, up: bool) {
+        self.asked.node(at, host, up);
         self.course.changed(at, host, up);
         self.invariants.observe(&match up {
             true => Observed::NodeBack { at, host, node },
@@ -189,7 +210,8 @@ impl Record {
             }
             if let Observation::Accepted { at, host, from_host, .. } = observation {
                 let (host, from) = (index_of(host), index_of(from_host));
-                self.reconnects.accepted(at, host, from);
+                let again = self.reconnects.accepted(at, host, from);
+                self.asked.accepted(at, host, from, again);
                 self.invariants.observe(&Observed::Accepted { at, host, from });
             }
         }
@@ -198,6 +220,7 @@ impl Record {
     /// The run is over.
     pub fn finish(&mut self, at: Duration) {
         self.convergence.finish(at);
+        self.asked.finish(at);
         self.invariants.finish(at);
         self.course.finish(&self.invariants);
     }

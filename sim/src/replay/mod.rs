@@ -1,10 +1,14 @@
 //! Capsules: everything that it takes to see a failure again.
 
+mod signature;
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::execute::{Execution, Verdict};
 use crate::report::hash;
+
+pub use signature::Signature;
 
 /// The version of the capsule format.
 const FORMAT: u32 = 1;
@@ -101,8 +105,7 @@ pub fn failures(run: &Execution) -> Vec<String> {
             panic.at, panic.process, panic.host, panic.task, panic.message
         ));
     }
-    for (invariant, findings) in run.record.invariants.results().filter(|(_, findings)| findings.violated > 0)
-    {
+    for (invariant, findings) in run.violations() {
         let first = &findings.violations[0];
         let name = invariant.name();
         lines.push(format!(

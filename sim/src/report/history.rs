@@ -5,7 +5,7 @@ use relay_reports::model;
 
 use super::{lanes, name, nanos};
 use crate::execute::Execution;
-use crate::record::EpisodeEnd;
+use crate::record::{Curve, EpisodeEnd};
 use crate::scenario::{HostSet, Scenario};
 
 /// Faults, returns to agreement, events, and the lanes of nodes and links.
@@ -37,7 +37,33 @@ pub(super) fn history(run: &Execution) -> model::History {
         timeline_total: run.record.timeline.total,
         lanes: lanes::lanes(run),
         likelihood: Vec::new(),
+        series: series(run),
     }
+}
+
+/// Live memory, then the tables and queues that relays report, all relays together.
+fn series(run: &Execution) -> Vec<model::Series> {
+    let levels = &run.record.course.levels;
+    let width = nanos(levels.interval());
+    let series = |name: String, unit: &str, of_machine, curve: &Curve| model::Series {
+        name,
+        unit: unit.into(),
+        of_machine,
+        points: (0..)
+            .zip(&curve.points)
+            .filter_map(|(at, point)| {
+                let point = point.as_ref()?;
+                let (mean, max) = (point.mean(), point.max);
+                Some(model::SeriesPoint { start_ns: at * width, width_ns: width, mean, max })
+            })
+            .collect(),
+    };
+    let memory = series("live memory".into(), "bytes", true, &levels.memory);
+    let tables = levels.tables().map(|(name, curve)| {
+        let unit = if name.ends_with("bytes") { "bytes" } else { "entries" };
+        series(format!("table: {name}"), unit, false, curve)
+    });
+    std::iter::once(memory).chain(tables).filter(|series| !series.points.is_empty()).collect()
 }
 
 fn band(scenario: &Scenario, fault: &Fault<HostSet>) -> model::FaultBand {

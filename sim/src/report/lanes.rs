@@ -12,6 +12,8 @@ use crate::scenario::{HostIndex, HostSet, Role, Scenario};
 
 /// A federation of so many hosts is shown whole; of a larger one only those that something happened to.
 const SHOWN_WHOLE_MAX_HOSTS: usize = 32;
+/// So many Mains are shown whatever happened to them.
+const MAINS_SHOWN_MAX: usize = 16;
 /// With more Mains than this only the links that the scenario names are looked at, not every pair.
 const MESH_MAX_MAINS: usize = 64;
 /// Marks that one lane has at most.
@@ -34,7 +36,7 @@ pub(super) fn lanes(run: &Execution) -> model::Lanes {
     }
 }
 
-/// The hosts that get a lane: all, or those that something happened to. Mains come first, as in the scenario.
+/// The hosts that get a lane: all, or those that something happened to and a few Mains. Mains come first, as in the scenario.
 fn shown(run: &Execution) -> Vec<HostIndex> {
     let hosts = &run.scenario.topology.hosts;
     let all = || hosts.iter().map(|(index, _)| index);
@@ -42,8 +44,10 @@ fn shown(run: &Execution) -> Vec<HostIndex> {
         return all().collect();
     }
     let changed: BTreeSet<_> = run.record.course.changes.iter().map(|change| change.host).collect();
+    let mains = hosts.iter().filter(|(_, host)| host.is_main()).count();
     let touched = |host: HostIndex| {
-        changed.contains(&host)
+        (mains <= MAINS_SHOWN_MAX && hosts.get(host).is_main())
+            || changed.contains(&host)
             || run.scenario.faults.iter().any(|fault| concerns(fault, host))
             || run.panics.iter().any(|panic| panic.host == hosts.get(host).name)
     };

@@ -21,7 +21,7 @@ pub fn metrics(run: &Execution) -> Vec<Metric> {
     metrics.extend(share("success", calls.whole_succeeded, calls.whole));
     metrics.extend(share("availability", calls.succeeded, total));
     if !calls.latency.is_empty() {
-        for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
             metrics.push(latency(name, calls.latency.value_at_quantile(quantile)));
         }
     }
@@ -46,7 +46,6 @@ fn of_load(name: &str, stats: &LoadStats) -> Vec<Metric> {
     if !stats.latency.is_empty() {
         metrics.push(latency(&format!("{name}: p99"), stats.latency.value_at_quantile(0.99)));
     }
-    metrics.extend(share(&format!("{name}: success"), stats.whole_succeeded, stats.whole));
     if stats.total() > 0 {
         let in_time = format!("{name}: answered in time");
         metrics.push(Metric::new(in_time, Unit::Count, Better::Higher, stats.in_time));

@@ -36,7 +36,7 @@ pub fn report(run: &Execution, replay: String, wall: Option<Duration>) -> model:
             engine: run.engine.as_str().into(),
             replay_command: replay,
             settings: settings::settings(scenario),
-            parameters: Vec::new(),
+            parameters: settings::parameters(scenario),
         },
         verdict: match run.verdict() {
             Verdict::Passed => model::Verdict::Passed,
@@ -87,8 +87,7 @@ fn summary(run: &Execution) -> model::Summary {
             format!("Gates that do not hold: {}.", failed.join(", "))
         }
         Verdict::InvariantViolated => {
-            let violated = run.record.invariants.results().filter(|(_, findings)| findings.violated > 0);
-            let names: Vec<_> = violated.map(|(invariant, _)| invariant.name()).collect();
+            let names: Vec<_> = run.violations().map(|(invariant, _)| invariant.name()).collect();
             format!("Violated: {}.", names.join(", "))
         }
         Verdict::Panicked => "The run could not go on.".into(),

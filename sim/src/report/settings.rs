@@ -3,7 +3,7 @@
 use relay_chaos::quantity::duration;
 use relay_reports::model::NamedValue;
 
-use crate::scenario::{Arrival, Load, Scenario, Target};
+use crate::scenario::{Arrival, Load, Parameter, Scenario, Target};
 use crate::world::timing;
 
 /// Everything that the scenario sets, and the node's own values where it sets nothing.
@@ -44,6 +44,15 @@ pub(super) fn settings(scenario: &Scenario) -> Vec<NamedValue> {
     settings.into_iter().map(|(name, value)| NamedValue::new(name, value)).collect()
 }
 
+/// The values that the file names, with those that the command line gave told apart.
+pub(super) fn parameters(scenario: &Scenario) -> Vec<NamedValue> {
+    let one = |it: &Parameter| match it.is_set {
+        true => NamedValue::new(it.name.clone(), format!("{} (set)", it.value)),
+        false => NamedValue::new(it.name.clone(), it.value.clone()),
+    };
+    scenario.source.parameters.iter().map(one).collect()
+}
+
 fn in_words(load: &Load) -> String {
     let callee = match &load.target {
         Target::Node(hosts) => format!("at {hosts}"),
@@ -51,7 +60,7 @@ fn in_words(load: &Load) -> String {
     };
     let pace = match &load.arrival {
         Arrival::Open { rate, .. } => format!("{rate} each"),
-        Arrival::Profile(_) => "a rate that changes".to_owned(),
+        Arrival::Profile(profile) => format!("a profile of {} segments each", profile.segments.len()),
         Arrival::Closed { callers, .. } => format!("{callers} callers each"),
     };
     let timeout = duration::format(load.call.timeout);

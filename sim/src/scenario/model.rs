@@ -7,6 +7,7 @@ use relay_node::federation::Policy;
 
 use relay_chaos::{ByteSize, Fault, Rate, Share};
 
+use super::asked::Asked;
 use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
 use super::parts::{Parameter, Phase};
@@ -66,12 +67,12 @@ pub struct RunPlan {
     pub seed: u64,
     /// How often the Mains' views are read.
     pub probe_interval: Duration,
-    /// Its parts that have a name, one after the other from the start on.
-    pub phases: Vec<Phase>,
     /// How often each relay's metrics are read.
     pub report_interval: Duration,
     /// How often each Main's operator changes something; there is none where it is `None`.
     pub operator_every: Option<Duration>,
+    /// Its parts that have a name, one after the other from the start on.
+    pub phases: Vec<Phase>,
 }
 
 /// Settings of every relay; what is `None` is the node's own default.
@@ -229,7 +230,7 @@ pub enum Pacing {
 }
 
 /// What must hold at the end; what is `None` is not asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gates {
     /// Every Main's view of all services equals the truth at most so long after the last start, heal or restart.
     pub convergence: Option<Duration>,
@@ -245,6 +246,19 @@ pub struct Gates {
     pub min_calls: Option<u64>,
     /// How often hosts came back that had lost a connection.
     pub reconnects: ReconnectGates,
+    /// How much things may grow while nothing more is asked of them.
+    pub growth: GrowthGates,
+    /// What is asked for by name.
+    pub asked: Asked,
+}
+
+/// By how much the mean of the last quarter of the run may be above that of the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrowthGates {
+    /// Live bytes.
+    pub memory: Option<Share>,
+    /// Each table and queue that relays report, all relays together.
+    pub tables: Option<Share>,
 }
 
 /// How often hosts may come back to one that they had a connection to before.

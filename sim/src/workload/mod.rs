@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod load;
+pub mod metrics;
 pub mod operator;
 pub mod pace;
 pub mod probe;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{SharedRecord, operator, watch};
 use crate::engine::ProcessKind;
+use crate::heap;
 use crate::invariants::Listed;
 use crate::scenario::{HostIndex, Role};
 use crate::world::World;
@@ -44,12 +45,17 @@ pub fn start(world: &World, record: &SharedRecord) {
         let (world, record) = (world.clone(), Arc::clone(record));
         world.sim.clone().start(world.host(index), "probe", ProcessKind::Harness, |env| {
             let api = world.api(env.clone(), index);
+            let counts_memory = index.0 == 0;
             Box::pin(async move {
                 let interval = world.scenario.run.probe_interval;
                 let patience = Duration::from_secs(PATIENCE_SECONDS);
                 let mut skipped = 0;
                 loop {
                     world.sim.sleep(interval).await;
+                    if counts_memory && let Some(bytes) = heap::live_bytes() {
+                        let at = world.sim.now();
+                        record.lock().expect("nothing panics with the record").holds(at, bytes);
+                    }
                     let wanted =
                         record.lock().expect("nothing panics with the record").convergence.is_pending();
                     skipped += 1;

@@ -357,7 +357,7 @@ fn changes_are_counted_by_both_ends_and_legal_ones_are_told_from_the_start() {
     assert_eq!(told(&breakers), [1, 2, 1, 1]);
     assert_eq!(
         told(&breakers),
-        breakers.changes().plus(&Breakers::<&str>::new().changes()).iter().map(|it| it.2).collect::<Vec<_>>()
+        breakers.changes().plus(Breakers::<&str>::new().changes()).iter().map(|it| it.2).collect::<Vec<_>>()
     );
     let legal = |from: Stage, to: Stage| from.may_become(to);
     assert!(!legal(Stage::Closed, Stage::HalfOpen) && !legal(Stage::Open, Stage::Closed));

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use relay_chaos::quantity::duration;
 
+use super::super::asked::Asked;
 use super::super::error::Problem;
 use super::super::hosts::Hosts;
-use super::super::model::{Arrival, Gates, LatencyGates, Load, LoadGates, Pacing, ReconnectGates, RunPlan};
+use super::super::model::{
+    Arrival, Gates, GrowthGates, LatencyGates, Load, LoadGates, Pacing, ReconnectGates, RunPlan,
+};
 use super::settings::positive;
 use super::table::Table;
 use super::values::Codes;
@@ -34,6 +37,8 @@ pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &Ru
             total: table.get("reconnects"),
             per_second: table.get("reconnects_per_second"),
         },
+        growth: GrowthGates { memory: table.get("memory_growth"), tables: table.get("table_growth") },
+        asked: Asked::default(),
     };
     if !has_load {
         for key in NEED_CALLS.into_iter().filter(|key| table.has(key)) {

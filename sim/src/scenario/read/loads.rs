@@ -72,6 +72,8 @@ fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Loa
         stop = profile::place(table, profile, start, stop);
     }
     let gates = gates::of_load(table);
+    // Read with all else that is asked for.
+    table.ask(&["expect"]);
     Some(Load {
         name: name?.into_inner(),
         from: from?,

@@ -3,6 +3,7 @@
 //! The TOML is walked by hand ([`table`]) and not through derived types: every value is read with its place, an
 //! unknown key is met with what was probably meant, and one wrong value does not hide the next.
 
+mod asked;
 mod expand;
 mod faults;
 mod gates;
@@ -20,6 +21,7 @@ mod values;
 
 use toml::de::DeTable;
 
+use self::asked::Context;
 use self::expand::{Expanded, Setting, expand};
 use self::table::Table;
 use super::error::{Problem, Problems, ScenarioError};
@@ -79,9 +81,15 @@ fn read<'a>(
     let topology = topology::read(&mut file, run.duration);
     let network = network::read(&mut file, &topology.hosts);
     let loads = loads::read(&mut file, &topology, run.duration);
-    let gates = gates::read(&mut file, &topology.hosts, &loads, &run);
+    let mut gates = gates::read(&mut file, &topology.hosts, &loads, &run);
+    gates.asked = asked::read(&mut file, &Context { hosts: &topology.hosts, loads: &loads, run: &run });
+    let failures = asked::failures(&mut file);
+    gates.asked.failures = failures.iter().map(|failure| failure.get_ref().clone()).collect();
     let faults = faults::read(&mut file, &topology.hosts, &run, gates.convergence);
     file.finish();
     let source = Source { name: name.to_owned(), text: text.to_owned(), parameters };
-    Scenario { name: title, description, run, network, node, topology, loads, faults, gates, source }
+    let scenario =
+        Scenario { name: title, description, run, network, node, topology, loads, faults, gates, source };
+    asked::check_invariants(&scenario, &failures, problems);
+    scenario
 }

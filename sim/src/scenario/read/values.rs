@@ -15,6 +15,9 @@ use super::table::{FromToml, Wrong, kind_in_words};
 /// Names or patterns: a string, or a list of them.
 pub(super) struct Names(pub(super) Vec<Spanned<String>>);
 
+/// A number, with a point or without.
+pub(super) struct Number(pub(super) f64);
+
 /// A list of rates.
 pub(super) struct Rates(pub(super) Vec<Spanned<Rate>>);
 
@@ -87,6 +90,24 @@ impl FromToml for Codes {
             })
         };
         items.iter().map(one).collect::<Result<_, Wrong>>().map(Codes)
+    }
+}
+
+impl FromToml for Number {
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Number, Wrong> {
+        let number = match value.get_ref() {
+            DeValue::Integer(_) => i64::from_toml(value)? as f64,
+            DeValue::Float(number) => number.as_str().replace('_', "").parse().unwrap_or(f64::NAN),
+            other => return Err(Wrong::kind(other, "a number")),
+        };
+        match number.is_finite() {
+            true => Ok(Number(number)),
+            false => Err(Wrong {
+                problem: "this is no number that anything can be compared with".to_owned(),
+                expected: "a number".to_owned(),
+                span: None,
+            }),
+        }
     }
 }
 

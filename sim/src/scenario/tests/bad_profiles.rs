@@ -134,7 +134,7 @@ profile = [{ kind = "constant", rate = "1/s" }]
 "#,
             r#"
 19:1 unknown key `profile` in a [[load]] of kind "closed"
-  expected one of `name`, `kind`, `think`, `callers`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`
+  expected one of `name`, `kind`, `think`, `callers`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`, `expect`
 "#,
         ),
     ];

@@ -64,8 +64,8 @@ p99 = "1s"
 "#,
             "
 11:2 unknown key `gats` in the scenario
-  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, and 5 more
-  help: did you mean `gates`?
+  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, and 9 more
+  help: did you mean `gate`?
 ",
         ),
         base(

@@ -1,5 +1,6 @@
 //! Tests of the scenario format.
 
+mod bad_asked;
 mod bad_expand;
 mod bad_faults;
 mod bad_hosts;

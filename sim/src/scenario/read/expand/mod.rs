@@ -18,7 +18,6 @@ use super::super::parts::{Parameter, Phase};
 use super::settings;
 use super::table::Table;
 
-#[expect(unused_imports, reason = "gates over phases follow")]
 pub(super) use phases::window;
 
 /// A parameter set from outside the file: its name and its value as text.
