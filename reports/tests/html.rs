@@ -263,7 +263,7 @@ fn a_node_s_lane_shows_what_befell_it_and_a_call_its_hops() {
 fn a_figure_stands_beside_its_baseline() {
     let page = render(&sample::failing());
     for text in
-        ["Against the baseline of", "✗</span> worse", "✓</span> better", "1.16×", "Drawn from the seed"]
+        ["Against the baseline of", "✗</span> worse", "✓</span> better", "1.16×", "<h3>Parameters</h3>"]
     {
         assert!(page.contains(text), "{text}");
     }

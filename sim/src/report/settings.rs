@@ -43,10 +43,6 @@ pub(super) fn settings(scenario: &Scenario) -> Vec<NamedValue> {
         let (start, end) = (duration::format(phase.start), duration::format(phase.end));
         settings.push((format!("phase: {}", phase.name), format!("{start} to {end}")));
     }
-    for parameter in &scenario.source.parameters {
-        let set = if parameter.is_set { ", set by hand" } else { "" };
-        settings.push((format!("parameter: {}", parameter.name), format!("{}{set}", parameter.value)));
-    }
     let loads = scenario.loads.iter().map(|load| (format!("load: {}", load.name), in_words(load)));
     settings.extend(loads);
     settings.into_iter().map(|(name, value)| NamedValue::new(name, value)).collect()
