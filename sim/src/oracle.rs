@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_chaos::{CrashKind, Fault, FaultKind};
+use relay_node::config::Timing;
 
 use crate::scenario::{HostIndex, HostSet, Role, Scenario};
-use crate::world::timing;
+use crate::world::longest_timing;
 
 /// Whom a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +50,21 @@ pub struct Oracle {
     scenario: Arc<Scenario>,
     /// When all Mains were seen to agree with the truth, after something had changed. Ascending.
     settled: Vec<Duration>,
+    /// The faults of the scenario, and what nobody could plan for.
+    faults: Vec<Fault<HostSet>>,
+    timing: Timing,
 }
 
 impl Oracle {
     /// At the start nobody agrees on anything.
     pub fn new(scenario: Arc<Scenario>) -> Self {
-        Oracle { scenario, settled: Vec::new() }
+        let (faults, timing) = (scenario.faults.clone(), longest_timing(&scenario));
+        Oracle { scenario, settled: Vec::new(), faults, timing }
+    }
+
+    /// Something goes wrong that the scenario could not plan for.
+    pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
+        self.faults.push(fault);
     }
 
     /// All Mains agree with the truth.
@@ -105,7 +115,7 @@ impl Oracle {
 
     /// A host that went down for good, which the federation has noticed by `now`.
     fn buried(&self, host: HostIndex, now: Duration) -> bool {
-        self.scenario.faults.iter().any(|fault| {
+        self.faults.iter().any(|fault| {
             let active = fault.active();
             active.end.is_none()
                 && fault.takes_down(|set: &HostSet| set.contains(host))
@@ -122,7 +132,7 @@ impl Oracle {
     /// Where a NAT has forgotten a Home, its Main knows of nothing; the Home learns from a reset, when it next sends
     /// something, and comes back.
     fn echo_of(&self, fault: &Fault<HostSet>) -> Duration {
-        let timing = timing(&self.scenario.node);
+        let timing = &self.timing;
         let lasts = match &fault.what {
             FaultKind::Partition(it) => it.lasts,
             FaultKind::Streams(it) => it.lasts.unwrap_or_default(),
@@ -165,7 +175,7 @@ impl Oracle {
     /// What a Home with fallbacks has of one of its Mains.
     fn hold(&self, home: HostIndex, main: HostIndex, sent: Duration, ended: Duration) -> Hold {
         let mut hold = Hold::Firm;
-        for fault in self.scenario.faults.iter().filter(|fault| breaks(fault, &[home, main])) {
+        for fault in self.faults.iter().filter(|fault| breaks(fault, &[home, main])) {
             let active = fault.active();
             if active.start > ended {
                 continue;
@@ -192,7 +202,7 @@ impl Oracle {
     /// Whether a Home that wants to move to a Main may not get there, though nothing lies between them: because of the
     /// Main's certificate, of names, or of sockets.
     fn may_strand(&self, home: HostIndex, main: HostIndex, sent: Duration, ended: Duration) -> bool {
-        self.scenario.faults.iter().any(|fault| {
+        self.faults.iter().any(|fault| {
             let concerns = match &fault.what {
                 FaultKind::Expiry(it) => it.hosts.contains(main),
                 FaultKind::Dns(it) => it.hosts.contains(home),
@@ -207,7 +217,7 @@ impl Oracle {
 
     /// How long a Home may take from the beginning of a fault until it hangs on another Main and all others know.
     fn time_to_move(&self, fault: &Fault<HostSet>) -> Duration {
-        let timing = timing(&self.scenario.node);
+        let timing = &self.timing;
         let noticed = match &fault.what {
             FaultKind::Crash(it) if it.how == CrashKind::Kill => Duration::ZERO,
             FaultKind::Stop(_) => timing.drain,
@@ -217,7 +227,7 @@ impl Oracle {
     }
 
     fn whole(&self, path: &[HostIndex], sent: Duration, ended: Duration) -> bool {
-        self.scenario.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
+        self.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
             let active = fault.active();
             if active.start > ended {
                 return true;

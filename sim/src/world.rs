@@ -53,6 +53,8 @@ struct HostState {
     exit: Option<String>,
     /// Asks the node to end in good order.
     stop: Option<oneshot::Sender<()>>,
+    /// The upgrades that it has, by their place, the latest last.
+    upgrades: Vec<usize>,
 }
 
 impl World {
@@ -72,7 +74,7 @@ impl World {
                 sim.event().count_messages(host);
             }
             equip(&sim, host, machine);
-            HostState { host, process: None, exit: None, stop: None }
+            HostState { host, process: None, exit: None, stop: None, upgrades: Vec::new() }
         });
         let state = Arc::new(Mutex::new(hosts.collect()));
         let world = World { sim, scenario, state, exits: Arc::default() };
@@ -186,9 +188,11 @@ impl World {
     pub fn start_as(&self, index: HostIndex, change: impl FnOnce(&mut Config)) {
         let host = self.scenario.topology.hosts.get(index);
         let mut config = self.config(host);
+        let name = host.name.clone();
+        let upgrades = self.lock()[index.as_usize()].upgrades.clone();
+        upgrades.into_iter().for_each(|upgrade| self.change(&mut config, upgrade));
         change(&mut config);
         let (stop, stopped) = oneshot::channel();
-        let name = host.name.clone();
         let world = self.clone();
         let mut state = self.lock();
         let state = &mut state[index.as_usize()];
@@ -210,6 +214,25 @@ impl World {
         state.process = Some(process);
         state.exit = None;
         state.stop = Some(stop);
+    }
+
+    /// Gives the host's relay the configuration of an upgrade, from its next start on.
+    pub fn upgrade(&self, index: HostIndex, upgrade: usize) {
+        self.lock()[index.as_usize()].upgrades.push(upgrade);
+    }
+
+    /// Takes it back, from the next start on.
+    pub fn downgrade(&self, index: HostIndex, upgrade: usize) {
+        self.lock()[index.as_usize()].upgrades.retain(|it| *it != upgrade);
+    }
+
+    /// The services that a host offers now, or will at its next start, as indices into the topology's services.
+    pub fn services(&self, index: HostIndex) -> &[usize] {
+        let topology = &self.scenario.topology;
+        let state = self.lock();
+        let mut upgrades = state[index.as_usize()].upgrades.iter().rev();
+        let changed = upgrades.find_map(|upgrade| topology.upgrades[*upgrade].change.services.as_deref());
+        changed.unwrap_or(&topology.hosts.get(index).services)
     }
 
     /// Kills the host's relay.
@@ -311,6 +334,25 @@ impl World {
         }
     }
 
+    /// What an upgrade makes of a configuration.
+    fn change(&self, config: &mut Config, upgrade: usize) {
+        let change = &self.scenario.topology.upgrades[upgrade].change;
+        set_timing(&mut config.timing, &change.node);
+        if let Some(per_second) = change.node.home_calls_per_second {
+            config.limits.home_calls_per_second = NonZeroU32::new(per_second);
+        }
+        if let Some(services) = &change.services {
+            config.services = services.iter().map(|service| self.service(*service)).collect();
+        }
+        if let Some(balance) = change.balance {
+            config.services.iter_mut().for_each(|service| service.balance = Some(balance));
+            if let Role::Main(main) = &mut config.role {
+                let names = self.scenario.topology.services.iter().map(|service| service.name.clone());
+                main.balance = names.map(|name| (name, balance)).collect();
+            }
+        }
+    }
+
     fn service(&self, service: usize) -> ServiceSpec {
         let described = &self.scenario.topology.services[service];
         let kind = match &described.kind {
@@ -369,6 +411,27 @@ fn main_url(main: &scenario::Host) -> RelayUrl {
 /// The settings of every relay: the scenario's, and the node's own where it says nothing.
 pub fn timing(wanted: &scenario::NodeSettings) -> Timing {
     let mut timing = Timing::default();
+    set_timing(&mut timing, wanted);
+    timing
+}
+
+/// The longest that any relay is set to at any time, value by value: what holds with it holds for all of them.
+pub fn longest_timing(scenario: &Scenario) -> Timing {
+    let mut longest = timing(&scenario.node);
+    for settings in scenario.settings() {
+        let other = timing(&settings);
+        longest.heartbeat = longest.heartbeat.max(other.heartbeat);
+        longest.unhealthy_after = longest.unhealthy_after.max(other.unhealthy_after);
+        longest.backoff.initial = longest.backoff.initial.max(other.backoff.initial);
+        longest.backoff.cap = longest.backoff.cap.max(other.backoff.cap);
+        longest.registry_ttl = longest.registry_ttl.max(other.registry_ttl);
+        longest.call_timeout = longest.call_timeout.max(other.call_timeout);
+        longest.drain = longest.drain.max(other.drain);
+    }
+    longest
+}
+
+fn set_timing(timing: &mut Timing, wanted: &scenario::NodeSettings) {
     let set = |field: &mut Duration, value: Option<Duration>| *field = value.unwrap_or(*field);
     set(&mut timing.heartbeat, wanted.heartbeat);
     set(&mut timing.unhealthy_after, wanted.unhealthy_after);
@@ -377,7 +440,6 @@ pub fn timing(wanted: &scenario::NodeSettings) -> Timing {
     set(&mut timing.registry_ttl, wanted.registry_ttl);
     set(&mut timing.call_timeout, wanted.call_timeout);
     set(&mut timing.drain, wanted.drain);
-    timing
 }
 
 fn link(quality: LinkQuality) -> Link {

@@ -40,6 +40,11 @@ pub(super) fn enter(seed: u64, unix_start_nanos: u64) {
     RANDOM.replace(Some(Bytes::new(seed, "ambient randomness")));
 }
 
+/// Draws the current thread's randomness from another seed from now on.
+pub(super) fn reseed(seed: u64) {
+    RANDOM.replace(Some(Bytes::new(seed, "ambient randomness")));
+}
+
 /// Moves the current thread's virtual clock.
 pub(super) fn set_now(now_nanos: u64) {
     if let Some(time) = VIRTUAL.get() {

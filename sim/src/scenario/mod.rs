@@ -12,6 +12,8 @@ mod owed;
 mod parts;
 mod profile;
 mod read;
+pub mod schema;
+mod upgrade;
 
 pub use asked::{
     Aggregate, Asked, Bound, CallMetric, Expected, Failure, Limit, Metric, MetricGate, Sight, Sometimes, Unit,
@@ -26,6 +28,7 @@ pub use model::{
 pub use network::{LinkRule, Network};
 pub use parts::{Parameter, Phase, Window};
 pub use profile::{Profile, Segment, Shape};
+pub use upgrade::{Batch, Change, OnAbort, Upgrade};
 
 #[cfg(test)]
 mod tests;

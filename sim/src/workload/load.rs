@@ -1,6 +1,7 @@
 //! Callers: they make the calls of a scenario's loads, open or closed, and write down how each ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
@@ -57,10 +58,11 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
             Arrival::Profile(_) => {
                 caller.env.spawn("load-profile", profile(Arc::clone(&caller), number, rng));
             }
-            Arrival::Closed { callers, .. } => {
+            Arrival::Closed { callers, calls, .. } => {
+                let left = calls.map(|calls| Arc::new(AtomicU64::new(calls)));
                 for one in 1..=*callers {
                     let rng = stream(seed, load, one);
-                    caller.env.spawn("load-closed", closed(Arc::clone(&caller), number, rng));
+                    caller.env.spawn("load-closed", closed(Arc::clone(&caller), number, left.clone(), rng));
                 }
             }
         }
@@ -111,15 +113,18 @@ async fn profile(caller: Arc<Caller>, load: usize, mut rng: Rng) {
     }
 }
 
-/// Calls, waits for the outcome, thinks, and calls again.
-async fn closed(caller: Arc<Caller>, load: usize, mut rng: Rng) {
+/// Calls, waits for the outcome, thinks, and calls again, while calls are `left`.
+async fn closed(caller: Arc<Caller>, load: usize, left: Option<Arc<AtomicU64>>, mut rng: Rng) {
     let scenario = Arc::clone(&caller.world.scenario);
     let plan = &scenario.loads[load];
     let Arrival::Closed { think, .. } = plan.arrival else { return };
     caller.world.sim.sleep_until(plan.start).await;
     loop {
         let now = caller.world.sim.now();
-        if now >= plan.stop {
+        let take = |left: &Arc<AtomicU64>| {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+        };
+        if now >= plan.stop || !left.as_ref().is_none_or(take) {
             return;
         }
         let callee = pick(&caller, plan, &mut rng);

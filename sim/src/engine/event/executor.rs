@@ -91,6 +91,11 @@ impl Ready {
         inner.draws.turn = None;
     }
 
+    /// Picks by another seed from now on.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.lock().draws.seed = Dice::new(seed, "scheduler");
+    }
+
     pub(super) fn push(&self, runnable: Runnable<Meta>) {
         self.lock().list.push(runnable);
     }

@@ -188,11 +188,22 @@ pub(super) struct Path {
     stuck: u16,
     /// Its own draws, from the first on: for latency and loss, and for what goes wrong beyond.
     dice: Option<[Dice; 2]>,
+    /// Which seed these are from: see [`Topology::reseed`].
+    era: u16,
 }
 
 impl Path {
     pub(super) fn new(from: HostId, to: HostId) -> Self {
-        Self { from: from.0, to: to.0, epoch: 0, wire: LOOPBACK, blocked: false, stuck: 0, dice: None }
+        Self {
+            from: from.0,
+            to: to.0,
+            epoch: 0,
+            wire: LOOPBACK,
+            blocked: false,
+            stuck: 0,
+            dice: None,
+            era: 0,
+        }
     }
 
     /// Lets nothing through, for one more reason.
@@ -235,9 +246,18 @@ pub(super) struct Topology {
     dark: Vec<bool>,
     /// When the pair's line is free again, for pairs with limited bandwidth.
     busy: HashMap<(u32, u32), u64>,
+    /// How often another seed was given.
+    era: u16,
 }
 
 impl Topology {
+    /// Draws what becomes of packets from another seed from now on.
+    pub(super) fn reseed(&mut self, seed: u64) {
+        self.dice = Dice::new(seed, "network");
+        self.mischief = Dice::new(seed, "network faults");
+        self.era += 1;
+    }
+
     pub(super) fn new(seed: u64) -> Self {
         Self {
             dice: Dice::new(seed, "network"),
@@ -249,6 +269,7 @@ impl Topology {
             next_cut: 0,
             dark: Vec::new(),
             busy: HashMap::new(),
+            era: 0,
         }
     }
 
@@ -404,7 +425,10 @@ impl Topology {
     }
 
     fn draws<'p>(&mut self, path: &'p mut Path) -> &'p mut [Dice; 2] {
-        let Path { from, to, dice, .. } = path;
+        let Path { from, to, dice, era, .. } = path;
+        if *era != self.era {
+            (*dice, *era) = (None, self.era);
+        }
         dice.get_or_insert_with(|| {
             let number = self.drawn.entry((*from, *to)).or_insert(0);
             *number += 1;

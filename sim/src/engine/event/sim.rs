@@ -223,7 +223,7 @@ impl Sim {
         self.trace_fault(Fault::Disk, Some(host), xxh3_64(format!("{faults:?}").as_bytes()));
         let mut state = self.core.lock();
         let host = state.hosts.get_mut(host);
-        host.disk.set_faults(faults, self.core.seed, &host.name);
+        host.disk.set_faults(faults, self.core.seed(), &host.name);
     }
 
     /// Says how long the host's disk takes to sync something. Whoever waits for that in a node goes on afterwards; of

@@ -46,7 +46,7 @@ pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
     }
     super::groups::define(file, &mut hosts, file.problems());
     let dns = dns(file, &hosts, end);
-    Topology { hosts, services, dns }
+    Topology { hosts, services, dns, upgrades: Vec::new() }
 }
 
 /// `[[dns]]`: what names stand for, in the order of time.
@@ -242,7 +242,7 @@ fn nat(table: &mut Table<'_>) -> Nat {
     }
 }
 
-fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {
+pub(super) fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {
     let Some(names) = table.get::<Names>("services") else { return Vec::new() };
     let mut offered = Vec::new();
     for name in &names.0 {

@@ -64,7 +64,7 @@ p99 = "1s"
 "#,
             "
 11:2 unknown key `gats` in the scenario
-  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, and 9 more
+  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, and 10 more
   help: did you mean `gate`?
 ",
         ),

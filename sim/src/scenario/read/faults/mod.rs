@@ -95,7 +95,7 @@ fn one(what: FaultKind<HostSet>) -> Option<Vec<Later>> {
 }
 
 /// The hosts of a fault, written `hosts` or, for one, `host`.
-fn hosts(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<(Range<usize>, HostSet)> {
+pub(super) fn hosts(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<(Range<usize>, HostSet)> {
     let key = match (table.has("hosts"), table.has("host")) {
         (true, true) => {
             let problem = Problem::new(
