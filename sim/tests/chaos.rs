@@ -246,8 +246,9 @@ fn likelihood_says_from_when_on_a_failure_is_bound_to_come() {
 fn another_seed_from_some_time_on_changes_nothing_before_it_and_everything_after() {
     let scenario = Arc::new(Scenario::load("planted.toml", &planted()).unwrap());
     let at = Duration::from_secs(200);
-    let run =
-        |reseed| execute(&scenario, &Settings { record_trace: Keep::All, reseed, ..Settings::default() }).trace;
+    let run = |reseed| {
+        execute(&scenario, &Settings { record_trace: Keep::All, reseed, ..Settings::default() }).trace
+    };
     let (plain, one, other) = (run(None), run(Some((at, 2))), run(Some((at, 3))));
     assert_ne!(plain.hash(), one.hash());
     assert_ne!(one.hash(), other.hash());

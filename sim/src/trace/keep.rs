@@ -1,6 +1,6 @@
 //! Which events of a run are kept, and what is kept with them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{CHECKPOINT_EVENTS, Event, Kind};
@@ -46,8 +46,8 @@ pub(super) struct Kept {
     pub(super) events: Vec<Event>,
     /// The last remark and the last fault before them.
     pub(super) before: [Option<Event>; 2],
-    /// By end of a connection: the host at the other end.
-    pub(super) others: HashMap<u64, u32>,
+    /// By end of a connection: the host at the other end. No hash map: that would draw from the run's randomness.
+    pub(super) others: BTreeMap<u64, u32>,
     pub(super) hosts: Vec<String>,
     pub(super) processes: Vec<&'static str>,
     pub(super) tasks: Vec<&'static str>,
