@@ -28,6 +28,10 @@ const MOVE_TIME: Duration = Duration::from_secs(5);
 /// A Home looks for its preferred Main at least this often, and moves back at once.
 const RETURN_TIME: Duration = Duration::from_secs(60);
 
+/// A relay that stood still let calls time out over links that are whole: whoever opened a circuit for that keeps it open
+/// for 30 s, and then for one call.
+const CIRCUIT_CLOSES: Duration = Duration::from_secs(35);
+
 /// What a Home has of one of its Mains. Ordered: what is worse wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Hold {
@@ -132,6 +136,7 @@ impl Oracle {
         let lasts = match &fault.what {
             FaultKind::Partition(it) => it.lasts,
             FaultKind::Streams(it) => it.lasts.unwrap_or_default(),
+            FaultKind::Pause(_) => return CIRCUIT_CLOSES,
             FaultKind::Nat(_) => return timing.heartbeat + timing.backoff.initial + MOVE_TIME,
             _ => return Duration::ZERO,
         };

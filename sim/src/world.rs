@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use relay_chaos::{ByteSize, Fault, LinkQuality};
+use relay_chaos::{ByteSize, Fault, FaultKind, LinkQuality};
 use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
 use relay_node::env::{Env, SrvRecord};
 use relay_node::federation::{Secret, TrustPolicy};
 use relay_node::link::RelayUrl;
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Certificate, Cpu, HostId, HostSpec, Link, Nat, NatKind, ProcessId, ProcessKind, Sim};
 use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
@@ -42,11 +42,15 @@ pub struct World {
     /// What is run.
     pub scenario: Arc<Scenario>,
     state: Arc<Mutex<Vec<HostState>>>,
+    /// Who wants to know of relays that end by themselves.
+    exits: Arc<OnceLock<mpsc::UnboundedSender<HostIndex>>>,
 }
 
 struct HostState {
     host: HostId,
     process: Option<ProcessId>,
+    /// Why its relay ended by itself, where the last one did.
+    exit: Option<String>,
     /// Asks the node to end in good order.
     stop: Option<oneshot::Sender<()>>,
     /// The upgrades that it has, by their place, the latest last.
@@ -63,13 +67,17 @@ impl World {
             } else {
                 (private_address(index), Some(nat(public_address(index), host.nat)))
             };
-            let cpu = Cpu { per_message: host.machine.per_message, cores: host.machine.cores };
+            let machine = host.machine;
             let host = sim.add_host(HostSpec { name: host.name.clone(), address, nat });
-            sim.set_cpu(host, cpu);
-            HostState { host, process: None, stop: None, upgrades: Vec::new() }
+            let slows = |fault: &Fault<HostSet>| matches!(&fault.what, FaultKind::Slow(it) if it.hosts.contains(index));
+            if scenario.faults.iter().any(slows) {
+                sim.event().count_messages(host);
+            }
+            equip(&sim, host, machine);
+            HostState { host, process: None, exit: None, stop: None, upgrades: Vec::new() }
         });
         let state = Arc::new(Mutex::new(hosts.collect()));
-        let world = World { sim, scenario, state };
+        let world = World { sim, scenario, state, exits: Arc::default() };
         world.certify(world.scenario.topology.hosts.iter().map(|(index, _)| index), None);
         for change in world.scenario.topology.dns.iter().filter(|change| change.at.is_zero()) {
             world.change_dns(change);
@@ -161,12 +169,12 @@ impl World {
         match host.node_id {
             scenario::NodeId::HostName => Some(host.name.clone()),
             scenario::NodeId::Generated => {
-                let (host, process) = {
+                let host = {
                     let state = &self.lock()[index.as_usize()];
-                    (state.host, state.process?)
+                    state.process?;
+                    state.host
                 };
-                let id = self.sim.env(host, process).storage.read(NODE_ID_FILE).ok()??;
-                String::from_utf8(id).ok()
+                String::from_utf8(self.sim.stored(host, NODE_ID_FILE)?).ok()
             }
         }
     }
@@ -185,6 +193,7 @@ impl World {
         upgrades.into_iter().for_each(|upgrade| self.change(&mut config, upgrade));
         change(&mut config);
         let (stop, stopped) = oneshot::channel();
+        let world = self.clone();
         let mut state = self.lock();
         let state = &mut state[index.as_usize()];
         let process = self.sim.start(state.host, "relay", ProcessKind::Node, |env| {
@@ -196,11 +205,14 @@ impl World {
                     }
                 };
                 if let Err(error) = relay_node::run(config, env, shutdown).await {
-                    panic!("{name} cannot run: {error}");
+                    // One whose disk is in order has to run.
+                    assert!(world.may_refuse_to_run(index), "{name} cannot run: {error}");
+                    world.ended(index, error.to_string());
                 }
             })
         });
         state.process = Some(process);
+        state.exit = None;
         state.stop = Some(stop);
     }
 
@@ -233,12 +245,45 @@ impl World {
 
     /// Takes the power from a host.
     pub fn power_cut(&self, index: HostIndex) {
-        let host = {
-            let state = &mut self.lock()[index.as_usize()];
-            state.process = None;
-            state.host
-        };
-        self.sim.power_cut(host);
+        self.forget_process(index);
+        self.sim.power_cut(self.host(index));
+    }
+
+    /// The host's relay is gone already.
+    pub fn forget_process(&self, index: HostIndex) {
+        self.lock()[index.as_usize()].process = None;
+    }
+
+    /// The process of the host's relay, and, where it ended by itself without having been asked to, why.
+    pub fn process(&self, index: HostIndex) -> Option<(ProcessId, Option<String>)> {
+        let state = &self.lock()[index.as_usize()];
+        let process = state.process?;
+        let exit = state.exit.as_ref().filter(|_| state.stop.is_some());
+        Some((process, exit.cloned()))
+    }
+
+    /// Tells of the hosts whose relays end by themselves, from now on. To be asked for once.
+    pub fn exits(&self) -> mpsc::UnboundedReceiver<HostIndex> {
+        let (sender, exits) = mpsc::unbounded_channel();
+        let is_first = self.exits.set(sender).is_ok();
+        assert!(is_first, "somebody else asked for the exits of this world");
+        exits
+    }
+
+    /// Whether the disk of a host was in trouble by now, so that its relay may find something there that it cannot use.
+    fn may_refuse_to_run(&self, index: HostIndex) -> bool {
+        let now = self.sim.now();
+        let in_trouble =
+            |fault: &Fault<HostSet>| matches!(&fault.what, FaultKind::Disk(it) if it.hosts.contains(index));
+        self.scenario.faults.iter().any(|fault| fault.at <= now && in_trouble(fault))
+    }
+
+    fn ended(&self, index: HostIndex, why: String) {
+        self.lock()[index.as_usize()].exit = Some(why);
+        if let Some(exits) = self.exits.get() {
+            // The director's end is the run's.
+            let _ = exits.send(index);
+        }
     }
 
     /// Asks the host's relay to end in good order.
@@ -330,6 +375,20 @@ impl World {
 
     fn lock(&self) -> MutexGuard<'_, Vec<HostState>> {
         self.state.lock().expect("nothing panics with the hosts")
+    }
+}
+
+/// Gives a host the machine that the scenario says, as far as that is not what every host has.
+fn equip(sim: &Sim, host: HostId, machine: scenario::Machine) {
+    sim.set_cpu(host, Cpu { per_message: machine.per_message, cores: machine.cores });
+    if !machine.per_sync.is_zero() {
+        sim.event().set_sync_time(host, machine.per_sync);
+    }
+    if let Some(drift) = machine.clock.drift {
+        sim.event().set_drift(host, drift.ppm());
+    }
+    if let Some(offset) = machine.clock.offset {
+        sim.event().jump_clock(host, offset.nanos());
     }
 }
 

@@ -7,11 +7,13 @@
 //! | `network.rs` | what goes wrong between hosts |
 //! | `edge.rs` | what goes wrong between a relay and its network |
 //! | `process.rs` | relays that go down and come back |
+//! | `init.rs` | relays that end by themselves, and are tried again |
 //! | `machine.rs` | what goes wrong on a machine whose relay runs on |
 //! | `upgrade.rs` | hosts that come back with another configuration, and the way back |
 
 mod edge;
 mod faults;
+mod init;
 mod machine;
 mod network;
 mod process;
@@ -21,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use relay_chaos::Fault;
+use relay_chaos::{Fault, FaultKind};
 
 use crate::engine::{CutId, Sim, StallId};
 use crate::record::Record;
@@ -66,6 +68,8 @@ struct Director {
     upgrades: Vec<upgrade::Standing>,
     stalls: BTreeMap<usize, StallId>,
     edge: edge::Edge,
+    /// What is wrong with machines, by fault.
+    ailing: BTreeMap<usize, FaultKind<HostSet>>,
 }
 
 /// Runs the scenario to its end and fills the record.
@@ -86,7 +90,9 @@ pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: Shared
         upgrades: vec![upgrade::Standing::default(); scenario.topology.upgrades.len()],
         stalls: BTreeMap::new(),
         edge: edge::Edge::default(),
+        ailing: BTreeMap::new(),
     };
+    init::start(&director.world, &director.record);
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
     (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
@@ -100,6 +106,8 @@ pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: Shared
         }
     }
     director.wait_until(scenario.run.duration).await;
+    // Who is still held back now owes its callers an outcome all the same.
+    director.resume_all();
     let longest = scenario.loads.iter().map(|load| load.call.timeout).max().unwrap_or_default();
     let patience = scenario.run.duration + longest + Duration::from_secs(LAST_CALLS_SECONDS);
     while director.record().open_calls() > 0 && sim.now() < patience {

@@ -26,6 +26,9 @@ thread_local! {
 struct Virtual {
     now_nanos: u64,
     unix_start_nanos: u64,
+    /// By how much the clocks of the host whose task runs are ahead of the true ones.
+    monotonic_ahead: i64,
+    unix_ahead: i64,
 }
 
 /// Makes time virtual and randomness seeded for the current thread. There is no way back: a run's thread ends with
@@ -33,7 +36,7 @@ struct Virtual {
 pub(super) fn enter(seed: u64, unix_start_nanos: u64) {
     // Naming the symbols here makes the linker take them from this library in every program that runs a simulation.
     std::hint::black_box(getrandom as *const () as usize ^ clock_gettime as *const () as usize);
-    VIRTUAL.set(Some(Virtual { now_nanos: 0, unix_start_nanos }));
+    VIRTUAL.set(Some(Virtual { now_nanos: 0, unix_start_nanos, monotonic_ahead: 0, unix_ahead: 0 }));
     RANDOM.replace(Some(Dice::new(seed, "ambient randomness")));
 }
 
@@ -41,6 +44,13 @@ pub(super) fn enter(seed: u64, unix_start_nanos: u64) {
 pub(super) fn set_now(now_nanos: u64) {
     if let Some(time) = VIRTUAL.get() {
         VIRTUAL.set(Some(Virtual { now_nanos, ..time }));
+    }
+}
+
+/// From here on, the current thread sees the clocks of a host that are so many nanoseconds ahead of the true ones.
+pub(super) fn show(monotonic_ahead: i64, unix_ahead: i64) {
+    if let Some(time) = VIRTUAL.get() {
+        VIRTUAL.set(Some(Virtual { monotonic_ahead, unix_ahead, ..time }));
     }
 }
 
@@ -86,12 +96,15 @@ unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::time
     if let Some(run) = VIRTUAL.get() {
         let nanos = match clock {
             libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE | libc::CLOCK_TAI => {
-                Some(run.unix_start_nanos + run.now_nanos)
+                Some((run.unix_start_nanos + run.now_nanos).saturating_add_signed(run.unix_ahead))
             }
             libc::CLOCK_MONOTONIC
             | libc::CLOCK_MONOTONIC_RAW
             | libc::CLOCK_MONOTONIC_COARSE
-            | libc::CLOCK_BOOTTIME => Some(MONOTONIC_ORIGIN_SECONDS * NANOS_PER_SECOND + run.now_nanos),
+            | libc::CLOCK_BOOTTIME => {
+                let truth = MONOTONIC_ORIGIN_SECONDS * NANOS_PER_SECOND + run.now_nanos;
+                Some(truth.saturating_add_signed(run.monotonic_ahead))
+            }
             _ => None,
         };
         if let Some(nanos) = nanos {

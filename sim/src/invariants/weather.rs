@@ -65,13 +65,24 @@ impl Weather {
         self.nobody_goes_back(at, last) && meanwhile.peek().is_some() && meanwhile.all(is_stop)
     }
 
-    /// Whether the disk of the host that went down at this time was emptied with it, or has lied before.
-    pub(super) fn may_have_forgotten(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().filter(|fault| fault.active().start <= at).any(|fault| match &fault.what {
-            FaultKind::Crash(it) => it.disk == Disk::Wipe && it.hosts.contains(host) && fault.at == at,
+    /// Whether the host's disk has lied to it or rotted by now: what it was told is kept may be gone or be something else.
+    pub(super) fn is_deceived(&self, host: HostIndex, at: Duration) -> bool {
+        self.faults.iter().any(|fault| match &fault.what {
             FaultKind::Disk(it) => {
-                let lies = matches!(it.what.trouble, DiskFailure::LostSync | DiskFailure::BitRot);
-                lies && it.hosts.contains(host)
+                let deceives = matches!(it.what.trouble, DiskFailure::LostSync | DiskFailure::BitRot);
+                deceives && it.hosts.contains(host) && fault.active().start <= at
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether the disk of the host that went down at this time was emptied with it.
+    pub(super) fn emptied(&self, host: HostIndex, at: Duration) -> bool {
+        self.faults.iter().any(|fault| match &fault.what {
+            FaultKind::Crash(it) => {
+                let active = fault.active();
+                let is_then = active.start == at || (it.at_disk_operation.is_some() && active.contains(at));
+                it.disk == Disk::Wipe && it.hosts.contains(host) && is_then
             }
             _ => false,
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use indexmap::IndexMap;
-use relay_chaos::Selector;
+use relay_chaos::{ClockTrouble, Selector};
 use serde::{Serialize, Serializer};
 
 /// Begins the name of a group.
@@ -86,12 +86,21 @@ pub struct Machine {
     pub per_message: Duration,
     /// How many messages are worked on at the same time; at least 1.
     pub cores: u32,
+    /// How long its disk takes to sync something; zero: no time.
+    pub per_sync: Duration,
+    /// What is wrong with its clocks from the start.
+    pub clock: ClockTrouble,
 }
 
 impl Default for Machine {
-    /// Nothing takes time.
+    /// Nothing takes time, and the clocks are true.
     fn default() -> Self {
-        Machine { per_message: Duration::ZERO, cores: 1 }
+        Machine {
+            per_message: Duration::ZERO,
+            cores: 1,
+            per_sync: Duration::ZERO,
+            clock: ClockTrouble::default(),
+        }
     }
 }
 

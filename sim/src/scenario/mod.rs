@@ -8,6 +8,7 @@ mod hosts;
 mod metric;
 mod model;
 mod network;
+mod owed;
 mod parts;
 mod profile;
 mod read;

@@ -71,6 +71,9 @@ pub enum Kind {
     Note,
     /// A core works on what was just received. `a`: for so many nanoseconds.
     Busy,
+    /// A disk did not do its work. `a`: 0 failed, 1 full, 2 lost a sync, 3 rotted, 4 its host lost power; payload: hash of
+    /// the file's name.
+    DiskFault,
 }
 
 /// One thing that happened. `a`, `b` and `payload`: see [`Kind`].

@@ -136,6 +136,7 @@ impl Caller {
         let plan = &scenario.loads[load].call;
         let service = scenario.topology.services.iter().find(|service| service.name == plan.service);
         let sent = self.world.sim.now();
+        let deadline = scenario.owed_by(self.index, sent, plan.timeout) + Duration::from_millis(GRACE_MILLIS);
         let number = self.record.lock().expect("nothing panics with the record").call_sent(OpenCall {
             load,
             caller: self.index,
@@ -143,7 +144,7 @@ impl Caller {
             service: plan.service.clone(),
             due,
             sent,
-            deadline: sent + plan.timeout + Duration::from_millis(GRACE_MILLIS),
+            deadline,
             hops: Vec::new(),
         });
         let call = RemoteCall {
@@ -156,7 +157,7 @@ impl Caller {
             priority: plan.priority,
             echoes: service.is_some_and(|service| !matches!(service.kind, ServiceKind::Static(_))),
         };
-        let patience = plan.timeout + Duration::from_millis(GRACE_MILLIS + PATIENCE_MILLIS);
+        let patience = deadline - sent + Duration::from_millis(PATIENCE_MILLIS);
         let outcome = self.env.deadline(patience, self.api.call(&call)).await;
         let (outcome, hops) = outcome.unwrap_or((Outcome::NoOutcome, Vec::new()));
         let ended = self.world.sim.now();

@@ -14,10 +14,9 @@ use relay_node::env::{
     Stream, UnixTime,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::core::Core;
-use super::disk;
+use super::disk::{self, Operation};
 use super::host::ProcessKind;
 use super::link::HostId;
 use super::names::{Answer, SILENCE_NANOS};
@@ -25,17 +24,23 @@ use super::pool::Key;
 use super::random::derive;
 use super::timeline::Side;
 use super::tls;
-use crate::trace::Kind;
+use crate::trace::NONE;
 
 /// One process's place in the world.
 struct Seat {
     core: Arc<Core>,
     host: HostId,
     process: u32,
+    /// Whose clocks it sees: the test's own programs see true ones.
+    clock: HostId,
 }
 
 pub(super) fn env(core: &Arc<Core>, host: HostId, process: u32) -> Env {
-    let seat = Arc::new(Seat { core: core.clone(), host, process });
+    let clock = match core.lock().processes.kind(process) {
+        ProcessKind::Node => host,
+        ProcessKind::Harness => HostId(NONE),
+    };
+    let seat = Arc::new(Seat { core: core.clone(), host, process, clock });
     Env {
         clock: seat.clone(),
         network: seat.clone(),
@@ -52,8 +57,8 @@ impl Seat {
             Answer::Found(found) => Ok(found),
             Answer::Failed(error) => Err(error),
             Answer::Silent => {
-                let now = self.core.now.load(Ordering::Relaxed);
-                sleep_until(self.core.clone(), now.saturating_add(SILENCE_NANOS)).await;
+                let until = self.now().as_nanos().saturating_add(SILENCE_NANOS);
+                sleep_until(self.core.clone(), self.clock, until).await;
                 let message = format!("{name}: the name server does not answer");
                 Err(io::Error::new(io::ErrorKind::TimedOut, message))
             }
@@ -63,25 +68,31 @@ impl Seat {
 
 impl Clock for Seat {
     fn now(&self) -> Instant {
-        Instant::from_nanos(self.core.now.load(Ordering::Relaxed))
+        Instant::from_nanos(self.core.clocks.monotonic(self.clock, self.core.now.load(Ordering::Relaxed)))
     }
 
     fn unix(&self) -> UnixTime {
-        UnixTime(self.core.unix())
+        UnixTime(self.core.unix(self.clock))
     }
 
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
-        Box::pin(sleep_until(self.core.clone(), at.as_nanos()))
+        Box::pin(sleep_until(self.core.clone(), self.clock, at.as_nanos()))
     }
 }
 
-/// Waits for a virtual time. The timer exists from the first poll to the end or the drop.
-pub(super) fn sleep_until(core: Arc<Core>, at: u64) -> impl Future<Output = ()> + Send + 'static {
-    Sleep { core, at, timer: None }
+/// Waits until the monotonic clock of `host` has reached `at`. The timer exists from the first poll to the end or the drop.
+pub(super) fn sleep_until(
+    core: Arc<Core>,
+    host: HostId,
+    at: u64,
+) -> impl Future<Output = ()> + Send + 'static {
+    Sleep { core, host, at, timer: None }
 }
 
 struct Sleep {
     core: Arc<Core>,
+    host: HostId,
+    /// What the host's clock is to read.
     at: u64,
     timer: Option<Key>,
 }
@@ -90,8 +101,9 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Sleep { core, at, timer } = self.get_mut();
-        core.lock().timeline.poll_sleep(timer, *at, context)
+        let Sleep { core, host, at, timer } = self.get_mut();
+        let at = core.clocks.reached(*host, *at);
+        core.lock().timeline.poll_sleep(timer, (host.0, at), context)
     }
 }
 
@@ -109,7 +121,19 @@ impl Spawner for Seat {
     }
 
     fn spawn_blocking(&self, name: &'static str, work: Box<dyn FnOnce() + Send>) {
-        self.core.spawn(self.process, name, Box::pin(async move { work() }));
+        let (core, host) = (self.core.clone(), self.host);
+        self.core.spawn(
+            self.process,
+            name,
+            Box::pin(async move {
+                // Blocking work is work on the disk: it waits while that is busy.
+                let busy = || core.lock().disk_busy_until(host);
+                while let Some(until) = busy() {
+                    sleep_until(core.clone(), HostId(NONE), until).await;
+                }
+                work();
+            }),
+        );
     }
 }
 
@@ -126,21 +150,13 @@ impl Entropy for Seat {
 
 impl Storage for Seat {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let mut state = self.core.lock();
-        state.processes.check(self.process)?;
-        let value = state.hosts.get(self.host).disk.value(name).map(<[u8]>::to_vec);
-        let (now, name) = (state.timeline.now, xxh3_64(name.as_bytes()));
-        state.trace.emit_bytes(now, Kind::StorageRead, self.host.0, name, value.as_deref().unwrap_or(&[]));
+        let mut value = None;
+        self.core.lock().operate(self.process, name, Operation::Load(&mut value))?;
         Ok(value)
     }
 
     fn write(&self, name: &str, value: &[u8]) -> io::Result<()> {
-        let mut state = self.core.lock();
-        state.processes.check(self.process)?;
-        let now = state.timeline.now;
-        let label = xxh3_64(name.as_bytes());
-        state.trace.emit_bytes(now, Kind::StorageWrite, self.host.0, label, value);
-        state.hosts.get_mut(self.host).disk.put(name, value);
+        self.core.lock().operate(self.process, name, Operation::Put(value))?;
         Ok(())
     }
 
@@ -198,7 +214,9 @@ impl Network for Seat {
         stream: Stream,
         server_name: &'a str,
     ) -> BoxFuture<'a, io::Result<Stream>> {
-        let now = Duration::from_nanos(self.core.now.load(Ordering::Relaxed));
+        // What is valid until when is judged by this host's clock.
+        let now = self.core.now.load(Ordering::Relaxed);
+        let now = Duration::from_nanos(now.saturating_add_signed(self.core.clocks.ahead(self.clock, now)));
         let check = self.core.lock().processes.kind(self.process) == ProcessKind::Node;
         Box::pin(tls::client(stream, server_name, now, check))
     }

@@ -35,6 +35,13 @@ struct Inner {
     list: Vec<Runnable<Meta>>,
     /// By host: those that could go on and wait for a core.
     lines: BTreeMap<u32, VecDeque<Runnable<Meta>>>,
+    /// By host: those that could go on and are held, in the order in which they came.
+    held: BTreeMap<u32, Vec<Runnable<Meta>>>,
+    /// By number: those that wait for a disk.
+    put_off: BTreeMap<u32, Vec<Runnable<Meta>>>,
+    next_put_off: u32,
+    /// How long the list was when the poll that is going on began.
+    mark: usize,
     dice: Dice,
     current: Option<Meta>,
     polls: u64,
@@ -47,6 +54,10 @@ impl Ready {
             inner: Mutex::new(Inner {
                 list: Vec::new(),
                 lines: BTreeMap::new(),
+                held: BTreeMap::new(),
+                put_off: BTreeMap::new(),
+                next_put_off: 0,
+                mark: 0,
                 dice,
                 current: None,
                 polls: 0,
@@ -74,6 +85,7 @@ impl Ready {
         };
         inner.current = Some(*runnable.metadata());
         inner.polls += 1;
+        inner.mark = inner.list.len();
         Some(runnable)
     }
 
@@ -91,7 +103,43 @@ impl Ready {
         let runnable = line.remove(at)?;
         inner.current = Some(*runnable.metadata());
         inner.polls += 1;
+        inner.mark = inner.list.len();
         Some(runnable)
+    }
+
+    /// Takes those of this process that were woken by the poll that is going on off the list, until
+    /// [`put_back`](Self::put_back) with the number that this gives. `None` where there are none.
+    pub(super) fn put_off(&self, process: u32) -> Option<u32> {
+        let mut inner = self.lock();
+        let mark = inner.mark.min(inner.list.len());
+        let of_process = |runnable: &mut Runnable<Meta>| runnable.metadata().process == process;
+        let woken: Vec<_> = inner.list.extract_if(mark.., of_process).collect();
+        if woken.is_empty() {
+            return None;
+        }
+        let key = inner.next_put_off;
+        inner.next_put_off += 1;
+        inner.put_off.insert(key, woken);
+        Some(key)
+    }
+
+    /// Those that were put off can go on.
+    pub(super) fn put_back(&self, key: u32) {
+        let mut inner = self.lock();
+        let woken = inner.put_off.remove(&key).unwrap_or_default();
+        inner.list.extend(woken);
+    }
+
+    /// Keeps a task that was picked, until its host is [let go](Self::let_go).
+    pub(super) fn hold(&self, runnable: Runnable<Meta>) {
+        self.lock().held.entry(runnable.metadata().host).or_default().push(runnable);
+    }
+
+    /// Those that were held on this host can go on.
+    pub(super) fn let_go(&self, host: u32) {
+        let mut inner = self.lock();
+        let held = inner.held.remove(&host).unwrap_or_default();
+        inner.list.extend(held);
     }
 
     /// Takes what is ready of a dead process.
@@ -103,6 +151,10 @@ impl Ready {
             let (gone, left) = std::mem::take(line).into_iter().partition(of_process);
             *line = left;
             taken.extend::<VecDeque<_>>(gone);
+        }
+        let Inner { held, put_off, .. } = &mut *inner;
+        for held in held.values_mut().chain(put_off.values_mut()) {
+            taken.extend(held.extract_if(.., |runnable| of_process(runnable)));
         }
         taken
     }

@@ -8,6 +8,7 @@
 //! (events), `link` and `jitter` (paths), `dial`, `connection`, `datagram`, `nat`, `names` and `descriptors` (the network), `disk` (files, and SQLite on them),
 //! `env` (the seams over all this). What stands beside it in `engine/` is shared with the other engine.
 
+mod clock;
 mod connection;
 mod core;
 mod cpu;
@@ -36,6 +37,7 @@ pub use super::stamp::Stamp;
 pub use super::tls::Certificate;
 pub use connection::StallId;
 pub use cpu::Cpu;
+pub use disk::DiskFaults;
 pub use host::{HostSpec, ProcessId, ProcessKind};
 pub(in crate::engine) use link::nanos;
 pub use link::{CutId, HostId, HostSet, Link, LinkModel};

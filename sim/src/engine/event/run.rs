@@ -232,13 +232,16 @@ fn drive(core: &Core) -> Option<Halt> {
             return Some(deadlock(core));
         }
         let now = state.timeline.now;
-        let freed = state.cpus.take_freed();
+        let (freed, done) = (state.cpus.take_freed(), state.aftermath.done.take());
         drop(state);
         if now != before {
             core.now.store(now, Ordering::Relaxed);
             libc_hooks::set_now(now);
             polls = 0;
             counts.clear();
+        }
+        if let Some(key) = done {
+            core.ready.put_back(key);
         }
         if let Some(host) = freed {
             core.serve_line(host);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relay_chaos::{ClockTrouble, Drift, Offset};
 use relay_node::link::SrvName;
 use toml::Spanned;
 
@@ -12,7 +13,7 @@ use super::names::{Lookup, check_name, find_service};
 use super::services;
 use super::settings::{before_end, positive};
 use super::table::Table;
-use super::values::{CpuCost, Names};
+use super::values::{CpuCost, Names, SyncCost};
 
 /// The most hosts that a scenario may have.
 pub(super) const MAX_HOSTS: usize = 100_000;
@@ -204,7 +205,26 @@ fn machine(table: &mut Table<'_>, usual: Machine) -> Machine {
             table.problem(problem.help("say what a message costs: `cpu = \"100us per message\"`"));
         }
     }
-    Machine { per_message, cores: cores.map_or(usual.cores, Spanned::into_inner) }
+    let per_sync = table.get::<SyncCost>("disk").map_or(usual.per_sync, |cost| cost.0);
+    let clock = match table.table("clock", "`clock`") {
+        Some(mut clock) => {
+            let trouble = clock_trouble(&mut clock);
+            clock.finish();
+            trouble
+        }
+        None => usual.clock,
+    };
+    Machine { per_message, cores: cores.map_or(usual.cores, Spanned::into_inner), per_sync, clock }
+}
+
+/// What is wrong with a clock; that nothing is is noted.
+pub(super) fn clock_trouble(table: &mut Table<'_>) -> ClockTrouble {
+    let clock = ClockTrouble { offset: table.get::<Offset>("offset"), drift: table.get::<Drift>("drift") };
+    if !table.has("offset") && !table.has("drift") {
+        let label = "expected `offset` or `drift` in here";
+        table.problem(Problem::new("this changes nothing about the clocks", table.span(), label));
+    }
+    clock
 }
 
 fn nat(table: &mut Table<'_>) -> Nat {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use relay_chaos::quantity::duration;
-use relay_chaos::{Bandwidth, ByteSize, QuantityError, Rate, Share};
+use relay_chaos::{Bandwidth, ByteSize, Drift, Offset, QuantityError, Rate, Share};
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -28,7 +28,10 @@ pub(super) struct Codes(pub(super) Vec<i64>);
 /// What a message costs a host's CPU: `100us per message`.
 pub(super) struct CpuCost(pub(super) Duration);
 
-/// The most that a message may cost: above it a relay does little but wait.
+/// What a sync costs a host's disk: `2ms per sync`.
+pub(super) struct SyncCost(pub(super) Duration);
+
+/// The most that a message or a sync may cost: above it a relay does little but wait.
 pub(super) const MAX_COST: Duration = Duration::from_secs(1);
 
 /// A fixed answer for each method.
@@ -185,19 +188,51 @@ impl FromToml for CpuCost {
     }
 
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<CpuCost, Wrong> {
-        let expected = "a cost in quotes, such as \"100us per message\"";
-        let wrong = |problem: String| Wrong { problem, expected: expected.to_owned(), span: None };
-        let text = text(value, expected)?;
-        let Some(cost) = text.trim().strip_suffix("per message") else {
-            return Err(wrong(format!("\"{text}\" does not say what it is for")));
-        };
-        let cost = duration::parse(cost).map_err(|error| wrong(error.problem))?;
-        match cost <= MAX_COST {
-            true => Ok(CpuCost(cost)),
-            false => {
-                Err(wrong(format!("\"{text}\" is more than {} per message", duration::format(MAX_COST))))
-            }
-        }
+        cost(value, "per message", "a cost in quotes, such as \"100us per message\"").map(CpuCost)
+    }
+}
+
+impl FromToml for SyncCost {
+    fn shape() -> Shape {
+        Shape::Quantity(&["2ms per sync"])
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<SyncCost, Wrong> {
+        cost(value, "per sync", "a cost in quotes, such as \"2ms per sync\"").map(SyncCost)
+    }
+}
+
+/// A cost of at most [`MAX_COST`] and what it is for.
+fn cost(value: &Spanned<DeValue<'_>>, per: &str, expected: &str) -> Result<Duration, Wrong> {
+    let wrong = |problem: String| Wrong { problem, expected: expected.to_owned(), span: None };
+    let text = text(value, expected)?;
+    let Some(cost) = text.trim().strip_suffix(per) else {
+        return Err(wrong(format!("\"{text}\" does not say what it is for")));
+    };
+    let cost = duration::parse(cost).map_err(|error| wrong(error.problem))?;
+    match cost <= MAX_COST {
+        true => Ok(cost),
+        false => Err(wrong(format!("\"{text}\" is more than {} {per}", duration::format(MAX_COST)))),
+    }
+}
+
+impl FromToml for Offset {
+    fn shape() -> Shape {
+        Shape::Quantity(&["-90s", "+5m"])
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Offset, Wrong> {
+        quantity(value, "an offset in quotes, such as \"-90s\" or \"+5m\"", str::parse)
+    }
+}
+
+impl FromToml for Drift {
+    fn shape() -> Shape {
+        Shape::Quantity(&["200ppm", "-1%"])
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Drift, Wrong> {
+        quantity(value, "a drift in quotes, such as \"200ppm\" or \"-1%\"", str::parse)
     }
 }
 

@@ -84,7 +84,7 @@ nmae = "main-b"
 "#,
             "
 12:1 unknown key `nmae` in [[main]]
-  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `peers`, `peers_srv`
+  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `disk`, `clock`, `peers`, `peers_srv`
   help: did you mean `name`?
 ",
         ),

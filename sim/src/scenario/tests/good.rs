@@ -207,7 +207,11 @@ fn messages_cost_what_the_host_says_or_else_what_all_do() {
     );
     let hosts = read(&text).topology.hosts;
     let machine = |name| hosts.get(hosts.find(name).expect("it is there")).machine;
-    let micros = |per_message, cores| Machine { per_message: Duration::from_micros(per_message), cores };
+    let micros = |per_message, cores| Machine {
+        per_message: Duration::from_micros(per_message),
+        cores,
+        ..Machine::default()
+    };
     assert_eq!((machine("main-a"), machine("home-1")), (micros(100, 2), micros(100, 2)));
     assert_eq!((machine("slow"), machine("free")), (micros(1_000, 2), micros(0, 2)));
     assert_eq!(read(BASE).topology.hosts.get(HostIndex(0)).machine, Machine::default());

@@ -6,6 +6,7 @@ mod bad_expand;
 mod bad_faults;
 mod bad_hosts;
 mod bad_loads;
+mod bad_machines;
 mod bad_profiles;
 mod bad_toml;
 mod bad_topology;

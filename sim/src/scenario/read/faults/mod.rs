@@ -27,7 +27,7 @@ type Read = fn(&mut Table<'_>, &Lookup<'_>) -> Option<Vec<Later>>;
 type Later = (Duration, FaultKind<HostSet>);
 
 /// The kinds, by name. Some stand for several faults in turn.
-const KINDS: [(&str, Read); 10] = [
+const KINDS: [(&str, Read); 14] = [
     ("partition", |table, lookup| network::partition(table, lookup)),
     ("link", |table, lookup| one(FaultKind::Link(network::link(table, lookup)?))),
     ("streams", |table, lookup| one(FaultKind::Streams(network::streams(table, lookup)?))),
@@ -37,6 +37,10 @@ const KINDS: [(&str, Read); 10] = [
     ("crash", |table, lookup| one(FaultKind::Crash(process::crash(table, lookup)?))),
     ("stop", |table, lookup| one(FaultKind::Stop(process::stop(table, lookup)?))),
     ("rolling-restart", |table, lookup| process::rolling_restart(table, lookup)),
+    ("pause", |table, lookup| one(FaultKind::Pause(machine::pause(table, lookup)?))),
+    ("slow", |table, lookup| one(FaultKind::Slow(machine::slow(table, lookup)?))),
+    ("clock", |table, lookup| one(FaultKind::Clock(machine::clock(table, lookup)?))),
+    ("disk", |table, lookup| one(FaultKind::Disk(machine::disk(table, lookup)?))),
     ("certificate-expires", |table, lookup| one(FaultKind::Expiry(machine::expiry(table, lookup)?))),
 ];
 
