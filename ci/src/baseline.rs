@@ -198,6 +198,7 @@ mod tests {
             scenario: Arc::new(scenario),
             seeds: 1..=3,
             determinism: None,
+            event_only: None,
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `plan.rs` | `gates.toml`: which scenarios run, with which seeds |
 //! | `runs.rs` | runs scenarios side by side |
 //! | `determinism.rs` | `cargo ci determinism`: the same seed gives the same run, in any order and company |
+//! | `differential.rs` | `cargo ci differential`: both engines come to the same verdicts |
 //! | `baseline.rs` | `cargo ci baseline`: every scenario's figures against what they were |
 //! | `gate.rs` | `cargo ci gate`: determinism first, then every scenario, then its gates and its baseline |
 //! | `nightly/` | `cargo ci nightly`: new seeds of everything within a time budget, and what they add |
@@ -18,6 +19,7 @@
 
 mod baseline;
 mod determinism;
+mod differential;
 mod gate;
 mod nightly;
 mod plan;
@@ -60,6 +62,8 @@ enum Command {
     },
     /// Run scenarios twice in both orders and once side by side, and compare event by event
     Determinism(Options),
+    /// Run scenarios on both engines and compare what came of them, gate by gate
+    Differential(Options),
     /// Hold the figures of every scenario of ci/gates.toml against reports/baselines/
     Baseline {
         /// Write the baselines instead, keeping their tolerances
@@ -119,6 +123,9 @@ fn main() -> ExitCode {
             Session::open(options).and_then(|session| gate::run(&Session { report, ..session }))
         }
         Command::Nightly(options) => nightly::run(options),
+        Command::Differential(options) => {
+            Session::open(options).and_then(|session| differential::run(&session))
+        }
     };
     ExitCode::from(done.unwrap_or_else(|refusal| {
         eprintln!("{refusal}");

@@ -13,6 +13,8 @@ mod event_determinism;
 mod event_disk_faults;
 #[path = "contract/event_disks.rs"]
 mod event_disks;
+#[path = "contract/event_draws.rs"]
+mod event_draws;
 #[path = "contract/event_edge.rs"]
 mod event_edge;
 #[path = "contract/event_faults.rs"]

@@ -7,6 +7,7 @@
 //! | `network.rs` | what goes wrong between hosts |
 //! | `edge.rs` | what goes wrong between a relay and its network |
 //! | `process.rs` | relays that go down and come back |
+//! | `snapshot.rs` | how things stand where a run is stopped |
 //! | `init.rs` | relays that end by themselves, and are tried again |
 //! | `machine.rs` | what goes wrong on a machine whose relay runs on |
 //! | `upgrade.rs` | hosts that come back with another configuration, and the way back |
@@ -17,6 +18,7 @@ mod init;
 mod machine;
 mod network;
 mod process;
+mod snapshot;
 mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +32,8 @@ use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::workload::{SharedRecord, load, metrics, probe, upstream};
 use crate::world::World;
+
+pub use snapshot::Snapshot;
 
 /// How often what the network saw is taken over, in seconds.
 const OBSERVE_SECONDS: u64 = 10;
@@ -74,7 +78,16 @@ struct Director {
 
 /// Runs the scenario to its end and fills the record.
 pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: SharedRecord) {
-    let sim = sim.into();
+    direct_until(sim.into(), scenario, record, None).await;
+}
+
+/// The same, or `until` then only: then it says how things stand.
+pub async fn direct_until(
+    sim: Sim,
+    scenario: Arc<Scenario>,
+    record: SharedRecord,
+    until: Option<Duration>,
+) -> Option<Snapshot> {
     let world = World::build(sim.clone(), Arc::clone(&scenario));
     upstream::start(&world);
     load::start(&world, &record);
@@ -98,12 +111,18 @@ pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: Shared
     (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
     while let Some((at, step)) = director.steps.first().copied().filter(|(at, _)| *at < scenario.run.duration)
     {
+        if let Some(until) = until.filter(|until| *until < at) {
+            return Some(director.stop_at(until).await);
+        }
         director.wait_until(at).await;
         // Meanwhile something may have come up that is to be done before.
         if director.steps.first() == Some(&(at, step)) {
             director.steps.pop_first();
             director.perform(step);
         }
+    }
+    if let Some(until) = until.filter(|until| *until < scenario.run.duration) {
+        return Some(director.stop_at(until).await);
     }
     director.wait_until(scenario.run.duration).await;
     // Who is still held back now owes its callers an outcome all the same.
@@ -117,6 +136,7 @@ pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: Shared
     let mut record = director.record();
     record.network(seen);
     record.finish(sim.now());
+    None
 }
 
 /// Everything that is to be done before the end, in order.
@@ -137,6 +157,13 @@ fn steps(scenario: &Scenario) -> BTreeSet<(Duration, Step)> {
 impl Director {
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().expect("nothing panics with the record")
+    }
+
+    async fn stop_at(&mut self, at: Duration) -> Snapshot {
+        self.wait_until(at).await;
+        let snapshot = self.snapshot().await;
+        self.record().finish(at);
+        snapshot
     }
 
     async fn wait_until(&mut self, at: Duration) {

@@ -126,6 +126,10 @@ impl Record {
             None => Callee::Service(&call.service),
         };
         let whole = self.oracle.path_was_whole(call.caller, callee, call.sent, ended);
+        if !matches!(outcome, Outcome::Success { .. }) {
+            let (service, expected) = (&call.service, !whole);
+            tracing::info!(target: "relay_sim", call = number, service, expected, "a call failed: {outcome}");
+        }
         let ended = EndedCall {
             call: number,
             caller: call.caller,
@@ -148,6 +152,11 @@ impl Record {
     /// How many calls are under way.
     pub fn open_calls(&self) -> usize {
         self.under_way.calls.len()
+    }
+
+    /// The calls under way.
+    pub fn open(&self) -> impl Iterator<Item = (CallNumber, &OpenCall)> {
+        self.under_way.calls.iter().map(|(number, call)| (*number, call))
     }
 
     /// A Main told what it lists, sorted.

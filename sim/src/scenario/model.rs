@@ -230,6 +230,8 @@ pub enum Arrival {
         callers: u32,
         /// Time from an answer to the next call.
         think: Duration,
+        /// All callers of a host together make no more than this; `None`: as many as there is time for.
+        calls: Option<u64>,
     },
 }
 

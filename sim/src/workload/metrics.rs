@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SharedRecord;
-use crate::engine::event::ProcessKind;
+use crate::engine::ProcessKind;
 use crate::scenario::{Metric, Sight};
 use crate::world::World;
 

@@ -18,7 +18,7 @@ use super::stamp;
 use super::state::{Farewell, State};
 use super::timeline::Event;
 use super::watchdog::Watched;
-use crate::trace::Kind;
+use crate::trace::{Keep, Kind};
 
 /// The first process of every run.
 pub(super) const DIRECTOR: u32 = 0;
@@ -31,7 +31,8 @@ pub(super) struct Core {
     /// The state's virtual time, readable without its lock.
     pub(super) now: AtomicU64,
     pub(super) clocks: Clocks,
-    pub(super) seed: u64,
+    /// What seeds are derived from; changed by [`reseed`](Self::reseed).
+    seed: AtomicU64,
     unix_start: Duration,
     panics: Mutex<Vec<TaskPanic>>,
 }
@@ -67,7 +68,7 @@ impl Watched for Core {
 }
 
 impl Core {
-    pub(super) fn new(seed: u64, record: bool, unix_start: Duration) -> Self {
+    pub(super) fn new(seed: u64, record: Keep, unix_start: Duration) -> Self {
         let state = State::new(seed, record);
         Self {
             aftermath: state.aftermath.any.clone(),
@@ -75,7 +76,7 @@ impl Core {
             ready: Arc::new(Ready::new(seed)),
             now: AtomicU64::new(0),
             clocks: Clocks::default(),
-            seed,
+            seed: AtomicU64::new(seed),
             unix_start,
             panics: Mutex::default(),
         }
@@ -83,6 +84,19 @@ impl Core {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What seeds are derived from.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.load(Ordering::Relaxed)
+    }
+
+    /// Draws everything that is left to chance from another seed from now on.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.seed.store(seed, Ordering::Relaxed);
+        self.ready.reseed(seed);
+        self.lock().topology.reseed(seed);
+        libc_hooks::reseed(seed);
     }
 
     /// What the wall clock of a host shows, since 1970: nothing before that.

@@ -92,6 +92,8 @@ impl State {
         }
         let (mishaps, _, dice) = self.topology.mishaps(&mut path);
         if dice.chance(mishaps.duplicate) {
+            // A way of its own: it is not to come at the same time.
+            let path = Path::new(host, target);
             self.launch(Flying { path, from, to: inner, target, bytes: bytes.into() });
         }
         self.launch(Flying { path, from, to: inner, target, bytes: bytes.into() });

@@ -144,7 +144,7 @@ impl Entropy for Seat {
         let drawn = host.seeds.entry(name).or_insert(0);
         *drawn += 1;
         let drawn = *drawn;
-        derive(self.core.seed, &[b"seed", host.name.as_bytes(), name.as_bytes(), &drawn.to_le_bytes()])
+        derive(self.core.seed(), &[b"seed", host.name.as_bytes(), name.as_bytes(), &drawn.to_le_bytes()])
     }
 }
 

@@ -1,4 +1,7 @@
 //! Tasks: the ready list from which a seeded generator picks, and the one poll at a time that it leads to.
+//!
+//! Each instant has draws of its own, and in it each host: what is ready on one host, or was ready before, does not move
+//! what another one does. Hosts take turns in an order that the instant draws; on a host any task may be next.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -42,14 +45,29 @@ struct Inner {
     next_put_off: u32,
     /// How long the list was when the poll that is going on began.
     mark: usize,
-    dice: Dice,
+    draws: Draws,
     current: Option<Meta>,
     polls: u64,
 }
 
+/// What is drawn in one instant.
+struct Draws {
+    /// All instants' root.
+    seed: Dice,
+    /// This instant's root.
+    instant: Dice,
+    /// The host that had its turn last, and its draws.
+    turn: Option<(u32, Dice)>,
+}
+
+/// With more tasks than this at once, such as thousands of hosts that start, any of them is picked: to look for the host
+/// whose turn it is would take too long.
+const TURNS_TASKS_MAX: usize = 64;
+
 impl Ready {
     pub(super) fn new(seed: u64) -> Self {
-        let dice = Dice::new(seed, "scheduler");
+        let seed = Dice::new(seed, "scheduler");
+        let draws = Draws { seed, instant: seed, turn: None };
         Self {
             inner: Mutex::new(Inner {
                 list: Vec::new(),
@@ -58,11 +76,24 @@ impl Ready {
                 put_off: BTreeMap::new(),
                 next_put_off: 0,
                 mark: 0,
-                dice,
+                draws,
                 current: None,
                 polls: 0,
             }),
         }
+    }
+
+    /// Another instant has come: its draws have nothing to do with those of the one before.
+    pub(super) fn at(&self, now: u64) {
+        let mut inner = self.lock();
+        let instant = inner.draws.seed.split(&[now]);
+        inner.draws.instant = instant;
+        inner.draws.turn = None;
+    }
+
+    /// Picks by another seed from now on.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.lock().draws.seed = Dice::new(seed, "scheduler");
     }
 
     pub(super) fn push(&self, runnable: Runnable<Meta>) {
@@ -79,7 +110,10 @@ impl Ready {
             }
             1 => inner.list.pop()?,
             many => {
-                let index = inner.dice.below(many as u64) as usize;
+                let index = match many {
+                    few if few <= TURNS_TASKS_MAX => inner.next_in_turn(),
+                    many => inner.draws.instant.below(many as u64) as usize,
+                };
                 inner.list.swap_remove(index)
             }
         };
@@ -167,6 +201,29 @@ impl Ready {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The place of the next task: any one of the host whose turn it is.
+    fn next_in_turn(&mut self) -> usize {
+        let Inner { list, draws, .. } = self;
+        let host = |runnable: &Runnable<Meta>| runnable.metadata().host;
+        let instant = draws.instant;
+        let order = |host: u32| instant.split(&[u64::from(host)]).next();
+        let first = list.iter().map(host).reduce(|one, other| match one == other {
+            true => one,
+            false => std::cmp::min_by_key(one, other, |host| (order(*host), *host)),
+        });
+        let Some(turn) = first else { return 0 };
+        let (_, dice) = match &mut draws.turn {
+            Some(going_on) if going_on.0 == turn => going_on,
+            other => other.insert((turn, instant.split(&[u64::from(turn), 1]))),
+        };
+        let of_host = list.iter().filter(|runnable| host(runnable) == turn).count();
+        let nth = dice.below(of_host as u64) as usize;
+        let found = list.iter().enumerate().filter(|(_, runnable)| host(runnable) == turn).nth(nth);
+        found.map_or(0, |(at, _)| at)
     }
 }
 

@@ -186,11 +186,24 @@ pub(super) struct Path {
     blocked: bool,
     /// How many reasons of its own a stream has to let nothing through, while the path between its hosts is whole.
     stuck: u16,
+    /// Its own draws, from the first on: for latency and loss, and for what goes wrong beyond.
+    dice: Option<[Dice; 2]>,
+    /// Which seed these are from: see [`Topology::reseed`].
+    era: u16,
 }
 
 impl Path {
     pub(super) fn new(from: HostId, to: HostId) -> Self {
-        Self { from: from.0, to: to.0, epoch: 0, wire: LOOPBACK, blocked: false, stuck: 0 }
+        Self {
+            from: from.0,
+            to: to.0,
+            epoch: 0,
+            wire: LOOPBACK,
+            blocked: false,
+            stuck: 0,
+            dice: None,
+            era: 0,
+        }
     }
 
     /// Lets nothing through, for one more reason.
@@ -217,10 +230,15 @@ struct Backlog {
     bytes: u64,
 }
 
-/// All paths. There is no state per pair of hosts, except where a pair has limited bandwidth and used it.
+/// All paths. There is no state per pair of hosts, except where a pair has limited bandwidth and used it, or drew lots.
+///
+/// Each path, that of a connection or of a datagram, has draws of its own: they depend on its ends and on how many there
+/// were between these before it, and on nothing that happens between other hosts.
 pub(super) struct Topology {
     dice: Dice,
     mischief: Dice,
+    /// By pair, in one direction: how many paths have drawn.
+    drawn: HashMap<(u32, u32), u64>,
     epoch: u32,
     model: LinkModel,
     cuts: BTreeMap<CutId, Cut>,
@@ -228,12 +246,22 @@ pub(super) struct Topology {
     dark: Vec<bool>,
     /// When the pair's line is free again, for pairs with limited bandwidth.
     busy: HashMap<(u32, u32), u64>,
+    /// How often another seed was given.
+    era: u16,
 }
 
 impl Topology {
+    /// Draws what becomes of packets from another seed from now on.
+    pub(super) fn reseed(&mut self, seed: u64) {
+        self.dice = Dice::new(seed, "network");
+        self.mischief = Dice::new(seed, "network faults");
+        self.era += 1;
+    }
+
     pub(super) fn new(seed: u64) -> Self {
         Self {
             dice: Dice::new(seed, "network"),
+            drawn: HashMap::new(),
             mischief: Dice::new(seed, "network faults"),
             epoch: 1,
             model: Arc::new(|_, _| Link::default()),
@@ -241,6 +269,7 @@ impl Topology {
             next_cut: 0,
             dark: Vec::new(),
             busy: HashMap::new(),
+            era: 0,
         }
     }
 
@@ -299,12 +328,13 @@ impl Topology {
                 *free
             }
         };
-        let jitter = match wire.shape {
-            _ if wire.jitter == 0 => 0,
-            JitterShape::Uniform => self.dice.below(wire.jitter.saturating_add(1)),
-            shape => jitter::draw(&mut self.dice, shape, wire.jitter),
+        let (latency, spread, shape) = (wire.latency, wire.jitter, wire.shape);
+        let jitter = match shape {
+            _ if spread == 0 => 0,
+            JitterShape::Uniform => self.dice(path).below(spread.saturating_add(1)),
+            shape => jitter::draw(self.dice(path), shape, spread),
         };
-        departure.saturating_add(wire.latency).saturating_add(jitter)
+        departure.saturating_add(latency).saturating_add(jitter)
     }
 
     /// As [`arrival`](Self::arrival), with the time that retransmission of lost tries takes.
@@ -315,7 +345,7 @@ impl Topology {
             let mut wait = RTO_NANOS;
             // At a loss of 1 nothing ever arrives: the cap only keeps the loop finite.
             for _ in 0..64 {
-                if !self.dice.chance(loss) {
+                if !self.dice(path).chance(loss) {
                     break;
                 }
                 arrival = arrival.saturating_add(wait);
@@ -328,13 +358,15 @@ impl Topology {
     /// Whether a packet of a handshake is lost on this path.
     pub(super) fn loses(&mut self, path: &mut Path) -> bool {
         self.refresh(path);
-        self.dice.chance(path.wire.stream_loss)
+        let loss = path.wire.stream_loss;
+        loss > 0.0 && self.dice(path).chance(loss)
     }
 
     /// Whether a datagram is lost on this path.
     pub(super) fn loses_datagram(&mut self, path: &mut Path) -> bool {
         self.refresh(path);
-        self.dice.chance(path.wire.loss)
+        let loss = path.wire.loss;
+        loss > 0.0 && self.dice(path).chance(loss)
     }
 
     /// Whether so much waits for the line that a datagram of `bytes` is dropped.
@@ -381,12 +413,31 @@ impl Topology {
     }
 
     /// What may happen to a datagram on this path, and the dice for it.
-    pub(super) fn mishaps(&mut self, path: &mut Path) -> (Mishaps, u64, &mut Dice) {
+    pub(super) fn mishaps<'p>(&mut self, path: &'p mut Path) -> (Mishaps, u64, &'p mut Dice) {
         self.refresh(path);
-        (path.wire.mishaps, path.wire.latency, &mut self.mischief)
+        let (mishaps, latency) = (path.wire.mishaps, path.wire.latency);
+        (mishaps, latency, &mut self.draws(path)[1])
     }
 
-    /// The dice for all that goes wrong beyond latency and loss.
+    /// The draws of this path for latency and loss.
+    fn dice<'p>(&mut self, path: &'p mut Path) -> &'p mut Dice {
+        &mut self.draws(path)[0]
+    }
+
+    fn draws<'p>(&mut self, path: &'p mut Path) -> &'p mut [Dice; 2] {
+        let Path { from, to, dice, era, .. } = path;
+        if *era != self.era {
+            (*dice, *era) = (None, self.era);
+        }
+        dice.get_or_insert_with(|| {
+            let number = self.drawn.entry((*from, *to)).or_insert(0);
+            *number += 1;
+            let own = self.dice.split(&[u64::from(*from), u64::from(*to), *number]);
+            [own, own.split(&[1])]
+        })
+    }
+
+    /// The dice for what goes wrong with streams and names.
     pub(super) fn mischief(&mut self) -> &mut Dice {
         &mut self.mischief
     }

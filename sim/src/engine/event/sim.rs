@@ -34,7 +34,7 @@ pub struct Sim {
 }
 
 /// What a [`Kind::Fault`] in the trace says in its first detail.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Fault {
     Cut,
     Heal,
@@ -223,7 +223,7 @@ impl Sim {
         self.trace_fault(Fault::Disk, Some(host), xxh3_64(format!("{faults:?}").as_bytes()));
         let mut state = self.core.lock();
         let host = state.hosts.get_mut(host);
-        host.disk.set_faults(faults, self.core.seed, &host.name);
+        host.disk.set_faults(faults, self.core.seed(), &host.name);
     }
 
     /// Says how long the host's disk takes to sync something. Whoever waits for that in a node goes on afterwards; of
@@ -378,6 +378,7 @@ impl Sim {
     fn trace_fault(&self, fault: Fault, host: Option<HostId>, detail: u64) {
         let mut state = self.core.lock();
         let now = state.timeline.now;
+        state.trace.name_fault(fault as u64, || format!("{fault:?}"));
         state.trace.emit(now, Kind::Fault, host.map_or(NONE, |host| host.0), fault as u64, detail);
     }
 }

@@ -15,7 +15,7 @@ use super::host::{Hosts, Life, ProcessKind, Processes};
 use super::link::{HostId, Topology};
 use super::observe::Observations;
 use super::timeline::{Event, Side, Timeline};
-use crate::trace::{Kind, NONE, Trace};
+use crate::trace::{Keep, Kind, NONE, Trace};
 
 pub(super) struct State {
     pub(super) timeline: Timeline,
@@ -70,7 +70,7 @@ pub(super) enum Farewell {
 }
 
 impl State {
-    pub(super) fn new(seed: u64, record: bool) -> Self {
+    pub(super) fn new(seed: u64, record: Keep) -> Self {
         Self {
             timeline: Timeline::default(),
             trace: Trace::new(record),

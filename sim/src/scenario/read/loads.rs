@@ -119,10 +119,16 @@ fn arrival(table: &mut Table<'_>) -> Option<Arrival> {
                 let message = format!("{} callers on each host", callers.get_ref());
                 table.problem(Problem::new(message, callers.span(), format!("expected 1 to {MAX_CALLERS}")));
             }
-            Some(Arrival::Closed { callers: callers.into_inner(), think })
+            let calls = table.read::<u64>("calls");
+            if let Some(calls) = calls.as_ref().filter(|calls| *calls.get_ref() == 0) {
+                let problem = Problem::new("`calls` is zero", calls.span(), "expected at least 1");
+                table.problem(problem.help("leave it out to call as long as the load lasts"));
+            }
+            let calls = calls.map(toml::Spanned::into_inner);
+            Some(Arrival::Closed { callers: callers.into_inner(), think, calls })
         }
         None => {
-            table.ask(&["pacing", "rate", "profile", "think", "callers"]);
+            table.ask(&["pacing", "rate", "profile", "think", "callers", "calls"]);
             None
         }
     }

@@ -134,7 +134,7 @@ profile = [{ kind = "constant", rate = "1/s" }]
 "#,
             r#"
 19:1 unknown key `profile` in a [[load]] of kind "closed"
-  expected one of `name`, `kind`, `think`, `callers`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`, `expect`
+  expected one of `name`, `kind`, `think`, `callers`, `calls`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`, and 1 more
 "#,
         ),
     ];

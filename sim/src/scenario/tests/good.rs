@@ -118,7 +118,7 @@ fn services_of_each_kind() {
 #[test]
 fn loads_of_each_kind() {
     let open = format!("{BASE}{LOAD}rate = \"6/m\"\npacing = \"poisson\"\nstart = \"5s\"\n");
-    let closed = "[[load]]\nname = \"c\"\nkind = \"closed\"\ncallers = 10\nthink = \"100ms\"\nfrom = \"main-a\"\nby = \"service\"\nservice = \"echo\"\nmethod = \"x\"\nstop = \"1m\"\n";
+    let closed = "[[load]]\nname = \"c\"\nkind = \"closed\"\ncallers = 10\ncalls = 500\nthink = \"100ms\"\nfrom = \"main-a\"\nby = \"service\"\nservice = \"echo\"\nmethod = \"x\"\nstop = \"1m\"\n";
     let scenario = read(&format!("{open}{closed}"));
     let [open, closed] = scenario.loads.as_slice() else { panic!("two loads") };
     let Arrival::Open { rate, pacing: Pacing::Poisson } = open.arrival else { panic!("open, poisson") };
@@ -127,7 +127,8 @@ fn loads_of_each_kind() {
     assert_eq!((open.call.timeout, open.call.payload.bytes()), (secs(10), 64));
     let Target::Node(to) = &open.target else { panic!("by node") };
     assert_eq!(names(&scenario.topology, to.hosts()), ["home-1", "home-2"]);
-    assert_eq!(closed.arrival, Arrival::Closed { callers: 10, think: Duration::from_millis(100) });
+    let think = Duration::from_millis(100);
+    assert_eq!(closed.arrival, Arrival::Closed { callers: 10, think, calls: Some(500) });
     assert_eq!((&closed.target, closed.stop), (&Target::Service, secs(60)));
 }
 

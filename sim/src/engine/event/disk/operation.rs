@@ -86,7 +86,7 @@ impl Disks for Core {
     }
 
     fn seed(&self) -> u64 {
-        self.seed
+        Core::seed(self)
     }
 }
 
