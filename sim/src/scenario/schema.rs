@@ -17,7 +17,7 @@ const REFERENCE: &str = include_str!("../../../scenarios/README.md");
 const TABLES: &str = r#"
 network = {}
 node = {}
-host = {}
+host = { clock = {} }
 probe = {}
 operator = {}
 gates = {}

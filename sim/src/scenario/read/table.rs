@@ -14,8 +14,10 @@ pub(super) trait FromToml: Sized {
     /// Reads `value`.
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong>;
 
-    /// What such a value looks like.
-    fn shape() -> Shape;
+    /// What such a value looks like, for a schema.
+    fn shape() -> Shape {
+        Shape::Any
+    }
 }
 
 /// A value that is not what it should be.

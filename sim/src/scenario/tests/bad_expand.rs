@@ -195,7 +195,7 @@ services = ["echo"]
         ),
         base(
             r#"[template.edge]
-servces = ["echo"]
+services = ["ehco"]
 [[home]]
 name = "a"
 use = "edge"
@@ -214,9 +214,9 @@ use = 3
 main = "main-a"
 "#,
             "
-12:1 unknown key `servces` in [[home]]
-  expected one of `name`, `count`, `start`, `node_id`, `services`, `cpu`, `cores`, `disk`, `clock`, `nat`, `nat_mapping`, `hairpin`, `main`, `fallback`
-  help: did you mean `services`?
+12:13 no service is called `ehco`
+  expected the name of a [[service]]
+  help: did you mean `echo`?
 19:7 no template is called `egde`
   expected one of `edge`
   help: did you mean `edge`?

@@ -26,13 +26,10 @@ fn every_scenario_of_the_repository_loads() {
         let name = path.display().to_string();
         let scenario =
             Scenario::load(&name, &text).unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
-        let part = |part: Option<&std::ffi::OsStr>| part.map_or(String::new(), |it| it.display().to_string());
-        let (stem, folder) = (part(path.file_stem()), part(path.parent().and_then(Path::file_name)));
-        let names = [stem.clone(), format!("{folder}-{stem}")];
-        assert!(
-            names.contains(&scenario.name),
-            "a file is called as its scenario, with its folder or without"
-        );
+        let stem = path.file_stem().map(|stem| stem.display().to_string()).unwrap_or_default();
+        let folder = path.parent().and_then(Path::file_name).map(|folder| folder.display().to_string());
+        let with_folder = format!("{}-{stem}", folder.unwrap_or_default());
+        assert!([stem, with_folder].contains(&scenario.name), "{name}: a file is called as its scenario");
         assert!(!scenario.description.is_empty(), "{name} says what it is for");
     }
 }

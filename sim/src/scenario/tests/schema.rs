@@ -61,6 +61,18 @@ fn text_of(path: &Path) -> String {
 
 #[test]
 fn the_file_is_what_the_command_prints() {
+    let file = text_of(&repository().join("scenarios/scenario.schema.json"));
+    let advice = "write it anew: cargo sim schema > scenarios/scenario.schema.json";
+    assert!(file == schema(), "scenarios/scenario.schema.json is not up to date; {advice}");
+}
+
+#[test]
+fn every_scenario_and_every_example_fits() {
+    let mut files = Vec::new();
+    super::files::scenario_files(&repository().join("scenarios"), &mut files);
+    for path in files {
+        assert!(valid(&text_of(&path)), "{}", path.display());
+    }
     let reference = text_of(&repository().join("scenarios/README.md"));
     for example in reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
         assert!(valid(example), "{example}");
