@@ -80,7 +80,8 @@ pub struct RunInfo {
     /// Settings that held in the run, each with its unit; a simulator fills in what it knows.
     #[serde(default)]
     pub settings: Vec<NamedValue>,
-    /// What was drawn from the seed, where the run was made up from one; may be empty.
+    /// The parameters of the scenario, and what was drawn from the seed where the run was made up from one; may be
+    /// empty.
     #[serde(default)]
     pub parameters: Vec<NamedValue>,
 }

@@ -90,8 +90,18 @@ fn tag_end(tag: &str) -> usize {
     panic!("a tag without end: {tag:.80}");
 }
 
-const SECTIONS: [&str; 9] =
-    ["gates", "over-time", "lanes", "outcomes", "calls", "invariants", "timeline", "topology", "environment"];
+const SECTIONS: [&str; 10] = [
+    "gates",
+    "over-time",
+    "lanes",
+    "outcomes",
+    "calls",
+    "invariants",
+    "levels",
+    "timeline",
+    "topology",
+    "environment",
+];
 
 #[test]
 fn every_page_is_well_formed_and_has_all_its_sections() {
@@ -253,7 +263,7 @@ fn a_node_s_lane_shows_what_befell_it_and_a_call_its_hops() {
 fn a_figure_stands_beside_its_baseline() {
     let page = render(&sample::failing());
     for text in
-        ["Against the baseline of", "✗</span> worse", "✓</span> better", "1.16×", "Drawn from the seed"]
+        ["Against the baseline of", "✗</span> worse", "✓</span> better", "1.16×", "<h3>Parameters</h3>"]
     {
         assert!(page.contains(text), "{text}");
     }

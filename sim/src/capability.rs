@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relay_chaos::{Direction, FaultKind, JitterShape, LinkChange, LinkQuality, quantity};
+use relay_chaos::{ClockTrouble, Direction, FaultKind, JitterShape, LinkChange, LinkQuality, quantity};
 
 use crate::engine::Engine;
 use crate::scenario::{Load, Scenario};
@@ -37,6 +37,14 @@ pub fn needs_event_engine(scenario: &Scenario) -> Vec<String> {
     if let Some((_, host)) = hosts.iter().find(|(_, host)| !host.machine.per_message.is_zero()) {
         found.push(format!("CPU time, on {}", host.name));
     }
+    for (_, host) in hosts.iter() {
+        if !host.machine.per_sync.is_zero() {
+            found.push(format!("a disk that takes time, on {}", host.name));
+        }
+        if host.machine.clock != ClockTrouble::default() {
+            found.push(format!("a clock of its own, on {}", host.name));
+        }
+    }
     let network = &scenario.network;
     let plain = LinkQuality::default();
     let whole = LinkChange {
@@ -59,6 +67,9 @@ pub fn needs_event_engine(scenario: &Scenario) -> Vec<String> {
             FaultKind::Partition(_) => found.push(format!("a partition in one direction: {fault}")),
             FaultKind::Link(it) => {
                 links(&it.change, it.one_way, &format!("in the fault {fault}"), &mut found);
+            }
+            FaultKind::Crash(it) if it.at_disk_operation.is_some() => {
+                found.push(format!("a power cut at a disk operation: {fault}"));
             }
             FaultKind::Crash(_) | FaultKind::Stop(_) | FaultKind::Expiry(_) => {}
             // Whatever was not taught to turmoil.

@@ -3,15 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::director::direct;
+use relay_chaos::quantity::duration;
+
+use crate::director::{Snapshot, direct, direct_until};
 use crate::engine::{self, Engine, Options, TaskPanic};
 use crate::gates::{self, Gate};
 use crate::invariants::{Findings, Invariant};
 use crate::record::Record;
 use crate::scenario::{Failure, Scenario};
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
 use crate::workload::probe;
-use crate::world::timing;
+use crate::world::longest_timing;
 
 /// How to run a scenario.
 #[derive(Clone, Debug, Default)]
@@ -21,11 +23,13 @@ pub struct Settings {
     /// What it runs on.
     pub engine: Engine,
     /// Keeps every event, to tell where two runs part.
-    pub record_trace: bool,
+    pub record_trace: Keep,
     /// The run is one of several with other seeds: what must happen sometimes must do so in one of them.
     pub is_one_of_many: bool,
     /// Where the relays' logs go.
     pub log: Option<tracing::Dispatch>,
+    /// From then on what is left to chance comes from this other seed: see [`Options::reseed`]. Event engine only.
+    pub reseed: Option<(Duration, u64)>,
 }
 
 /// A run that is over.
@@ -117,10 +121,8 @@ impl Execution {
 /// Runs a scenario, on a fresh thread, to its end.
 pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
     let seed = settings.seed.unwrap_or(scenario.run.seed);
-    let gap = probe::longest_gap(scenario.run.probe_interval);
-    let record = Arc::new(Mutex::new(Record::new(scenario, &timing(&scenario.node), gap)));
-    let options =
-        Options { seed, record: settings.record_trace, log: settings.log.clone(), ..Options::default() };
+    let record = Arc::new(Mutex::new(record(scenario)));
+    let options = options(seed, settings);
     let (for_run, shared) = (Arc::clone(scenario), Arc::clone(&record));
     let end = engine::run(settings.engine, options, move |sim| Box::pin(direct(sim, for_run, shared)));
     let record = Arc::into_inner(record).expect("the run has dropped all its tasks");
@@ -143,6 +145,34 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
         trace: end.trace,
         virtual_time: end.virtual_time,
     }
+}
+
+/// Runs a scenario until a virtual time, and says how things stand then.
+///
+/// # Errors
+/// Why it does not come so far, in words.
+pub fn stop_at(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Result<Snapshot, String> {
+    let seed = settings.seed.unwrap_or(scenario.run.seed);
+    let record = Arc::new(Mutex::new(record(scenario)));
+    let for_run = Arc::clone(scenario);
+    let end = engine::run(settings.engine, options(seed, settings), move |sim| {
+        Box::pin(direct_until(sim, for_run, record, Some(until)))
+    });
+    match end.outcome {
+        Err(halt) => Err(halt.to_string()),
+        Ok(None) => Err(format!("it is over at {}", duration::format(scenario.run.duration))),
+        Ok(Some(snapshot)) => Ok(snapshot),
+    }
+}
+
+fn record(scenario: &Arc<Scenario>) -> Record {
+    let gap = probe::longest_gap(scenario.run.probe_interval);
+    Record::new(scenario, &longest_timing(scenario), gap)
+}
+
+fn options(seed: u64, settings: &Settings) -> Options {
+    let (log, reseed) = (settings.log.clone(), settings.reseed);
+    Options { seed, record: settings.record_trace.clone(), log, reseed, ..Options::default() }
 }
 
 #[cfg(test)]

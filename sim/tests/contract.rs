@@ -9,16 +9,28 @@ mod databases;
 mod event_cpu;
 #[path = "contract/event_determinism.rs"]
 mod event_determinism;
+#[path = "contract/event_disk_faults.rs"]
+mod event_disk_faults;
 #[path = "contract/event_disks.rs"]
 mod event_disks;
+#[path = "contract/event_draws.rs"]
+mod event_draws;
+#[path = "contract/event_edge.rs"]
+mod event_edge;
 #[path = "contract/event_faults.rs"]
 mod event_faults;
 #[path = "contract/event_links.rs"]
 mod event_links;
+#[path = "contract/event_machines.rs"]
+mod event_machines;
 #[path = "contract/event_nat.rs"]
 mod event_nat;
+#[path = "contract/event_power_cuts.rs"]
+mod event_power_cuts;
 #[path = "contract/event_processes.rs"]
 mod event_processes;
+#[path = "contract/event_streams.rs"]
+mod event_streams;
 #[path = "contract/faults.rs"]
 mod faults;
 #[path = "contract/name_server.rs"]

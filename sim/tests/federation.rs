@@ -76,7 +76,7 @@ fn recording_changes_nothing_and_finds_where_two_seeds_part() {
     let short = THREE_MAINS.replace("10m", "20s");
     let short = short.split("[[fault]]").next().unwrap().to_owned();
     let record = |seed| {
-        let settings = Settings { seed: Some(seed), record_trace: true, ..Settings::default() };
+        let settings = Settings { seed: Some(seed), record_trace: true.into(), ..Settings::default() };
         execute(&scenario(&short), &settings)
     };
     let (first, again, other) = (record(1), record(1), record(2));

@@ -12,6 +12,7 @@ static HEAP: Counting = Counting;
 const BYTES: i64 = 1_000_000;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "threads are what is tested")]
 fn what_is_held_is_counted_and_what_others_hold_is_not() {
     let before = live_bytes().expect("this program counts");
     let mut held: Vec<u8> = Vec::with_capacity(BYTES as usize);

@@ -192,7 +192,12 @@ impl Health {
         self.balancer.forget(node);
     }
 
-    /// The link to a peer is new, or a sign of life came over it.
+    /// The link to a peer is new. Calls that an older one has swallowed may still time out: they say nothing of this one.
+    pub(super) fn peer_is_back(&mut self, main: &NodeId) {
+        self.peers.forget(main);
+    }
+
+    /// A sign of life came over the link to a peer.
     pub(super) fn peer_lives(&mut self, main: &NodeId, now: Instant) {
         if self.peers.state(main, now) != State::Closed {
             self.peers.forget(main);

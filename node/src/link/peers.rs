@@ -63,7 +63,7 @@ pub enum PeerState {
         /// When.
         until: Instant,
     },
-    /// It is not dialled any more: the last error says why.
+    /// It is not dialled any more, or only looked at now and then: the last error says why.
     LeftOut,
     /// It had dialled this Main, and is gone.
     Gone,
@@ -209,6 +209,8 @@ impl PeerBook {
         self.keepers += 1;
         let keeper = Keeper { stop: CancellationToken::new(), number: self.keepers };
         let entry = self.dialled.get_mut(url).expect("it was there or has just been made");
+        // One that had left it out may still look at it now and then.
+        entry.keeper.stop.cancel();
         entry.keeper = keeper.clone();
         entry.progress = PeerState::Connecting;
         Wanted::New(keeper, entry.node.clone())
@@ -473,7 +475,9 @@ mod tests {
         book.left_out(&b, &keeper, "myself".into());
         let peer = book.list(BTreeMap::new()).remove(0);
         assert_eq!((peer.state, peer.is_missed(at(2))), (PeerState::LeftOut, false));
+        assert!(!keeper.stop.is_cancelled(), "it looks at it now and then");
         new(book.want(&b, None, PeerSource::Api, at(3)));
+        assert!(keeper.stop.is_cancelled(), "another does so from now on");
         let keeper = new(book.want(&url("ws://c:1"), None, PeerSource::Dns, at(3)));
         book.left_out(&url("ws://c:1"), &keeper, "myself".into());
         book.unwant(&url("ws://c:1"), PeerSource::Dns);

@@ -35,7 +35,7 @@ fn parameters(parameters: &[NamedValue]) -> String {
     if parameters.is_empty() {
         return String::new();
     }
-    format!("<h3>Drawn from the seed</h3>\n{}", list(parameters))
+    format!("<h3>Parameters</h3>\n{}", list(parameters))
 }
 
 fn scenario(text: &str) -> String {

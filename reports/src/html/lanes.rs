@@ -11,6 +11,12 @@ use crate::model::{ConvergencePoint, FaultBand, History, Lane, LaneMark, LaneSpa
 /// Decimals of a percentage: a millisecond of a day is more than the last one.
 const DECIMALS: usize = 6;
 
+/// Labels of the time axis on a narrow page.
+const NARROW_TICKS_MAX: usize = 4;
+
+/// Spans of a lane that are told to those who do not see it.
+const SPANS_TOLD_MAX: usize = 8;
+
 /// What the script adds, in words, so that nobody has to guess.
 const HINT: &str = "Zoom with + and −, or Ctrl and the wheel. Drag or use the arrow keys to move. n and p go from event to \
                     event, 0 shows the whole run.";
@@ -77,12 +83,7 @@ pub(super) fn lanes(history: &History, frame: &Frame, duration_ns: u64, clock: C
     let groups = [("Mains", mains), ("Homes", homes), ("Links", &lanes.links[..])];
     let rows: String = groups.iter().map(|(title, lanes)| group(title, lanes, &scale)).collect();
     let shades: String = history.fault_bands.iter().map(|band| shade(band, &scale)).collect();
-    let ticks: String = frame
-        .time
-        .ticks_ns()
-        .into_iter()
-        .map(|at| format!("<span style=\"left:{}%\">{}</span>", trimmed(scale.place(at)), clock.axis(at)))
-        .collect();
+    let ticks = ticks(&frame.time.ticks_ns(), &scale);
     let content = format!(
         "{legend}<div class=\"lane-tools\" hidden></div>\n\
          <div class=\"lanes\" tabindex=\"0\" role=\"region\" aria-label=\"Timeline of nodes and links\" data-duration=\"{duration_ns}\">\n\
@@ -94,6 +95,16 @@ pub(super) fn lanes(history: &History, frame: &Frame, duration_ns: u64, clock: C
         federation = federation(history, &scale),
     );
     section("lanes", "Nodes and links", &lead(history), &content)
+}
+
+fn ticks(at_ns: &[u64], scale: &Scale) -> String {
+    // A narrow page has room for a few labels.
+    let every = at_ns.len().div_ceil(NARROW_TICKS_MAX).max(1);
+    let tick = |(i, at): (usize, &u64)| {
+        let class = if i % every == 0 { "" } else { " class=\"wide-only\"" };
+        format!("<span{class} style=\"left:{}%\">{}</span>", trimmed(scale.place(*at)), scale.clock.axis(*at))
+    };
+    at_ns.iter().enumerate().map(tick).collect()
 }
 
 fn lead(history: &History) -> String {
@@ -176,9 +187,22 @@ fn row(lane: &Lane, scale: &Scale) -> String {
     };
     format!(
         "<div class=\"lane\"><span class=\"lane-name\" title=\"{name}\">{name}{more}</span>\
-         <div class=\"track\">{spans}{marks}</div></div>\n",
+         <div class=\"track\" role=\"img\" aria-label=\"{told}\">{spans}{marks}</div></div>\n",
         name = Text(&lane.name),
+        told = told(lane, scale),
     )
+}
+
+/// A lane in words.
+fn told(lane: &Lane, scale: &Scale) -> String {
+    if lane.spans.is_empty() {
+        return "nothing befell it".to_owned();
+    }
+    let spans = lane.spans.iter().take(SPANS_TOLD_MAX).map(|span| {
+        let times = scale.times(span.start_ns, span.end_ns);
+        format!("{} {times}: {}", Text(&span.state), Text(&span.text))
+    });
+    spans.collect::<Vec<_>>().join("; ")
 }
 
 fn span_bar(it: &LaneSpan, scale: &Scale) -> String {

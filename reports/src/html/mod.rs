@@ -10,6 +10,7 @@ mod history;
 mod hops;
 mod index;
 mod lanes;
+mod levels;
 mod traffic;
 
 use crate::chart::Frame;
@@ -27,7 +28,7 @@ const CONTENT_SECURITY_POLICY: &str =
 
 const NAVIGATION: &str = "<nav aria-label=\"Sections\"><a href=\"#gates\">Gates</a><a href=\"#over-time\">Over time</a>\
     <a href=\"#lanes\">Nodes and links</a><a href=\"#outcomes\">Outcomes</a><a href=\"#calls\">Calls to look at</a>\
-    <a href=\"#invariants\">Invariants</a><a href=\"#timeline\">Events</a><a href=\"#topology\">Topology</a>\
+    <a href=\"#invariants\">Invariants</a><a href=\"#levels\">Memory and queues</a><a href=\"#timeline\">Events</a><a href=\"#topology\">Topology</a>\
     <a href=\"#environment\">Environment</a></nav>\n";
 
 /// The whole page. The same report always gives the same bytes.
@@ -45,6 +46,7 @@ pub fn render(report: &Report) -> String {
         traffic::outcomes(&report.calls),
         calls::samples(&report.calls, clock),
         checks::invariants(&report.checks.invariants, scenario.duration_ns, clock),
+        levels::levels(report, &frame, clock),
         history::timeline(&report.history, clock),
         history::topology(&report.topology),
         environment::environment(&report.run),

@@ -1,6 +1,8 @@
 //! What happened over virtual time: faults, latency, calls per second, convergence; and how calls ended.
 
-use crate::chart::{Frame, convergence_chart, kind_class, latency_chart, likelihood_chart, rate_chart};
+use crate::chart::{
+    Frame, convergence_chart, is_bytes, kind_class, latency_chart, likelihood_chart, rate_chart,
+};
 use crate::format::{ClockStyle, Text, count, counted, latency, percent, span};
 use crate::html::{nothing, section};
 use crate::model::{CallTotals, Calls, ConvergencePoint, FaultBand, Report};
@@ -167,6 +169,10 @@ pub(super) fn series(report: &Report) -> String {
     });
     let convergence =
         report.history.convergence.iter().map(|p| serde_json::json!([p.start_ns, p.settled_after_ns]));
+    let levels = report.history.series.iter().map(|it| {
+        let points = it.points.iter().map(|p| serde_json::json!([p.start_ns, p.width_ns, p.mean, p.max]));
+        serde_json::json!({ "bytes": is_bytes(it), "points": points.collect::<Vec<_>>() })
+    });
     let likelihood =
         report.history.likelihood.iter().map(|p| serde_json::json!([p.from_ns, p.runs, p.failed]));
     let bands = report.history.fault_bands.iter().map(|b| serde_json::json!([b.start_ns, b.end_ns]));
@@ -178,23 +184,27 @@ pub(super) fn series(report: &Report) -> String {
         "rate": rate.collect::<Vec<_>>(),
         "convergence": convergence.collect::<Vec<_>>(),
         "likelihood": likelihood.collect::<Vec<_>>(),
+        "levels": levels.collect::<Vec<_>>(),
     })
     .to_string()
 }
 
-fn figure(title: &str, note: &str, legend: &str, content: &str) -> String {
+/// A chart with its title and what its axes count.
+pub(super) fn figure(title: &str, note: &str, legend: &str, content: &str) -> String {
     let note = if note.is_empty() { String::new() } else { format!("<span class=\"unit\">{note}</span>") };
     format!(
         "<figure>\n<figcaption><h3>{title}</h3>{note}</figcaption>\n{legend}<div class=\"canvas\">{content}</div>\n</figure>\n"
     )
 }
 
-fn axis_note(scale: &str, clock: ClockStyle) -> String {
+/// What stands over a chart on the right.
+pub(super) fn axis_note(scale: &str, clock: ClockStyle) -> String {
     let separator = if scale.is_empty() { "" } else { " · " };
     format!("{scale}{separator}virtual time in {}", clock.unit())
 }
 
-fn legend(entries: &[(&str, &str)]) -> String {
+/// What the lines and areas of a chart stand for.
+pub(super) fn legend(entries: &[(&str, &str)]) -> String {
     let items: String = entries
         .iter()
         .map(|(class, name)| {

@@ -67,8 +67,12 @@ pub(crate) fn passed() -> Report {
 }
 
 fn series() -> Series {
-    let point =
-        |at: u64| SeriesPoint { start_ns: at * 60_000 * MS, width_ns: 60_000 * MS, mean: 9 + at, max: 12 };
+    let point = |at: u64| SeriesPoint {
+        start_ns: at * 60_000 * MS,
+        width_ns: 60_000 * MS,
+        mean: 9 + at,
+        max: 12 + at * 2,
+    };
     Series {
         name: "table: calls".to_owned(),
         unit: "entries".to_owned(),

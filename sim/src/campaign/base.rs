@@ -24,6 +24,9 @@ pub enum BaseError {
     /// Nobody calls anybody.
     #[error("{0} has no [[load]]: without calls nobody would see what is broken")]
     NoLoad(String),
+    /// Nobody offers anything.
+    #[error("nobody in {0} offers a service: there is nothing to call")]
+    NoService(String),
     /// The text could be read as a scenario, and not be edited.
     #[error("cannot edit {0}: {1}")]
     Unreadable(String, toml_edit::TomlError),

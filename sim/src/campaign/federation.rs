@@ -123,9 +123,9 @@ fn network(mut stream: Stream) -> Network {
     Network {
         latency,
         jitter,
-        loss: *stream.pick(&["0%", "0%", "0.01%", "0.1%", "1%"]),
-        bandwidth: *stream.pick(&["1Gbit/s", "100Mbit/s", "10Mbit/s"]),
-        far: *stream.pick(&["5ms", "20ms", "150ms"]),
+        loss: stream.pick::<&str>(&["0%", "0%", "0.01%", "0.1%", "1%"]),
+        bandwidth: stream.pick::<&str>(&["1Gbit/s", "100Mbit/s", "10Mbit/s"]),
+        far: stream.pick::<&str>(&["5ms", "20ms", "150ms"]),
     }
 }
 

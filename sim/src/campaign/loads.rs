@@ -66,7 +66,7 @@ fn load(mut stream: Stream, name: &'static str, target: Target) -> Load {
         from: if stream.chance(30) { "*" } else { "home-*" },
         target,
         arrival,
-        payload: *stream.pick(&["64B", "64B", "1KiB", "16KiB"]),
+        payload: stream.pick::<&str>(&["64B", "64B", "1KiB", "16KiB"]),
     }
 }
 

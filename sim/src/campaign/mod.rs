@@ -6,6 +6,7 @@
 //! (`base.rs`).
 
 mod base;
+mod closed;
 mod federation;
 mod loads;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::scenario::{NodeId, Scenario, ScenarioError};
 use crate::world::timing;
 
 pub use base::{Base, BaseError};
+pub use closed::{ClosedLoop, LOAD_START};
 pub use federation::Bounds;
 
 /// Time to announce what is offered, on top of noticing and dialling.

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use relay_chaos::Share;
 use relay_chaos::plan::Family;
 use relay_chaos::quantity::duration;
+use relay_chaos::{ByteSize, Share};
 use relay_reports::Tolerance;
 
 use crate::engine::Engine;
@@ -31,10 +31,14 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Draw federations, loads and faults from seeds, run them and judge them
     Chaos(ChaosArgs),
+    /// Let callers that wait for each answer load a federation, and measure it
+    Load(LoadArgs),
     /// Run again what a capsule holds
     Replay(ReplayArgs),
     /// Make a small scenario of a capsule that fails in the same way
     Shrink(ShrinkArgs),
+    /// Tell from when on the failure of a capsule is bound to come, whatever chance does
+    Likelihood(LikelihoodArgs),
     /// Read scenarios without running them
     Check {
         /// Scenario files, or folders of them
@@ -46,6 +50,8 @@ pub(super) enum Command {
     },
     /// Compare two reports, or two folders of them: what differs, and what got worse
     Compare(CompareArgs),
+    /// Print a JSON Schema of scenario files, for editors
+    Schema,
     /// Tell what scenarios there are
     List {
         /// Scenario files, or folders of them
@@ -103,6 +109,12 @@ pub(super) struct ReplayArgs {
     /// Write report.html, report.json, summary.md and junit.xml there
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
+    /// Stop at this virtual time and tell who is up, what each Main lists, which calls are open and what is wrong
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "report")]
+    pub(super) until: Option<Duration>,
+    /// Print what happens with virtual time and host: faults, links, failed calls; twice: more
+    #[arg(long, short, action = clap::ArgAction::Count, conflicts_with = "log")]
+    pub(super) verbose: u8,
     /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
     #[arg(long, value_name = "LEVEL")]
     pub(super) log: Option<String>,
@@ -161,6 +173,56 @@ pub(super) struct PlanArgs {
     /// Give a parameter of that scenario this value, in place of its default; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, requires = "scenario")]
     pub(super) set: Vec<Setting>,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct LoadArgs {
+    /// So many calls in all
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(super) calls: u64,
+    /// So many callers at the same time, spread over the Homes
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) concurrency: u32,
+    /// Mains
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(super) mains: u32,
+    /// Homes, at least two; each offers the service that the others call
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub(super) homes: u32,
+    /// This federation in place of a made-up one; its loads, faults and gates are left out
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mains", "homes"])]
+    pub(super) scenario: Option<PathBuf>,
+    /// Give a parameter of that scenario this value, in place of its default; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, requires = "scenario")]
+    pub(super) set: Vec<Setting>,
+    /// The size of the arguments
+    #[arg(long, value_name = "SIZE", default_value = "64B")]
+    pub(super) payload: ByteSize,
+    /// The seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..1 << 63))]
+    pub(super) seed: u64,
+    /// Write report.html, report.json, summary.md and junit.xml there
+    #[arg(long, value_name = "DIR")]
+    pub(super) report: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub(super) struct LikelihoodArgs {
+    /// A capsule, as a failed run writes it
+    #[arg(value_name = "CAPSULE")]
+    pub(super) capsule: PathBuf,
+    /// At so many points in time chance takes another turn
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) points: u32,
+    /// So many turns at each point
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) runs: u32,
+    /// Runs side by side; one per core unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) jobs: Option<u16>,
+    /// Write likelihood.json there
+    #[arg(long, value_name = "DIR")]
+    pub(super) report: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]

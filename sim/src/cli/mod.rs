@@ -8,6 +8,8 @@ pub mod baselines;
 mod chaos;
 mod compare;
 mod files;
+mod likelihood;
+mod load;
 mod output;
 pub mod parting;
 pub mod reports;
@@ -38,9 +40,15 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         Command::Run(args) => run::run(args),
         Command::Chaos(args) => chaos::chaos(args),
         Command::Replay(args) => run::replay(args),
+        Command::Likelihood(args) => likelihood::likelihood(&args),
+        Command::Load(args) => load::load(&args),
         Command::Shrink(args) => shrink::shrink(args),
         Command::Check { paths, set } => files::check(&paths, &set),
         Command::Compare(args) => compare::compare(&args),
+        Command::Schema => {
+            print!("{}", crate::scenario::schema::schema());
+            Ok(0)
+        }
         Command::List { paths } => files::list(&paths),
     };
     done.unwrap_or_else(|error| {

@@ -5,10 +5,10 @@ use std::thread;
 use crate::execute::Execution;
 use crate::gates::MEMORY_GROWTH;
 use crate::report::report;
-use crate::trace::first_divergence;
+use crate::trace::{Keep, first_divergence, window_of};
 
-/// Events of a run that can be kept twice to find the first that differs: 48 bytes each, so at most 1.5 GiB a run.
-const TRACE_EVENTS_MAX: u64 = 33_000_000;
+/// How often two more runs are made to find the first event that differs.
+const ATTEMPTS: usize = 3;
 
 /// What two runs of the same unit have in common.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Print {
     pub hash: u64,
     /// How many events there were.
     pub events: u64,
+    /// The hash after each so many events.
+    checkpoints: Vec<u64>,
     /// The report, without what the machine had a part in.
     report: String,
 }
@@ -30,13 +32,19 @@ impl Print {
         for gate in report.checks.gates.iter_mut().filter(|gate| gate.name == MEMORY_GROWTH) {
             (gate.measured, gate.explanation) = Default::default();
         }
-        Print { hash: run.trace.hash(), events: run.trace.count(), report: report.to_json_pretty() }
+        let checkpoints = run.trace.checkpoints().to_vec();
+        Print {
+            hash: run.trace.hash(),
+            events: run.trace.count(),
+            checkpoints,
+            report: report.to_json_pretty(),
+        }
     }
 }
 
-/// Says where two runs of one unit part. Runs it twice more, keeping every event, first one after the other, then at the
-/// same time; `run` runs it, and keeps the events where it is told to.
-pub fn where_they_part(first: &Print, second: &Print, run: impl Fn(bool) -> Execution + Sync) -> String {
+/// Says where two runs of one unit part. Their checkpoints say about where; it is run twice more with the events there
+/// kept, first one run after the other, then at the same time. `run` runs it, and keeps the events that it is told to.
+pub fn where_they_part(first: &Print, second: &Print, run: impl Fn(Keep) -> Execution + Sync) -> String {
     if (first.hash, first.events) == (second.hash, second.events) {
         let (left, right) = (first.report.lines(), second.report.lines());
         let lines = left.zip(right).enumerate().find(|(_, (left, right))| left != right);
@@ -52,25 +60,26 @@ pub fn where_they_part(first: &Print, second: &Print, run: impl Fn(bool) -> Exec
         "trace hash {:016x} after {} events, then {:016x} after {}",
         first.hash, first.events, second.hash, second.events
     );
-    if first.events.max(second.events) > TRACE_EVENTS_MAX {
-        return format!(
-            "{hashes}; that is too many events to keep: shorten the scenario's `duration` to see which"
-        );
+    let mut window = window_of(&first.checkpoints, &second.checkpoints);
+    for attempt in 0..ATTEMPTS {
+        let keep = || Keep::Window(window.clone());
+        let (left, right) = match attempt {
+            0 => (run(keep()), run(keep())),
+            _ => thread::scope(|scope| {
+                let other = scope.spawn(|| run(keep()));
+                let one = run(keep());
+                (one, other.join().expect("a run's panics are caught"))
+            }),
+        };
+        if let Some(divergence) = first_divergence(&left.trace, &right.trace) {
+            return format!("{hashes}\n{divergence}");
+        }
+        if left.trace.hash() != right.trace.hash() {
+            // This time they have parted elsewhere.
+            window = window_of(left.trace.checkpoints(), right.trace.checkpoints());
+        }
     }
-    let alone = (run(true), run(true));
-    let divergence = first_divergence(&alone.0.trace, &alone.1.trace).or_else(|| {
-        drop(alone);
-        let (left, right) = thread::scope(|scope| {
-            let other = scope.spawn(|| run(true));
-            let one = run(true);
-            (one, other.join().expect("a run's panics are caught"))
-        });
-        first_divergence(&left.trace, &right.trace)
-    });
-    match divergence {
-        Some(divergence) => format!("{hashes}\n{divergence}"),
-        None => format!("{hashes}; four more runs did not differ: the difference comes and goes"),
-    }
+    format!("{hashes}; {} more runs did not differ: the difference comes and goes", 2 * ATTEMPTS)
 }
 
 #[cfg(test)]
@@ -81,25 +90,37 @@ mod tests {
     use super::*;
     use crate::scenario::Scenario;
 
-    fn run(record: bool) -> Execution {
+    fn run(keep: Keep) -> Execution {
         let scenario =
             Scenario::load("small.toml", "duration = \"5s\"\n[[main]]\nname = \"main-a\"").unwrap();
-        Unit { scenario: Arc::new(scenario), seed: 1 }.run(record)
+        Unit { scenario: Arc::new(scenario), seed: 1 }.run(keep)
     }
 
     #[test]
     fn a_report_that_differs_alone_is_shown_by_line() {
-        let print = |report: &str| Print { hash: 1, events: 2, report: report.into() };
+        let print =
+            |report: &str| Print { hash: 1, events: 2, checkpoints: Vec::new(), report: report.into() };
         let what = where_they_part(&print("a\nb\nc"), &print("a\nx\nc"), run);
         assert!(what.contains("line 2") && what.contains("> second  x"), "{what}");
     }
 
     #[test]
     fn what_comes_and_goes_is_called_so() {
-        let print = |hash| Print { hash, events: 2, report: String::new() };
+        let print = |hash| Print { hash, events: 2, checkpoints: Vec::new(), report: String::new() };
         let what = where_they_part(&print(1), &print(2), run);
         assert!(what.contains("comes and goes"), "{what}");
-        let many = |hash| Print { events: TRACE_EVENTS_MAX + 1, ..print(hash) };
-        assert!(where_they_part(&many(1), &many(2), run).contains("too many events"));
+    }
+
+    #[test]
+    fn the_first_event_that_differs_is_found_by_checkpoints() {
+        let seed = std::sync::atomic::AtomicU64::new(1);
+        let another = |keep: Keep| {
+            let seed = seed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let text = "duration = \"2h\"\n[[main]]\nname = \"main\"\n[[home]]\nname = \"home\"\ncount = 3\nmain = \"main\"";
+            Unit { scenario: Arc::new(Scenario::load("small.toml", text).unwrap()), seed }.run(keep)
+        };
+        let (one, other) = (another(Keep::Nothing), another(Keep::Nothing));
+        let what = where_they_part(&Print::of(&one), &Print::of(&other), another);
+        assert!(what.contains("the runs part at event"), "{what}");
     }
 }

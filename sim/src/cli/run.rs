@@ -22,10 +22,11 @@ use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
 use crate::capability::obstacles;
 use crate::engine::{Engine, Stamp};
-use crate::execute::{Execution, Settings, Verdict, execute};
+use crate::execute::{self, Execution, Settings, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
 use crate::scenario::Scenario;
+use crate::trace::Keep;
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
 pub(super) const RUNS_MAX: u64 = 1_000_000;
@@ -200,9 +201,18 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
     let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
-    let log = args.log.as_deref().map(log_to_stderr).transpose()?;
+    let level = match args.verbose {
+        0 => args.log.as_deref(),
+        1 => Some("info"),
+        _ => Some("debug"),
+    };
+    let log = level.map(log_to_stderr).transpose()?;
     let engine = capsule.engine;
     refuse_unfit(std::slice::from_ref(&scenario), engine)?;
+    if let Some(until) = args.until {
+        let settings = Settings { seed: Some(capsule.seed), engine, log, ..Settings::default() };
+        return stopped(&scenario, &settings, until);
+    }
     let plan = Plan { units: Vec::new(), engine, check_determinism: false, many_seeds: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
@@ -225,6 +235,15 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     Ok(done.verdict.exit_code())
 }
 
+/// Runs until a virtual time, and says how things stand then.
+fn stopped(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Result<u8, Refusal> {
+    let (name, seed) = (&scenario.name, settings.seed.unwrap_or(scenario.run.seed));
+    let snapshot = execute::stop_at(scenario, settings, until)
+        .map_err(|why| Refusal(format!("{name} with seed {seed} does not come so far: {why}")))?;
+    println!("{name} · seed {seed} · stopped\n{snapshot}");
+    Ok(0)
+}
+
 pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
     let (seed, engine, is_one_of_many) = (Some(unit.seed), plan.engine, plan.many_seeds);
     let settings = Settings { seed, engine, is_one_of_many, log: plan.log.clone(), ..Settings::default() };
@@ -236,7 +255,7 @@ pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&run_again(false)));
+        let (first, again) = (Print::of(&run), Print::of(&run_again(Keep::Nothing)));
         if first != again {
             verdict = Verdict::NotDeterministic;
             divergence = Some(where_they_part(&first, &again, run_again));

@@ -9,6 +9,7 @@ use std::thread;
 use crate::engine::Engine;
 use crate::execute::{Execution, Settings, execute};
 use crate::scenario::Scenario;
+use crate::trace::Keep;
 
 /// One run: a scenario and a seed.
 #[derive(Clone, Debug)]
@@ -21,12 +22,13 @@ pub struct Unit {
 
 impl Unit {
     /// Runs it.
-    pub fn run(&self, record_trace: bool) -> Execution {
+    pub fn run(&self, record_trace: impl Into<Keep>) -> Execution {
         self.run_on(Engine::default(), record_trace)
     }
 
     /// Runs it on an engine.
-    pub fn run_on(&self, engine: Engine, record_trace: bool) -> Execution {
+    pub fn run_on(&self, engine: Engine, record_trace: impl Into<Keep>) -> Execution {
+        let record_trace = record_trace.into();
         let seed = Some(self.seed);
         execute(&self.scenario, &Settings { seed, engine, record_trace, ..Settings::default() })
     }

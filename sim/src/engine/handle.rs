@@ -225,6 +225,11 @@ impl Sim {
         ask!(self, sim => sim.disk_names(host))
     }
 
+    /// A small value on a host's disk, as somebody sees it who looks at the disk from outside.
+    pub fn stored(&self, host: HostId, name: &str) -> Option<Vec<u8>> {
+        ask!(self, sim => sim.stored(host, name))
+    }
+
     /// Says what lies between any two hosts from now on.
     pub fn set_links(&self, model: LinkModel) {
         ask!(self, sim => sim.set_links(model));

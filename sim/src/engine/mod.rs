@@ -16,7 +16,7 @@ pub mod turmoil;
 mod watchdog;
 
 pub use event::{
-    Certificate, Cpu, CutId, Halt, HostId, HostSet, HostSpec, Link, LinkModel, Nat, Observation, Options,
-    ProcessId, ProcessKind, RunEnd, Stamp, TaskPanic,
+    Certificate, Cpu, CutId, Halt, HostId, HostSet, HostSpec, Link, LinkModel, Nat, NatKind, Observation,
+    Options, ProcessId, ProcessKind, RunEnd, StallId, Stamp, TaskPanic,
 };
 pub use handle::{Engine, Sim, run};

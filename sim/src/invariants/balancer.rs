@@ -125,7 +125,16 @@ fn choices(scenario: &Scenario) -> BTreeMap<(String, String), Choice> {
             }
             Role::Main { .. } => false,
         };
-        if !all.iter().all(stays) {
+        let changes = |host: &HostIndex| {
+            let own = scenario.topology.services.iter().position(|it| it.name == service.name);
+            own.is_none_or(|own| !hosts.get(*host).services.contains(&own))
+                || scenario
+                    .topology
+                    .upgrades
+                    .iter()
+                    .any(|it| it.change.services.is_some() || it.change.balance.is_some())
+        };
+        if !all.iter().all(stays) || all.iter().any(changes) {
             continue;
         }
         let main_of = |host: &HostIndex| match hosts.get(*host).role {

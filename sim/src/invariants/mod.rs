@@ -18,6 +18,7 @@ mod restart_durability;
 mod three_hops;
 mod weather;
 
+use std::fmt;
 use std::time::Duration;
 
 use relay_node::config::Timing;
@@ -178,6 +179,19 @@ impl Outcome {
         match self {
             Outcome::Success { path, .. } | Outcome::Refused { path, .. } => path,
             Outcome::RelayGone(_) | Outcome::NoOutcome | Outcome::Nonsense(_) => &[],
+        }
+    }
+}
+
+/// In words: `-32004: the time is up`.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Success { .. } => f.write_str("success"),
+            Outcome::Refused { code, message, .. } => write!(f, "{code}: {message}"),
+            Outcome::RelayGone(reason) => write!(f, "its own relay is gone: {reason}"),
+            Outcome::NoOutcome => f.write_str("no outcome"),
+            Outcome::Nonsense(what) => write!(f, "no answer: {what}"),
         }
     }
 }

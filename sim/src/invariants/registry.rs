@@ -42,10 +42,12 @@ struct Known {
 impl Registry {
     pub(super) fn new(scenario: &Scenario, timing: &Timing, probe_gap: Duration, weather: Weather) -> Self {
         let services = &scenario.topology.services;
-        let hosts = scenario.topology.hosts.iter().map(|(_, host)| Known {
+        let offered =
+            |host| (0..services.len()).filter(move |service| scenario.topology.offers(host, *service));
+        let hosts = scenario.topology.hosts.iter().map(|(index, host)| Known {
             id: (host.node_id == NodeId::HostName).then(|| host.name.clone()),
             is_main: host.is_main(),
-            services: host.services.iter().map(|service| services[*service].name.clone()).collect(),
+            services: offered(index).map(|service| services[service].name.clone()).collect(),
             has_run: false,
         });
         Registry {

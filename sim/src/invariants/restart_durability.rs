@@ -2,7 +2,7 @@
 //!
 //! Source: DESIGN §6: what was acknowledged is on disk. An operator adds and removes peers while relays are killed and
 //! cut off from power, and reads afterwards what each still knows; a change whose answer got lost may have happened or
-//! not. A relay also keeps its id and its key. A wiped disk keeps nothing.
+//! not. A relay also keeps its id and its key. A wiped disk keeps nothing, and one that lies or rots may keep anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +64,7 @@ impl Invariant for RestartDurability {
 
     fn observe(&mut self, observed: &Observed<'_>, findings: &mut Findings) {
         match *observed {
-            Observed::NodeGone { at, host, .. } if self.weather.may_have_forgotten(host, at) => {
+            Observed::NodeGone { at, host, .. } if self.weather.emptied(host, at) => {
                 self.kept.remove(&host);
             }
             Observed::Changed { host, change, .. } => {
@@ -77,10 +77,8 @@ impl Invariant for RestartDurability {
                     (true, false) => drop(kept.peers.remove(&url)),
                 }
             }
-            // What its disk may have lost shows when it next comes up, or later: such a host is not judged.
-            Observed::Recalled { at, host, .. } if self.weather.may_have_forgotten(host, at) => {
-                self.kept.remove(&host);
-            }
+            // Whoever trusts a disk that lies is not to blame.
+            Observed::Recalled { at, host, .. } if self.weather.is_deceived(host, at) => {}
             Observed::Recalled { at, host, recalled } => {
                 let kept = self.kept.entry(host).or_default();
                 let identity = (recalled.node.clone(), recalled.key.clone());

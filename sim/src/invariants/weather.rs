@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use relay_chaos::{Disk, DiskFailure, Fault, FaultKind};
 
-use crate::scenario::{HostIndex, HostSet, Scenario};
+use crate::scenario::{HostIndex, HostSet, Scenario, Window};
 
 /// How long a machine may have to catch up with after it was slow.
 const BACKLOG: Duration = Duration::from_secs(10);
@@ -14,18 +14,29 @@ const BACKLOG: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(super) struct Weather {
     faults: Arc<[Fault<HostSet>]>,
+    /// From when to when an upgrade may be on its way back, which no plan tells.
+    ways_back: Arc<[Window]>,
     is_main: Arc<[bool]>,
 }
 
 impl Weather {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let is_main = scenario.topology.hosts.iter().map(|(_, host)| host.is_main());
-        Weather { faults: scenario.faults.as_slice().into(), is_main: is_main.collect() }
+        let ways_back = scenario.topology.upgrades.iter().filter(|upgrade| upgrade.rest() > upgrade.end());
+        let ways_back = ways_back.map(|it| Window { from: it.batches[0].at, to: it.rest() });
+        let faults = scenario.faults.as_slice().into();
+        Weather { faults, ways_back: ways_back.collect(), is_main: is_main.collect() }
     }
 
     /// Whether no fault is active at any moment from the first to the last.
     pub(super) fn is_calm(&self, first: Duration, last: Duration) -> bool {
-        !self.faults.iter().any(|fault| fault.active().overlaps(first, last))
+        self.nobody_goes_back(first, last)
+            && !self.faults.iter().any(|fault| fault.active().overlaps(first, last))
+    }
+
+    /// Whether no upgrade may be on its way back at any moment from the first to the last.
+    fn nobody_goes_back(&self, first: Duration, last: Duration) -> bool {
+        !self.ways_back.iter().any(|way| way.from <= last && first < way.to)
     }
 
     /// As [`Weather::is_calm`], but for Homes that have been down all that time.
@@ -39,7 +50,8 @@ impl Weather {
                 && active.end.is_none_or(|end| end > last)
                 && !mains().any(|(at, _)| fault.takes_down(|set: &HostSet| set.contains(index(at))))
         };
-        self.faults.iter().filter(|fault| fault.active().overlaps(first, last)).all(is_grave)
+        self.nobody_goes_back(first, last)
+            && self.faults.iter().filter(|fault| fault.active().overlaps(first, last)).all(is_grave)
     }
 
     /// Whether the host that went down at this time was asked to, and nothing else is wrong until `last`.
@@ -50,16 +62,27 @@ impl Weather {
                 && fault.takes_down(|set: &HostSet| set.contains(host))
         };
         let mut meanwhile = self.faults.iter().filter(|fault| fault.active().overlaps(at, last)).peekable();
-        meanwhile.peek().is_some() && meanwhile.all(is_stop)
+        self.nobody_goes_back(at, last) && meanwhile.peek().is_some() && meanwhile.all(is_stop)
     }
 
-    /// Whether the disk of the host that went down at this time was emptied with it, or has lied before.
-    pub(super) fn may_have_forgotten(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().filter(|fault| fault.active().start <= at).any(|fault| match &fault.what {
-            FaultKind::Crash(it) => it.disk == Disk::Wipe && it.hosts.contains(host) && fault.at == at,
+    /// Whether the host's disk has lied to it or rotted by now: what it was told is kept may be gone or be something else.
+    pub(super) fn is_deceived(&self, host: HostIndex, at: Duration) -> bool {
+        self.faults.iter().any(|fault| match &fault.what {
             FaultKind::Disk(it) => {
-                let lies = matches!(it.what.trouble, DiskFailure::LostSync | DiskFailure::BitRot);
-                lies && it.hosts.contains(host)
+                let deceives = matches!(it.what.trouble, DiskFailure::LostSync | DiskFailure::BitRot);
+                deceives && it.hosts.contains(host) && fault.active().start <= at
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether the disk of the host that went down at this time was emptied with it.
+    pub(super) fn emptied(&self, host: HostIndex, at: Duration) -> bool {
+        self.faults.iter().any(|fault| match &fault.what {
+            FaultKind::Crash(it) => {
+                let active = fault.active();
+                let is_then = active.start == at || (it.at_disk_operation.is_some() && active.contains(at));
+                it.disk == Disk::Wipe && it.hosts.contains(host) && is_then
             }
             _ => false,
         })

@@ -33,6 +33,10 @@ pub struct CallStats {
     pub whole_succeeded: u64,
     /// Most hops that any call made.
     pub hops_max: usize,
+    /// Calls that succeeded, by the hops that they made.
+    pub by_hops: BTreeMap<usize, u64>,
+    /// When the last one ended.
+    pub last_ended: Duration,
     /// How calls ended, by code; `None` for the ones that got no answer from their own relay.
     pub failures: BTreeMap<Option<i64>, u64>,
     /// The curves.
@@ -65,6 +69,8 @@ impl CallStats {
             whole: 0,
             whole_succeeded: 0,
             hops_max: 0,
+            by_hops: BTreeMap::new(),
+            last_ended: Duration::ZERO,
             failures: BTreeMap::new(),
             buckets: (0..seconds.div_ceil(width)).map(|_| bucket()).collect(),
             bucket_width: Duration::from_secs(width),
@@ -85,7 +91,9 @@ impl CallStats {
         let took = ended.ended.saturating_sub(call.due);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let path = ended.outcome.path();
-        self.hops_max = self.hops_max.max(path.len().saturating_sub(1));
+        let hops = path.len().saturating_sub(1);
+        self.hops_max = self.hops_max.max(hops);
+        self.last_ended = self.last_ended.max(ended.ended);
         let at = usize::try_from(call.due.as_nanos() / self.bucket_width.as_nanos()).unwrap_or(usize::MAX);
         let last = self.buckets.len() - 1;
         let bucket = &mut self.buckets[at.min(last)];
@@ -93,6 +101,7 @@ impl CallStats {
         self.whole += u64::from(whole);
         if succeeded {
             self.succeeded += 1;
+            *self.by_hops.entry(hops).or_insert(0) += 1;
             self.whole_succeeded += u64::from(whole);
             record(&mut self.latency, micros);
             record(&mut bucket.latency, micros);

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relay_chaos::Fault;
 use relay_node::config::Timing;
 
 use crate::engine::Observation;
@@ -21,7 +22,7 @@ use crate::invariants::{
     CallNumber, EndedCall, Invariants, Listed, Observed, Outcome, PeerChange, Recalled, Reported,
 };
 use crate::oracle::{Callee, Oracle};
-use crate::scenario::{HostIndex, Scenario};
+use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::world::index_of;
 
 pub use asked::{AskedFor, ExpectedCalls, Measured, Meter, Sighting};
@@ -125,6 +126,10 @@ impl Record {
             None => Callee::Service(&call.service),
         };
         let whole = self.oracle.path_was_whole(call.caller, callee, call.sent, ended);
+        if !matches!(outcome, Outcome::Success { .. }) {
+            let (service, expected) = (&call.service, !whole);
+            tracing::info!(target: "relay_sim", call = number, service, expected, "a call failed: {outcome}");
+        }
         let ended = EndedCall {
             call: number,
             caller: call.caller,
@@ -147,6 +152,11 @@ impl Record {
     /// How many calls are under way.
     pub fn open_calls(&self) -> usize {
         self.under_way.calls.len()
+    }
+
+    /// The calls under way.
+    pub fn open(&self) -> impl Iterator<Item = (CallNumber, &OpenCall)> {
+        self.under_way.calls.iter().map(|(number, call)| (*number, call))
     }
 
     /// A Main told what it lists, sorted.
@@ -190,6 +200,11 @@ impl Record {
             let text = format!("every Main's view equals the truth, after {:.1} s", took.as_secs_f64());
             self.timeline.push(at, None, "settled", text);
         }
+    }
+
+    /// Something goes wrong that the scenario could not plan for.
+    pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
+        self.oracle.unforeseen(fault);
     }
 
     /// A relay went down or came up.

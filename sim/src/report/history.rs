@@ -22,19 +22,11 @@ pub(super) fn history(run: &Execution) -> model::History {
             _ => episode.cause.clone(),
         },
     });
-    let timeline = run.record.timeline.kept.iter().take(model::TIMELINE_EVENTS_MAX);
     model::History {
         fault_bands: scenario.faults.iter().map(|fault| band(scenario, fault)).collect(),
         convergence: convergence.collect(),
-        timeline: timeline
-            .map(|happening| model::TimelineEvent {
-                at_ns: nanos(happening.at),
-                host: happening.host.map(|host| name(scenario, host)),
-                kind: happening.kind.into(),
-                text: happening.text.clone(),
-            })
-            .collect(),
-        timeline_total: run.record.timeline.total,
+        timeline: timeline(run),
+        timeline_total: run.record.timeline.total + scenario.run.phases.len() as u64,
         lanes: lanes::lanes(run),
         likelihood: Vec::new(),
         series: series(run),
@@ -64,6 +56,27 @@ fn series(run: &Execution) -> Vec<model::Series> {
         series(format!("table: {name}"), unit, false, curve)
     });
     std::iter::once(memory).chain(tables).filter(|series| !series.points.is_empty()).collect()
+}
+
+/// What happened, and the phases of the scenario.
+fn timeline(run: &Execution) -> Vec<model::TimelineEvent> {
+    let scenario = &*run.scenario;
+    let happened = run.record.timeline.kept.iter().map(|happening| model::TimelineEvent {
+        at_ns: nanos(happening.at),
+        host: happening.host.map(|host| name(scenario, host)),
+        kind: happening.kind.into(),
+        text: happening.text.clone(),
+    });
+    let phases = scenario.run.phases.iter().map(|phase| model::TimelineEvent {
+        at_ns: nanos(phase.start),
+        host: None,
+        kind: "phase".into(),
+        text: format!("{} begins", phase.name),
+    });
+    let mut events: Vec<_> = phases.chain(happened).collect();
+    events.sort_by_key(|event| event.at_ns);
+    events.truncate(model::TIMELINE_EVENTS_MAX);
+    events
 }
 
 fn band(scenario: &Scenario, fault: &Fault<HostSet>) -> model::FaultBand {

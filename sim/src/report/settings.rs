@@ -39,6 +39,10 @@ pub(super) fn settings(scenario: &Scenario) -> Vec<NamedValue> {
         settings.push(("node: calls per Home".to_owned(), format!("{limit}/s")));
     }
     settings.push(("views are read every".to_owned(), duration::format(scenario.run.probe_interval)));
+    for phase in &scenario.run.phases {
+        let (start, end) = (duration::format(phase.start), duration::format(phase.end));
+        settings.push((format!("phase: {}", phase.name), format!("{start} to {end}")));
+    }
     let loads = scenario.loads.iter().map(|load| (format!("load: {}", load.name), in_words(load)));
     settings.extend(loads);
     settings.into_iter().map(|(name, value)| NamedValue::new(name, value)).collect()
@@ -61,7 +65,10 @@ fn in_words(load: &Load) -> String {
     let pace = match &load.arrival {
         Arrival::Open { rate, .. } => format!("{rate} each"),
         Arrival::Profile(profile) => format!("a profile of {} segments each", profile.segments.len()),
-        Arrival::Closed { callers, .. } => format!("{callers} callers each"),
+        Arrival::Closed { callers, calls: None, .. } => format!("{callers} callers each"),
+        Arrival::Closed { callers, calls: Some(calls), .. } => {
+            format!("{callers} callers and {calls} calls each")
+        }
     };
     let timeout = duration::format(load.call.timeout);
     format!("{} call {} {callee}, {pace}, timeout {timeout}", load.from, load.call.service)

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
+use super::read::shape::Recorder;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 /// Problems that one report shows; the others are counted.
@@ -120,6 +121,8 @@ impl Diagnostic for Problem {
 /// Collects problems while a file is read, so that one look shows all of them.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
+    /// Wants to know what is asked for.
+    pub(super) recorder: Option<Recorder>,
     list: RefCell<Vec<Problem>>,
     names_are_lost: Cell<bool>,
     origins: RefCell<Vec<Origin>>,

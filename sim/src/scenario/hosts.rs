@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use indexmap::IndexMap;
-use relay_chaos::Selector;
+use relay_chaos::{ClockTrouble, Selector};
 use serde::{Serialize, Serializer};
 
 /// Begins the name of a group.
@@ -43,6 +43,40 @@ pub struct Host {
     pub node_id: NodeId,
     /// What it runs on.
     pub machine: Machine,
+    /// What stands between it and the others, where it is a Home.
+    pub nat: Nat,
+}
+
+/// The translator in front of a Home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nat {
+    /// Whom it lets in with datagrams.
+    pub kind: NatKind,
+    /// How long a mapping lasts over which no datagram is sent.
+    pub mapping: Duration,
+    /// Whether the Home reaches itself by its public address.
+    pub hairpin: bool,
+}
+
+impl Default for Nat {
+    /// As most are: port-restricted, two minutes (RFC 4787, REQ-5), no hairpin.
+    fn default() -> Self {
+        Nat { kind: NatKind::default(), mapping: Duration::from_secs(120), hairpin: false }
+    }
+}
+
+/// Whom a NAT lets in with datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NatKind {
+    /// Everybody.
+    FullCone,
+    /// Addresses that the Home has written to.
+    AddressRestricted,
+    /// Addresses and ports that the Home has written to.
+    #[default]
+    PortRestricted,
+    /// As that, with another public port for each of them.
+    Symmetric,
 }
 
 /// What a relay runs on.
@@ -52,12 +86,21 @@ pub struct Machine {
     pub per_message: Duration,
     /// How many messages are worked on at the same time; at least 1.
     pub cores: u32,
+    /// How long its disk takes to sync something; zero: no time.
+    pub per_sync: Duration,
+    /// What is wrong with its clocks from the start.
+    pub clock: ClockTrouble,
 }
 
 impl Default for Machine {
-    /// Nothing takes time.
+    /// Nothing takes time, and the clocks are true.
     fn default() -> Self {
-        Machine { per_message: Duration::ZERO, cores: 1 }
+        Machine {
+            per_message: Duration::ZERO,
+            cores: 1,
+            per_sync: Duration::ZERO,
+            clock: ClockTrouble::default(),
+        }
     }
 }
 

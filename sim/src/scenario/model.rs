@@ -12,6 +12,7 @@ use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
 use super::parts::{Parameter, Phase};
 use super::profile::Profile;
+use super::upgrade::Upgrade;
 
 /// What runs, under which load and faults, and what must hold.
 ///
@@ -105,6 +106,19 @@ pub struct Topology {
     pub services: Vec<Service>,
     /// What names stand for, by the time from which on they do.
     pub dns: Vec<DnsChange>,
+    /// The configurations that change while the federation runs, in the order of the file. Their stops are among the faults.
+    pub upgrades: Vec<Upgrade>,
+}
+
+impl Topology {
+    /// Whether a host offers a service at any time, from the start or by an upgrade.
+    pub fn offers(&self, host: HostIndex, service: usize) -> bool {
+        let later = |upgrade: &Upgrade| {
+            upgrade.change.services.as_ref().is_some_and(|services| services.contains(&service))
+                && upgrade.batches.iter().any(|batch| batch.hosts.contains(host))
+        };
+        self.hosts.get(host).services.contains(&service) || self.upgrades.iter().any(later)
+    }
 }
 
 /// A name stands for these Mains from a certain time on.
@@ -216,6 +230,8 @@ pub enum Arrival {
         callers: u32,
         /// Time from an answer to the next call.
         think: Duration,
+        /// All callers of a host together make no more than this; `None`: as many as there is time for.
+        calls: Option<u64>,
     },
 }
 
@@ -305,13 +321,19 @@ pub struct LatencyGates {
 }
 
 impl Scenario {
-    /// The hosts that offer the service called `name`.
+    /// The settings of relays at any time: those of the start, and those that upgrades give some of them.
+    pub fn settings(&self) -> impl Iterator<Item = NodeSettings> + '_ {
+        let later = self.topology.upgrades.iter().map(|upgrade| upgrade.change.node.or(self.node));
+        std::iter::once(self.node).chain(later)
+    }
+
+    /// The hosts that offer the service called `name`, at any time.
     pub fn offering<'a>(&'a self, name: &'a str) -> impl Iterator<Item = HostIndex> + 'a {
         let service = self.topology.services.iter().position(|service| service.name == name);
         self.topology
             .hosts
             .iter()
-            .filter(move |(_, host)| service.is_some_and(|it| host.services.contains(&it)))
+            .filter(move |(index, _)| service.is_some_and(|it| self.topology.offers(*index, it)))
             .map(|(index, _)| index)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use relay_chaos::quantity::duration;
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use super::units::tables;
+use super::units::{prune, tables};
 
 /// A run needs this long for its federation to form before the first fault, in seconds.
 const FORM_SECONDS: u64 = 20;
@@ -24,7 +24,9 @@ pub(super) fn counts(document: &DocumentMut) -> Vec<DocumentMut> {
             less.retain(|it| (1..count).contains(it));
             less.dedup();
             smaller.extend(less.into_iter().filter_map(|less| {
-                with(document, kind, number, |table| drop(table.insert(key, value(less))))
+                let mut fewer = with(document, kind, number, |table| drop(table.insert(key, value(less))))?;
+                prune(&mut fewer);
+                Some(fewer)
             }));
         }
     }

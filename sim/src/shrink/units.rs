@@ -157,7 +157,7 @@ fn table_mut<'a>(document: &'a mut DocumentMut, kind: &str, number: usize) -> Op
 }
 
 /// Takes away every mention of hosts and services that are not there, and what says nothing without it.
-fn prune(document: &mut DocumentMut) {
+pub(super) fn prune(document: &mut DocumentMut) {
     let services: Vec<String> = tables(document, "service").into_iter().flatten().filter_map(name).collect();
     // A Home without its Main connects to another; one that has none at all is refused when the file is read.
     let mains = hosts(document, "main");

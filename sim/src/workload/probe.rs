@@ -117,12 +117,13 @@ fn truth(world: &World) -> Vec<(String, String)> {
                 std::iter::once(main).chain(fallback).any(|main| world.is_up(*main))
             }
         };
-        if host.services.is_empty() || !has_main || !world.is_up(index) {
+        let services = world.services(index);
+        if services.is_empty() || !has_main || !world.is_up(index) {
             continue;
         }
         // A relay that has not made its id yet cannot be listed; the views agree once it has.
         let node = world.node_id(index).unwrap_or_default();
-        let names = host.services.iter().map(|service| &world.scenario.topology.services[*service].name);
+        let names = services.iter().map(|service| &world.scenario.topology.services[*service].name);
         truth.extend(names.map(|name| (name.clone(), node.clone())));
     }
     truth.sort_unstable();

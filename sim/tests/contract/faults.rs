@@ -11,9 +11,8 @@ use relay_node::env::{Env, Stream};
 use relay_sim::engine::{self, HostId, HostSpec, Link, Nat, Observation, ProcessId, ProcessKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::sites::{LINKS, public};
+use super::sites::{LATENCY, links, public};
 
-const LATENCY: Duration = LINKS.latency;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Two hosts on an engine, each with an idle process.
@@ -61,7 +60,7 @@ impl Pair {
 
     /// A host behind a NAT, and the world as it sees it.
     fn home(&self) -> (HostId, Env) {
-        let nat = Some(Nat { public: "11.0.0.9".parse().unwrap() });
+        let nat = Some(Nat::new("11.0.0.9".parse().unwrap()));
         let spec = HostSpec { name: "home".into(), address: "10.0.0.9".parse().unwrap(), nat };
         let home = self.sim.add_host(spec);
         (home, self.sim.env(home, idle(&self.sim, home)))
@@ -288,7 +287,7 @@ pub(crate) async fn a_process_ends_with_its_main_future_and_closes_what_it_left_
 }
 
 pub(crate) async fn loss_delays_a_stream_and_takes_nothing_from_it(pair: Pair) {
-    pair.sim.set_links(Arc::new(|_, _| Link { loss: 0.2, ..LINKS }));
+    pair.sim.set_links(Arc::new(|_, _| Link { loss: 0.2, ..links() }));
     let (mut left, mut right) = pair.connect().await;
     let started = pair.sim.now();
     let mut bytes = [0; 5];
@@ -302,7 +301,7 @@ pub(crate) async fn loss_delays_a_stream_and_takes_nothing_from_it(pair: Pair) {
 }
 
 pub(crate) async fn bandwidth_is_what_the_link_says(pair: Pair) {
-    pair.sim.set_links(Arc::new(|_, _| Link { bandwidth: Some(10_000), ..LINKS }));
+    pair.sim.set_links(Arc::new(|_, _| Link { bandwidth: Some(10_000), ..links() }));
     let (mut left, mut right) = pair.connect().await;
     let started = pair.sim.now();
     left.write_all(&[7; 20_000]).await.unwrap();

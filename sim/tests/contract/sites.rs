@@ -31,9 +31,13 @@ pub(crate) struct Site {
 /// What the right host's certificate is for.
 pub(crate) const RIGHT_NAMES: [&str; 2] = ["right.test", "192.0.2.7"];
 
+/// From one simulated host to another.
+pub(crate) const LATENCY: Duration = Duration::from_millis(10);
+
 /// What lies between simulated hosts.
-pub(crate) const LINKS: Link =
-    Link { latency: Duration::from_millis(10), jitter: Duration::ZERO, loss: 0.0, bandwidth: None };
+pub(crate) fn links() -> Link {
+    Link { latency: LATENCY, ..Link::default() }
+}
 
 /// Hosts with the right host's names, and something wrong with their certificates.
 pub(crate) struct Impostors {
@@ -157,7 +161,7 @@ where
 {
     engine::run(engine, Options::default(), |sim| {
         Box::pin(async move {
-            sim.set_uniform_links(LINKS);
+            sim.set_uniform_links(links());
             let case = case(&sim);
             let too_long = sim.sleep(patience(sim.engine()));
             tokio::select! {
@@ -256,7 +260,7 @@ pub(crate) fn public(name: &str, address: &str) -> HostSpec {
 
 /// A host behind a translator.
 pub(crate) fn behind_nat(name: &str, address: &str, public: &str) -> HostSpec {
-    let nat = Some(Nat { public: public.parse().unwrap() });
+    let nat = Some(Nat::new(public.parse().unwrap()));
     HostSpec { name: name.to_owned(), address: address.parse().unwrap(), nat }
 }
 
@@ -276,7 +280,7 @@ where
 {
     run(options, |sim| {
         Box::pin(async move {
-            sim.set_uniform_links(LINKS);
+            sim.set_uniform_links(links());
             let left = sim.add_host(public("left", "10.0.0.1"));
             let right = sim.add_host(public("right", "10.0.0.2"));
             let (left_process, right_process) = (idle(&sim, left), idle(&sim, right));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{Scene, named};
 use crate::{
-    Bandwidth, Direction, Fault, FaultKind, LinkChange, LinkFault, Partition, Selector, Share, Stream,
+    Bandwidth, Direction, Fault, FaultKind, LinkChange, LinkFault, NatChange, NatTrouble, OnHosts, Partition,
+    Selector, Share, Stream, StreamFailure, Streams,
 };
 
 /// How often a link that flaps does so, at most.
@@ -57,6 +58,35 @@ pub(super) fn link(scene: &mut Scene<'_>) -> Vec<Fault> {
     let change = change(scene);
     let one_way = scene.stream.chance(30);
     scene.at_once(FaultKind::Link(LinkFault { from: named(hosts), to: named(to), one_way, change, lasts }))
+}
+
+/// Established connections fail, of these hosts with everyone.
+pub(super) fn streams(scene: &mut Scene<'_>) -> Vec<Fault> {
+    let hosts = scene.hosts(|_| true);
+    if hosts.is_empty() {
+        return Vec::new();
+    }
+    let from = named(hosts);
+    let trouble = *scene.stream.pick(&[StreamFailure::Stall, StreamFailure::Reset]);
+    let share = *scene.stream.pick(&[Share::ONE, Share::of(1, 2).unwrap_or(Share::ONE)]);
+    let lasts = (trouble == StreamFailure::Stall).then(|| scene.length());
+    scene.at_once(FaultKind::Streams(Streams {
+        from,
+        to: named(vec!["*".to_owned()]),
+        trouble,
+        share,
+        lasts,
+    }))
+}
+
+pub(super) fn nat(scene: &mut Scene<'_>) -> Vec<Fault> {
+    let hosts = scene.hosts(|host| !host.is_main);
+    if hosts.is_empty() {
+        return Vec::new();
+    }
+    let change = *scene.stream.pick(&[NatChange::Forget, NatChange::Move]);
+    let what = NatTrouble { change };
+    scene.at_once(FaultKind::Nat(OnHosts { hosts: named(hosts), what, lasts: None }))
 }
 
 /// What a bad line is like: not so bad that a call cannot get through in time.

@@ -1,4 +1,7 @@
 //! Tasks: the ready list from which a seeded generator picks, and the one poll at a time that it leads to.
+//!
+//! Each instant has draws of its own, and in it each host: what is ready on one host, or was ready before, does not move
+//! what another one does. Hosts take turns in an order that the instant draws; on a host any task may be next.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -35,23 +38,62 @@ struct Inner {
     list: Vec<Runnable<Meta>>,
     /// By host: those that could go on and wait for a core.
     lines: BTreeMap<u32, VecDeque<Runnable<Meta>>>,
-    dice: Dice,
+    /// By host: those that could go on and are held, in the order in which they came.
+    held: BTreeMap<u32, Vec<Runnable<Meta>>>,
+    /// By number: those that wait for a disk.
+    put_off: BTreeMap<u32, Vec<Runnable<Meta>>>,
+    next_put_off: u32,
+    /// How long the list was when the poll that is going on began.
+    mark: usize,
+    draws: Draws,
     current: Option<Meta>,
     polls: u64,
 }
 
+/// What is drawn in one instant.
+struct Draws {
+    /// All instants' root.
+    seed: Dice,
+    /// This instant's root.
+    instant: Dice,
+    /// The host that had its turn last, and its draws.
+    turn: Option<(u32, Dice)>,
+}
+
+/// With more tasks than this at once, such as thousands of hosts that start, any of them is picked: to look for the host
+/// whose turn it is would take too long.
+const TURNS_TASKS_MAX: usize = 64;
+
 impl Ready {
     pub(super) fn new(seed: u64) -> Self {
-        let dice = Dice::new(seed, "scheduler");
+        let seed = Dice::new(seed, "scheduler");
+        let draws = Draws { seed, instant: seed, turn: None };
         Self {
             inner: Mutex::new(Inner {
                 list: Vec::new(),
                 lines: BTreeMap::new(),
-                dice,
+                held: BTreeMap::new(),
+                put_off: BTreeMap::new(),
+                next_put_off: 0,
+                mark: 0,
+                draws,
                 current: None,
                 polls: 0,
             }),
         }
+    }
+
+    /// Another instant has come: its draws have nothing to do with those of the one before.
+    pub(super) fn at(&self, now: u64) {
+        let mut inner = self.lock();
+        let instant = inner.draws.seed.split(&[now]);
+        inner.draws.instant = instant;
+        inner.draws.turn = None;
+    }
+
+    /// Picks by another seed from now on.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.lock().draws.seed = Dice::new(seed, "scheduler");
     }
 
     pub(super) fn push(&self, runnable: Runnable<Meta>) {
@@ -68,12 +110,16 @@ impl Ready {
             }
             1 => inner.list.pop()?,
             many => {
-                let index = inner.dice.below(many as u64) as usize;
+                let index = match many {
+                    few if few <= TURNS_TASKS_MAX => inner.next_in_turn(),
+                    many => inner.draws.instant.below(many as u64) as usize,
+                };
                 inner.list.swap_remove(index)
             }
         };
         inner.current = Some(*runnable.metadata());
         inner.polls += 1;
+        inner.mark = inner.list.len();
         Some(runnable)
     }
 
@@ -91,7 +137,43 @@ impl Ready {
         let runnable = line.remove(at)?;
         inner.current = Some(*runnable.metadata());
         inner.polls += 1;
+        inner.mark = inner.list.len();
         Some(runnable)
+    }
+
+    /// Takes those of this process that were woken by the poll that is going on off the list, until
+    /// [`put_back`](Self::put_back) with the number that this gives. `None` where there are none.
+    pub(super) fn put_off(&self, process: u32) -> Option<u32> {
+        let mut inner = self.lock();
+        let mark = inner.mark.min(inner.list.len());
+        let of_process = |runnable: &mut Runnable<Meta>| runnable.metadata().process == process;
+        let woken: Vec<_> = inner.list.extract_if(mark.., of_process).collect();
+        if woken.is_empty() {
+            return None;
+        }
+        let key = inner.next_put_off;
+        inner.next_put_off += 1;
+        inner.put_off.insert(key, woken);
+        Some(key)
+    }
+
+    /// Those that were put off can go on.
+    pub(super) fn put_back(&self, key: u32) {
+        let mut inner = self.lock();
+        let woken = inner.put_off.remove(&key).unwrap_or_default();
+        inner.list.extend(woken);
+    }
+
+    /// Keeps a task that was picked, until its host is [let go](Self::let_go).
+    pub(super) fn hold(&self, runnable: Runnable<Meta>) {
+        self.lock().held.entry(runnable.metadata().host).or_default().push(runnable);
+    }
+
+    /// Those that were held on this host can go on.
+    pub(super) fn let_go(&self, host: u32) {
+        let mut inner = self.lock();
+        let held = inner.held.remove(&host).unwrap_or_default();
+        inner.list.extend(held);
     }
 
     /// Takes what is ready of a dead process.
@@ -104,6 +186,10 @@ impl Ready {
             *line = left;
             taken.extend::<VecDeque<_>>(gone);
         }
+        let Inner { held, put_off, .. } = &mut *inner;
+        for held in held.values_mut().chain(put_off.values_mut()) {
+            taken.extend(held.extract_if(.., |runnable| of_process(runnable)));
+        }
         taken
     }
 
@@ -115,6 +201,29 @@ impl Ready {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The place of the next task: any one of the host whose turn it is.
+    fn next_in_turn(&mut self) -> usize {
+        let Inner { list, draws, .. } = self;
+        let host = |runnable: &Runnable<Meta>| runnable.metadata().host;
+        let instant = draws.instant;
+        let order = |host: u32| instant.split(&[u64::from(host)]).next();
+        let first = list.iter().map(host).reduce(|one, other| match one == other {
+            true => one,
+            false => std::cmp::min_by_key(one, other, |host| (order(*host), *host)),
+        });
+        let Some(turn) = first else { return 0 };
+        let (_, dice) = match &mut draws.turn {
+            Some(going_on) if going_on.0 == turn => going_on,
+            other => other.insert((turn, instant.split(&[u64::from(turn), 1]))),
+        };
+        let of_host = list.iter().filter(|runnable| host(runnable) == turn).count();
+        let nth = dice.below(of_host as u64) as usize;
+        let found = list.iter().enumerate().filter(|(_, runnable)| host(runnable) == turn).nth(nth);
+        found.map_or(0, |(at, _)| at)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::engine::event::{HostId, ProcessKind, TaskPanic};
 use crate::engine::observe::Observations;
 use crate::engine::stamp;
 use crate::engine::watchdog::Watched;
-use crate::trace::{Kind, NONE, Trace};
+use crate::trace::{Keep, Kind, NONE, Trace};
 
 /// The first process of every run. Its tasks run between ticks, on no host.
 pub(super) const DIRECTOR: u32 = 0;
@@ -130,7 +130,7 @@ impl Disks for Core {
 }
 
 impl Core {
-    pub(super) fn new(seed: u64, record: bool, unix_start: Duration) -> Self {
+    pub(super) fn new(seed: u64, record: Keep, unix_start: Duration) -> Self {
         let state = State {
             trace: Trace::new(record),
             hosts: Hosts::default(),

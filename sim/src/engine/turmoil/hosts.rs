@@ -196,7 +196,7 @@ mod tests {
 
     fn hosts() -> Hosts {
         let mut hosts = Hosts::default();
-        let nat = Nat { public: "11.0.0.2".parse().unwrap() };
+        let nat = Nat::new("11.0.0.2".parse().unwrap());
         for (name, address, nat) in [("main", "11.0.0.1", None), ("home", "10.0.0.2", Some(nat))] {
             hosts.add(HostSpec { name: name.into(), address: address.parse().unwrap(), nat });
         }

@@ -136,6 +136,11 @@ impl Sim {
         self.core.lock().hosts.get(host).disk.names().map(str::to_owned).collect()
     }
 
+    /// A small value on a host's disk, as somebody sees it who looks at the disk from outside.
+    pub fn stored(&self, host: HostId, name: &str) -> Option<Vec<u8>> {
+        self.core.lock().hosts.get(host).disk.value(name).map(<[u8]>::to_vec)
+    }
+
     /// Says what lies between any two hosts from now on. Of both directions turmoil takes the longer latency and
     /// jitter; it knows no bandwidth.
     pub fn set_links(&self, model: LinkModel) {

@@ -7,7 +7,7 @@ use relay_chaos::quantity::duration;
 use relay_chaos::{ByteSize, Rate};
 
 use super::super::error::{Problem, did_you_mean, list};
-use super::super::hosts::{Host, HostSet, NodeId};
+use super::super::hosts::{HostSet, NodeId};
 use super::super::model::{Arrival, CallPlan, Load, Pacing, Service, Target, Topology};
 use super::gates;
 use super::names::{Lookup, check_name, find_service};
@@ -119,10 +119,16 @@ fn arrival(table: &mut Table<'_>) -> Option<Arrival> {
                 let message = format!("{} callers on each host", callers.get_ref());
                 table.problem(Problem::new(message, callers.span(), format!("expected 1 to {MAX_CALLERS}")));
             }
-            Some(Arrival::Closed { callers: callers.into_inner(), think })
+            let calls = table.read::<u64>("calls");
+            if let Some(calls) = calls.as_ref().filter(|calls| *calls.get_ref() == 0) {
+                let problem = Problem::new("`calls` is zero", calls.span(), "expected at least 1");
+                table.problem(problem.help("leave it out to call as long as the load lasts"));
+            }
+            let calls = calls.map(toml::Spanned::into_inner);
+            Some(Arrival::Closed { callers: callers.into_inner(), think, calls })
         }
         None => {
-            table.ask(&["pacing", "rate", "profile", "think", "callers"]);
+            table.ask(&["pacing", "rate", "profile", "think", "callers", "calls"]);
             None
         }
     }
@@ -165,7 +171,7 @@ fn target(
 ) -> Option<Target> {
     let by = table.word("by", &[("node", By::Node), ("service", By::Service)]);
     let to = table.read::<Names>("to");
-    let offers = |set: usize| topology.hosts.iter().any(|(_, host)| host.services.contains(&set));
+    let offers = |set: usize| topology.hosts.iter().any(|(host, _)| topology.offers(host, set));
     if by == Some(By::Service) {
         if let Some(to) = to {
             let problem = Problem::new(
@@ -190,7 +196,7 @@ fn target(
     };
     let lookup = Lookup { hosts: &topology.hosts, problems: table.problems() };
     let (to_span, to) = (to.span(), lookup.select(&to)?);
-    check_targets(table, topology, &topology.services[service?].name, from, &to, to_span);
+    check_targets(table, topology, service?, from, &to, to_span);
     Some(Target::Node(to))
 }
 
@@ -198,14 +204,15 @@ fn target(
 fn check_targets(
     table: &Table<'_>,
     topology: &Topology,
-    service: &str,
+    service: usize,
     from: Option<&HostSet>,
     to: &HostSet,
     span: Range<usize>,
 ) {
     let targets = || to.hosts().iter().map(|index| topology.hosts.get(*index));
-    let offers = |host: &Host| host.services.iter().any(|it| topology.services[*it].name == service);
-    if let Some(host) = targets().find(|host| !offers(host)) {
+    let without = to.hosts().iter().find(|host| !topology.offers(**host, service));
+    let service = &topology.services[service].name;
+    if let Some(host) = without.map(|host| topology.hosts.get(*host)) {
         let message = format!("`{}` does not offer the service `{service}`", host.name);
         let problem = Problem::new(message, span, format!("expected hosts that offer `{service}`"));
         table.problem(problem.help(format!("add `services = [\"{service}\"]` to its table")));

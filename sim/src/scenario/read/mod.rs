@@ -15,14 +15,17 @@ mod operator;
 mod profile;
 mod services;
 mod settings;
+pub(super) mod shape;
 mod table;
 mod topology;
+mod upgrades;
 mod values;
 
 use toml::de::DeTable;
 
 use self::asked::Context;
 use self::expand::{Expanded, Setting, expand};
+use self::shape::{Recorder, Section};
 use self::table::Table;
 use super::error::{Problem, Problems, ScenarioError};
 use super::model::{Scenario, Source};
@@ -63,6 +66,15 @@ impl Scenario {
     }
 }
 
+/// What is asked of a text, whatever is wrong with it.
+pub(super) fn record(text: &str) -> Vec<Section> {
+    let mut problems = Problems::default();
+    problems.recorder = Some(Recorder::default());
+    let (document, _) = DeTable::parse_recoverable(text);
+    read("x.toml", text, (document.into_inner(), &[]), &problems);
+    problems.recorder.map(Recorder::take).unwrap_or_default()
+}
+
 /// Where a problem was noted, what comes back is not to be used.
 fn read<'a>(
     name: &str,
@@ -78,14 +90,19 @@ fn read<'a>(
     file.ask(&["params", "template", "phase"]);
     let run = settings::run(&mut file, &phases);
     let node = settings::node(&mut file);
-    let topology = topology::read(&mut file, run.duration);
+    let mut topology = topology::read(&mut file, run.duration);
     let network = network::read(&mut file, &topology.hosts);
+    let drafts = upgrades::read(&mut file, &topology, node, &run);
+    topology.upgrades = drafts.iter().map(|draft| draft.upgrade.clone()).collect();
     let loads = loads::read(&mut file, &topology, run.duration);
     let mut gates = gates::read(&mut file, &topology.hosts, &loads, &run);
-    gates.asked = asked::read(&mut file, &Context { hosts: &topology.hosts, loads: &loads, run: &run });
+    let context = Context { hosts: &topology.hosts, loads: &loads, run: &run };
+    gates.asked = asked::read(&mut file, &context);
     let failures = asked::failures(&mut file);
     gates.asked.failures = failures.iter().map(|failure| failure.get_ref().clone()).collect();
-    let faults = faults::read(&mut file, &topology.hosts, &run, gates.convergence);
+    let mut faults = faults::read(&mut file, &topology.hosts, &run, gates.convergence);
+    let asked_for = (gates.asked.gates.as_slice(), gates.convergence);
+    topology.upgrades = upgrades::finish(&file, drafts, &context, asked_for, &mut faults);
     file.finish();
     let source = Source { name: name.to_owned(), text: text.to_owned(), parameters };
     let scenario =

@@ -25,10 +25,11 @@ pub(super) fn check_name(table: &Table<'_>, name: &Spanned<String>, what: &str) 
         && text.chars().all(allowed)
         && text.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !right {
+        let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
         let label = format!(
             "expected 1 to {MAX_NAME_CHARS} letters, digits, `-`, `_` or `.`, a letter or digit first"
         );
-        table.problem(Problem::new(format!("not a name for a {what}"), name.span(), label));
+        table.problem(Problem::new(format!("not a name for {article} {what}"), name.span(), label));
     }
     right
 }

@@ -71,7 +71,11 @@ pub(super) fn run(file: &mut Table<'_>, phases: &[Phase]) -> RunPlan {
 
 /// `[node]`.
 pub(super) fn node(file: &mut Table<'_>) -> NodeSettings {
-    let Some(mut node) = file.table("node", "[node]") else { return NodeSettings::default() };
+    file.table("node", "[node]").map(node_settings).unwrap_or_default()
+}
+
+/// The keys of `[node]`.
+pub(super) fn node_settings(mut node: Table<'_>) -> NodeSettings {
     let settings = NodeSettings {
         heartbeat: positive(&mut node, "heartbeat"),
         unhealthy_after: positive(&mut node, "unhealthy_after"),

@@ -7,11 +7,15 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::error::{Problem, Problems, did_you_mean, list};
 use super::expand::common_keys;
+use super::shape::{Section, Shape};
 
 /// A type that a TOML value can be read as.
 pub(super) trait FromToml: Sized {
     /// Reads `value`.
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong>;
+
+    /// What such a value looks like.
+    fn shape() -> Shape;
 }
 
 /// A value that is not what it should be.
@@ -41,7 +45,11 @@ pub(super) struct Table<'a> {
     span: Range<usize>,
     /// How messages call it: `[[main]]`.
     title: String,
+    /// How it was called in the beginning.
+    section: String,
     asked: Vec<&'static str>,
+    /// What was asked for, as far as it is known; kept only where somebody wants it.
+    shapes: Vec<(&'static str, Shape)>,
     /// Keys that were dealt with before: they may be there.
     common: &'static [&'static str],
     accepts_all: bool,
@@ -57,11 +65,14 @@ impl<'a> Table<'a> {
         title: impl Into<String>,
         problems: &'a Problems,
     ) -> Table<'a> {
+        let title = title.into();
         Table {
             entries,
             span,
-            title: title.into(),
+            section: title.clone(),
+            title,
             asked: Vec::new(),
+            shapes: Vec::new(),
             accepts_all: false,
             common: &[],
             missing: Vec::new(),
@@ -131,6 +142,7 @@ impl<'a> Table<'a> {
 
     /// The value of `key`; `None` where there is none, or a wrong one, which is noted.
     pub(super) fn read<T: FromToml>(&mut self, key: &'static str) -> Option<Spanned<T>> {
+        self.is_like(key, T::shape);
         let value = self.raw(key)?;
         match T::from_toml(value) {
             Ok(read) => Some(Spanned::new(value.span(), read)),
@@ -151,6 +163,7 @@ impl<'a> Table<'a> {
     /// The value of `key`, whose absence is noted.
     pub(super) fn require<T: FromToml>(&mut self, key: &'static str) -> Option<Spanned<T>> {
         if !self.entries.contains_key(key) {
+            self.is_like(key, T::shape);
             self.missing(key);
             return None;
         }
@@ -165,6 +178,7 @@ impl<'a> Table<'a> {
 
     /// One of several words as the value of `key`.
     pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        self.is_like(key, || Shape::Words(words.iter().map(|(word, _)| (*word).to_owned()).collect()));
         let text = self.read::<String>(key)?;
         let found = words.iter().find(|(word, _)| word == text.get_ref());
         if found.is_none() {
@@ -179,6 +193,7 @@ impl<'a> Table<'a> {
 
     /// The table `[key]`; an empty one where there is none.
     pub(super) fn table(&mut self, key: &'static str, title: &str) -> Option<Table<'a>> {
+        self.is_like(key, || Shape::Table(title.to_owned()));
         let value = self.raw(key)?;
         match value.get_ref() {
             DeValue::Table(entries) => Some(Table::new(entries, value.span(), title, self.problems)),
@@ -192,6 +207,7 @@ impl<'a> Table<'a> {
     /// The tables `[[key]]`.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
         let title = format!("[[{key}]]");
+        self.is_like(key, || Shape::Tables(title.clone()));
         let Some(value) = self.raw(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
             self.not_a_table(key, value.span(), value.get_ref(), &title);
@@ -216,8 +232,31 @@ impl<'a> Table<'a> {
         self.problem(Problem::new(message, span, format!("expected a table: {title}")));
     }
 
+    /// Keeps what a key looks like, where somebody wants to know; what is known first counts.
+    fn is_like(&mut self, key: &'static str, shape: impl Fn() -> Shape) {
+        if self.problems.recorder.is_some() && self.shapes.iter().all(|(known, _)| *known != key) {
+            self.shapes.push((key, shape()));
+        }
+    }
+
+    /// Tells what was asked for, where somebody wants to know.
+    fn record(&self) {
+        let Some(recorder) = &self.problems.recorder else { return };
+        let shape = |key: &&'static str| {
+            let known = self.shapes.iter().find(|(known, _)| known == key);
+            (*key, known.map_or(Shape::Any, |(_, shape)| shape.clone()))
+        };
+        recorder.add(Section {
+            title: self.section.clone(),
+            keys: self.asked.iter().chain(self.common).map(shape).collect(),
+            missing: self.missing.clone(),
+            is_open: self.accepts_all,
+        });
+    }
+
     /// Notes the keys that nobody asked for, and those that are missing.
     pub(super) fn finish(self) {
+        self.record();
         for (name, span) in self.unknown_keys() {
             let message = format!("unknown key `{name}` in {}", self.title);
             let label = format!("expected one of {}", list(self.asked.iter().copied()));

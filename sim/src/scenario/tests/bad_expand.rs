@@ -215,7 +215,7 @@ main = "main-a"
 "#,
             "
 12:1 unknown key `servces` in [[home]]
-  expected one of `name`, `count`, `start`, `node_id`, `services`, `cpu`, `cores`, `main`, `fallback`
+  expected one of `name`, `count`, `start`, `node_id`, `services`, `cpu`, `cores`, `disk`, `clock`, `nat`, `nat_mapping`, `hairpin`, `main`, `fallback`
   help: did you mean `services`?
 19:7 no template is called `egde`
   expected one of `edge`

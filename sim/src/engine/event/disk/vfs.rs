@@ -79,10 +79,12 @@ impl OpenFile {
     }
 }
 
-fn code(done: Result<u64, DiskError>) -> c_int {
+/// What SQLite is told; `failed` where the disk does not work.
+fn code(done: Result<u64, DiskError>, failed: c_int) -> c_int {
     match done {
         Ok(_) => ffi::SQLITE_OK,
-        Err(DiskError::Dead) => ffi::SQLITE_IOERR,
+        Err(DiskError::Dead | DiskError::Failed) => failed,
+        Err(DiskError::Full) => ffi::SQLITE_FULL,
         Err(DiskError::NoSuchFile) => ffi::SQLITE_IOERR_DELETE_NOENT,
     }
 }
@@ -255,21 +257,21 @@ unsafe extern "C" fn write(
     // SAFETY: SQLite gives an open file and `len` readable bytes.
     let (file, bytes) =
         unsafe { (opened(file), std::slice::from_raw_parts(from.cast::<u8>(), len as usize)) };
-    code(file.operate(Operation::Write(at as usize, bytes)))
+    code(file.operate(Operation::Write(at as usize, bytes)), ffi::SQLITE_IOERR_WRITE)
 }
 
 /// # Safety
 /// As SQLite calls it, with an open file.
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, len: ffi::sqlite3_int64) -> c_int {
     // SAFETY: the file is open.
-    code(unsafe { opened(file) }.operate(Operation::Truncate(len as usize)))
+    code(unsafe { opened(file) }.operate(Operation::Truncate(len as usize)), ffi::SQLITE_IOERR_TRUNCATE)
 }
 
 /// # Safety
 /// As SQLite calls it, with an open file.
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int {
     // SAFETY: the file is open.
-    code(unsafe { opened(file) }.operate(Operation::Sync))
+    code(unsafe { opened(file) }.operate(Operation::Sync), ffi::SQLITE_IOERR_FSYNC)
 }
 
 /// # Safety
@@ -281,7 +283,7 @@ unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, len: *mut ffi::sqli
         // SAFETY: SQLite gives a place to write to.
         unsafe { *len = found.cast_signed() };
     }
-    code(found)
+    code(found, ffi::SQLITE_IOERR_FSTAT)
 }
 
 /// # Safety
@@ -303,7 +305,7 @@ unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int
     let file = unsafe { opened(file) };
     // All locks but none are one: there is never more than one reader.
     if level == ffi::SQLITE_LOCK_NONE {
-        return code(file.operate(Operation::Unlock(file.number)));
+        return code(file.operate(Operation::Unlock(file.number)), ffi::SQLITE_IOERR_UNLOCK);
     }
     ffi::SQLITE_OK
 }
@@ -343,7 +345,7 @@ unsafe extern "C" fn delete(_vfs: *mut ffi::sqlite3_vfs, path: *const c_char, sy
     let (Some((process, name)), Some(world)) = (path.and_then(parts), world()) else {
         return ffi::SQLITE_IOERR_DELETE;
     };
-    code(world.operate(process, name, Operation::Remove(sync_dir != 0)))
+    code(world.operate(process, name, Operation::Remove(sync_dir != 0)), ffi::SQLITE_IOERR_DELETE)
 }
 
 /// # Safety
@@ -364,7 +366,7 @@ unsafe extern "C" fn access(
         // SAFETY: SQLite gives a place to write to.
         unsafe { *exists = found as c_int };
     }
-    code(found)
+    code(found, ffi::SQLITE_IOERR_ACCESS)
 }
 
 /// # Safety
@@ -407,7 +409,9 @@ unsafe extern "C" fn sleep(_vfs: *mut ffi::sqlite3_vfs, micros: c_int) -> c_int 
 unsafe extern "C" fn current_time(_vfs: *mut ffi::sqlite3_vfs, julian_day: *mut f64) -> c_int {
     let Some(world) = world() else { return ffi::SQLITE_ERROR };
     // SAFETY: SQLite gives a place to write to.
-    unsafe { *julian_day = UNIX_EPOCH_JULIAN_DAY + world.unix().as_millis() as f64 / MILLIS_PER_DAY };
+    unsafe {
+        *julian_day = UNIX_EPOCH_JULIAN_DAY + world.unix().as_millis() as f64 / MILLIS_PER_DAY;
+    };
     ffi::SQLITE_OK
 }
 
