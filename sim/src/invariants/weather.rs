@@ -103,3 +103,82 @@ impl Weather {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::seconds;
+    use super::*;
+
+    const HOSTS: &str = r#"
+duration = "10m"
+[[main]]
+name = "main"
+[[home]]
+name = "home"
+main = "main"
+"#;
+    const MAIN: HostIndex = HostIndex(0);
+    const HOME: HostIndex = HostIndex(1);
+
+    fn weather(faults: &str) -> Weather {
+        let scenario = Scenario::load("test.toml", &format!("{HOSTS}{faults}"));
+        Weather::new(&scenario.unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error))))
+    }
+
+    #[test]
+    fn it_is_calm_before_and_after_a_fault_and_not_meanwhile() {
+        let weather = weather("[[fault]]\nat = \"60s\"\nkind = \"crash\"\nhost = \"main\"\ndown = \"10s\"\n");
+        assert!(weather.is_calm(seconds(0), seconds(59)) && weather.is_calm(seconds(70), seconds(90)));
+        assert!(!weather.is_calm(seconds(0), seconds(60)) && !weather.is_calm(seconds(69), seconds(90)));
+        assert!(!weather.is_calm_but_for_the_dead(seconds(61), seconds(69)), "a Main is missed");
+    }
+
+    #[test]
+    fn a_home_that_is_dead_all_the_time_disturbs_nobody() {
+        let weather = weather("[[fault]]\nat = \"60s\"\nkind = \"crash\"\nhost = \"home\"\ndown = \"60s\"\n");
+        assert!(weather.is_calm_but_for_the_dead(seconds(61), seconds(119)));
+        assert!(!weather.is_calm_but_for_the_dead(seconds(59), seconds(61)), "it dies meanwhile");
+        assert!(!weather.is_calm_but_for_the_dead(seconds(61), seconds(120)), "it comes back meanwhile");
+        assert!(!weather.is_calm(seconds(61), seconds(62)));
+    }
+
+    #[test]
+    fn who_was_stopped_left_in_peace_and_who_crashed_did_not() {
+        let stop = weather("[[fault]]\nat = \"60s\"\nkind = \"stop\"\nhost = \"home\"\ndown = \"60s\"\n");
+        assert!(stop.left_in_peace(HOME, seconds(60), seconds(70)));
+        assert!(!stop.left_in_peace(MAIN, seconds(60), seconds(70)));
+        let crash = weather("[[fault]]\nat = \"60s\"\nkind = \"crash\"\nhost = \"home\"\n");
+        assert!(!crash.left_in_peace(HOME, seconds(60), seconds(70)));
+    }
+
+    #[test]
+    fn a_disk_that_lied_excuses_its_host_from_then_on_and_one_that_fails_does_not() {
+        let of = |trouble: &str| {
+            weather(&format!(
+                "[[fault]]\nat = \"60s\"\nkind = \"disk\"\nhost = \"home\"\ntrouble = \"{trouble}\"\nlasts = \"10s\"\n"
+            ))
+        };
+        let lies = of("lost-sync");
+        assert!(!lies.is_deceived(HOME, seconds(59)) && lies.is_deceived(HOME, seconds(300)));
+        assert!(!lies.is_deceived(MAIN, seconds(300)));
+        assert!(!of("io-error").is_deceived(HOME, seconds(65)));
+    }
+
+    #[test]
+    fn a_disk_is_emptied_when_it_is_wiped() {
+        let weather = weather(
+            "[[fault]]\nat = \"60s\"\nkind = \"crash\"\nhost = \"home\"\ndown = \"10s\"\ndisk = \"wipe\"\n",
+        );
+        assert!(weather.emptied(HOME, seconds(60)) && !weather.emptied(HOME, seconds(61)));
+        assert!(!weather.emptied(MAIN, seconds(60)));
+    }
+
+    #[test]
+    fn who_was_paused_is_late_for_a_while() {
+        let weather =
+            weather("[[fault]]\nat = \"60s\"\nkind = \"pause\"\nhost = \"home\"\nlasts = \"10s\"\n");
+        assert!(weather.is_impaired(HOME, seconds(75), seconds(76)), "it catches up");
+        assert!(!weather.is_impaired(HOME, seconds(81), seconds(82)));
+        assert!(!weather.is_impaired(MAIN, seconds(65), seconds(66)));
+    }
+}

@@ -71,7 +71,7 @@ impl Core {
     pub(super) fn new(seed: u64, record: Keep, unix_start: Duration) -> Self {
         let state = State::new(seed, record);
         Self {
-            aftermath: state.aftermath.any.clone(),
+            aftermath: state.processes.aftermath.any.clone(),
             state: Mutex::new(state),
             ready: Arc::new(Ready::new(seed)),
             now: AtomicU64::new(0),
@@ -206,7 +206,7 @@ impl Core {
     fn clear_up(&self, process: u32) {
         let mut state = self.lock();
         self.aftermath.store(false, Ordering::Relaxed);
-        if let Some(until) = state.aftermath.until.take()
+        if let Some(until) = state.processes.aftermath.until.take()
             && let Some(key) = self.ready.put_off(process)
         {
             state.timeline.at(until, Event::DiskDone(key));
@@ -217,7 +217,7 @@ impl Core {
 
     /// Drops the tasks of processes that died with their hosts' power.
     pub(super) fn bury(&self) {
-        let dead = std::mem::take(&mut self.lock().aftermath.dead);
+        let dead = std::mem::take(&mut self.lock().processes.aftermath.dead);
         dead.into_iter().for_each(|process| self.drop_tasks(process));
     }
 

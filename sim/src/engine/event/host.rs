@@ -1,6 +1,6 @@
 //! Hosts and the processes on them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -14,6 +14,7 @@ use super::executor::Meta;
 use super::link::HostId;
 use super::nat::Nat;
 use super::pool::Key;
+use super::state::Aftermath;
 use super::tls::Certificate;
 
 /// The first port given to those who ask for any (IANA's dynamic range).
@@ -251,9 +252,16 @@ pub(super) struct Process {
 pub(super) struct Processes {
     pub(super) list: Vec<Process>,
     pub(super) next_task: u32,
+    /// Those that are not polled.
+    pub(super) paused: BTreeSet<u32>,
+    pub(super) aftermath: Aftermath,
 }
 
 impl Processes {
+    pub(super) fn is_paused(&self, process: u32) -> bool {
+        !self.paused.is_empty() && self.paused.contains(&process)
+    }
+
     pub(super) fn alive(&self, process: u32) -> bool {
         self.list.get(process as usize).is_some_and(|process| process.life != Life::Dead)
     }

@@ -236,7 +236,7 @@ fn drive(core: &Core, mut reseed: Option<(Duration, u64)>) -> Option<Halt> {
             return Some(deadlock(core));
         }
         let now = state.timeline.now;
-        let (freed, done) = (state.cpus.take_freed(), state.aftermath.done.take());
+        let (freed, done) = (state.cpus.take_freed(), state.processes.aftermath.done.take());
         drop(state);
         if now != before {
             core.now.store(now, Ordering::Relaxed);

@@ -115,7 +115,7 @@ impl Sim {
         self.fault(Fault::Pause, host);
         let mut state = self.core.lock();
         let nodes = state.nodes_of(host);
-        state.paused.extend(nodes);
+        state.processes.paused.extend(nodes);
     }
 
     /// Lets the nodes on `host` go on: all that came due meanwhile is due now.
@@ -123,7 +123,7 @@ impl Sim {
         self.fault(Fault::Resume, host);
         let mut state = self.core.lock();
         let nodes = state.nodes_of(host);
-        state.paused.retain(|process| !nodes.contains(process));
+        state.processes.paused.retain(|process| !nodes.contains(process));
         drop(state);
         self.core.ready.let_go(host.0);
     }

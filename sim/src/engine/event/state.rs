@@ -3,7 +3,6 @@
 //! No future is polled or dropped while the lock is held; waking a task only puts it on the ready list, which has a
 //! lock of its own.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,9 +23,6 @@ pub(super) struct State {
     pub(super) hosts: Hosts,
     pub(super) processes: Processes,
     pub(super) cpus: Cpus,
-    pub(super) aftermath: Aftermath,
-    /// Processes that are not polled.
-    pub(super) paused: BTreeSet<u32>,
     pub(super) connections: Connections,
     pub(super) ports: Ports,
     pub(super) datagrams: Datagrams,
@@ -78,8 +74,6 @@ impl State {
             hosts: Hosts::default(),
             processes: Processes::default(),
             cpus: Cpus::default(),
-            aftermath: Aftermath::default(),
-            paused: BTreeSet::new(),
             connections: Connections::default(),
             ports: Ports::default(),
             datagrams: Datagrams::default(),
@@ -111,7 +105,7 @@ impl State {
             Event::Refused(dial) => self.refused(dial),
             Event::Datagram(key) => self.datagram(key),
             Event::CoreFree(host) => self.cpus.free(host),
-            Event::DiskDone(key) => self.aftermath.done = Some(key),
+            Event::DiskDone(key) => self.processes.aftermath.done = Some(key),
         }
         true
     }
@@ -144,7 +138,7 @@ impl State {
         for node in self.nodes_of(host) {
             self.trace.emit(now, Kind::ProcessEnd, host.0, u64::from(node), Farewell::Silence as u64);
             self.cut_off(node, Farewell::Silence);
-            self.aftermath.bury(node);
+            self.processes.aftermath.bury(node);
         }
         self.forget_kernel(host);
         self.hosts.get_mut(host).disk.power_cut();
@@ -181,7 +175,7 @@ impl State {
 
     /// Whether no task of this process is polled at present.
     pub(super) fn is_held(&self, process: u32) -> bool {
-        !self.paused.is_empty() && self.paused.contains(&process)
+        self.processes.is_paused(process)
     }
 
     /// Whether what this process receives costs its host time.

@@ -173,7 +173,7 @@ impl State {
         if kind == ProcessKind::Node
             && let Some(until) = self.hosts.get_mut(host).disk.sync_until(now)
         {
-            self.aftermath.wait_until(until);
+            self.processes.aftermath.wait_until(until);
         }
     }
 
