@@ -9,6 +9,7 @@ use relay_reports::model::{Metric, keep_worst};
 use relay_sim::cli::baselines::Baselines;
 use relay_sim::cli::reports::Reports;
 use relay_sim::cli::runs::{Unit, side_by_side};
+use relay_sim::cli::sightings::Sightings;
 use relay_sim::execute::{Execution, Verdict};
 use relay_sim::gates::show;
 use relay_sim::replay::{Capsule, failures};
@@ -42,11 +43,11 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
     let mut outcome = Ok(());
     let timed = |(_, unit): &(usize, Unit)| {
         let started = Instant::now();
-        let run = unit.run(false);
+        let run = unit.run_as_one_of_many();
         (run, started.elapsed())
     };
     side_by_side(&units, session.jobs, timed, |(at, unit), (run, wall)| {
-        let told = tell(&run, unit, tallies[*at].failed, &session.capsules)
+        let told = tell(&run, &unit.command(), tallies[*at].failed, &session.capsules)
             .and_then(|()| write_report(&run, unit, wall, baselines.as_mut(), reports.as_mut()));
         if outcome.is_ok() {
             outcome = told;
@@ -70,6 +71,9 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
     let judged = baseline::judge(&session.baselines, &figures)?;
     println!("{judged}");
     if judged.is_worse() {
+        worst = worst.max(Verdict::GateFailed);
+    }
+    if !prove_something(entries, &tallies) {
         worst = worst.max(Verdict::GateFailed);
     }
     let (gates, held) =
@@ -101,6 +105,8 @@ struct Tally {
     worst: Option<Verdict>,
     /// The worst of each figure.
     metrics: Vec<Metric>,
+    /// What must happen in one of the runs.
+    sightings: Sightings,
 }
 
 impl Tally {
@@ -117,7 +123,18 @@ impl Tally {
         self.wall += wall;
         self.worst = self.worst.max(Some(verdict));
         keep_worst(&mut self.metrics, &metrics(run));
+        self.sightings.add(run);
     }
+}
+
+/// Says what must happen in one of a scenario's runs at least and did in none. False where there is any.
+fn prove_something(entries: &[Entry], tallies: &[Tally]) -> bool {
+    let mut proved = true;
+    for (entry, tally) in entries.iter().zip(tallies).filter(|(_, tally)| tally.sightings.proves_nothing()) {
+        tally.sightings.lines(&entry.scenario.name).iter().for_each(|line| println!("{line}"));
+        proved = false;
+    }
+    proved
 }
 
 fn summary(entries: &[Entry], tallies: &[Tally]) -> Table {
@@ -175,21 +192,21 @@ fn write_report(
 }
 
 /// Says what failed and how to see it again, and keeps a capsule of it.
-pub(crate) fn tell(run: &Execution, unit: &Unit, earlier: usize, folder: &Path) -> Result<(), Refusal> {
+pub(crate) fn tell(run: &Execution, again: &str, earlier: usize, folder: &Path) -> Result<(), Refusal> {
     let verdict = run.verdict();
     if verdict == Verdict::Passed || earlier >= FAILURES_SHOWN_MAX {
         return Ok(());
     }
     let capsule = Capsule::of(run, verdict);
-    let file = folder.join(capsule.file_name(&unit.scenario.name));
+    let file = folder.join(capsule.file_name(&run.scenario.name));
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(&file, capsule.to_json()))
         .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))?;
-    eprintln!("{} with seed {}: {}", unit.scenario.name, unit.seed, verdict.as_str());
+    eprintln!("{} with seed {}: {}", run.scenario.name, run.seed, verdict.as_str());
     for line in failures(run) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
-    eprintln!("  again: {}", unit.command());
+    eprintln!("  again: {again}");
     eprintln!("  or:    cargo sim replay {}", file.display());
     if earlier + 1 == FAILURES_SHOWN_MAX {
         eprintln!("  further failures of this scenario are only counted");

@@ -14,7 +14,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use relay_sim::campaign::Campaign;
 use relay_sim::cli::runs::{Unit, side_by_side};
+use relay_sim::cli::sightings::Sightings;
 use relay_sim::coverage::{LogPoints, traits_of};
 use relay_sim::execute::{Execution, Settings, Verdict, execute};
 
@@ -27,6 +29,9 @@ use crate::{Refusal, workspace};
 
 /// Longer scenarios run once a night, in the first round: they would leave no time for the others.
 const ONCE_A_NIGHT_SECONDS: f64 = 8.0;
+
+/// Chaos runs in each round.
+const CHAOS_A_ROUND: u64 = 20;
 
 /// New things of each kind that are listed; the others are counted.
 const LISTED_MAX: usize = 40;
@@ -65,7 +70,10 @@ pub(crate) fn run(options: Options) -> Result<u8, Refusal> {
     let folder = root.join(options.state);
     let mut state = State::read(&folder)?;
     let mut night = Night {
-        rows: rows(plan),
+        rows: match options.only {
+            None => rows(plan).into_iter().chain([chaos()]).collect(),
+            Some(_) => rows(plan),
+        },
         points: LogPoints::default(),
         traits: BTreeSet::new(),
         jobs: options.jobs.unwrap_or_else(cores),
@@ -100,18 +108,24 @@ pub(crate) fn run(options: Options) -> Result<u8, Refusal> {
         seconds(night.started.elapsed()),
         worst.as_str()
     );
+    let mut code = worst.exit_code();
+    for row in night.rows.iter().filter(|row| row.runs > 0 && row.sightings.proves_nothing()) {
+        row.sightings.lines(&row.name).iter().for_each(|line| println!("{line}"));
+        code = code.max(1);
+    }
     if missed > 0 {
         // Skipped counts as failed.
         println!("nightly: {missed} scenarios were not run at all: give it more --minutes");
-        return Ok(worst.exit_code().max(1));
+        return Ok(code.max(1));
     }
-    Ok(worst.exit_code())
+    Ok(code)
 }
 
-/// What is swept: one scenario of the plan.
+/// What is swept: one scenario of the plan, or chaos.
 struct Row {
     name: String,
-    make: Box<dyn Fn(u64) -> Unit + Sync>,
+    turns: Box<Turns>,
+    sightings: Sightings,
     runs: u64,
     failed: u64,
     worst: Option<Verdict>,
@@ -119,18 +133,56 @@ struct Row {
     slowest: Duration,
 }
 
+/// What to run in the round of this number.
+type Turns = dyn Fn(u64) -> Result<Vec<Turn>, Refusal> + Sync;
+
+/// A run, and the command that does it again.
+struct Turn {
+    unit: Unit,
+    again: String,
+}
+
 fn rows(plan: Plan) -> Vec<Row> {
     let entries = plan.entries.into_iter();
     entries
         .map(|entry| Row {
             name: entry.file.clone(),
-            make: Box::new(move |seed| Unit { scenario: entry.scenario.clone(), seed }),
+            turns: Box::new(move |seed| {
+                let unit = Unit { scenario: entry.scenario.clone(), seed };
+                Ok(vec![Turn { again: unit.command(), unit }])
+            }),
+            ..Row::default()
+        })
+        .collect()
+}
+
+/// Chaos, of which each round takes several seeds.
+fn chaos() -> Row {
+    let campaign = Campaign::default();
+    let turn = move |seed| {
+        let drawn = campaign.draw(seed).map_err(|error| Refusal(error.to_string()))?;
+        let unit = Unit { scenario: drawn.scenario, seed };
+        Ok(Turn { unit, again: format!("cargo sim chaos --seed {seed}") })
+    };
+    let turns = move |round: u64| {
+        let first = round.saturating_mul(CHAOS_A_ROUND);
+        (first..first.saturating_add(CHAOS_A_ROUND)).map(&turn).collect()
+    };
+    Row { name: "chaos".to_owned(), turns: Box::new(turns), ..Row::default() }
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Row {
+            name: String::new(),
+            turns: Box::new(|_| Ok(Vec::new())),
+            sightings: Sightings::default(),
             runs: 0,
             failed: 0,
             worst: None,
             slowest: Duration::ZERO,
-        })
-        .collect()
+        }
+    }
 }
 
 struct Night {
@@ -148,23 +200,27 @@ impl Night {
     fn round(&mut self, seed: u64) -> Result<usize, Refusal> {
         let again = |row: &Row| row.runs == 0 || row.slowest.as_secs_f64() < ONCE_A_NIGHT_SECONDS;
         let turns = self.rows.iter().enumerate().filter(|(_, row)| again(row));
-        let units: Vec<(usize, Unit)> = turns.map(|(at, row)| (at, (row.make)(seed))).collect();
+        let mut units = Vec::new();
+        for (at, row) in turns {
+            units.extend((row.turns)(seed)?.into_iter().map(|turn| (at, turn)));
+        }
         let (started, budget, points) = (self.started, self.budget, &self.points);
-        let timed = |(_, unit): &(usize, Unit)| {
+        let timed = |(_, turn): &(usize, Turn)| {
             let began = Instant::now();
             // Whoever begins after the time is up is not run.
-            (started.elapsed() < budget).then(|| (run_watched(unit, points), began.elapsed()))
+            (started.elapsed() < budget).then(|| (run_watched(&turn.unit, points), began.elapsed()))
         };
         let (rows, traits, capsules) = (&mut self.rows, &mut self.traits, &self.capsules);
         let (mut skipped, mut outcome) = (0, Ok(()));
-        side_by_side(&units, self.jobs, timed, |(at, unit), ran| {
+        side_by_side(&units, self.jobs, timed, |(at, turn), ran| {
             let Some((run, wall)) = ran else {
                 skipped += 1;
                 return;
             };
             let row = &mut rows[*at];
-            let told = tell(&run, unit, usize::try_from(row.failed).unwrap_or(usize::MAX), capsules)
-                .and_then(|()| repeats(&run, unit));
+            let told = tell(&run, &turn.again, usize::try_from(row.failed).unwrap_or(usize::MAX), capsules)
+                .and_then(|()| repeats(&run, &turn.unit));
+            row.sightings.add(&run);
             if outcome.is_ok() {
                 outcome = told;
             }
@@ -194,7 +250,8 @@ impl Night {
 }
 
 fn run_watched(unit: &Unit, points: &LogPoints) -> Execution {
-    let settings = Settings { seed: Some(unit.seed), log: Some(points.dispatch()), ..Settings::default() };
+    let (seed, log) = (Some(unit.seed), Some(points.dispatch()));
+    let settings = Settings { seed, log, is_one_of_many: true, ..Settings::default() };
     execute(&unit.scenario, &settings)
 }
 

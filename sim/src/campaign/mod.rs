@@ -16,7 +16,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_chaos::plan::{self, Appetite, HostShape, Phases, Plan, PlanError, Shape};
+use relay_chaos::plan::{self, Appetite, Family, HostShape, Phases, Plan, PlanError, Shape};
 use relay_chaos::quantity::duration;
 use relay_chaos::{Share, Stream};
 
@@ -26,6 +26,9 @@ use crate::world::timing;
 pub use base::{Base, BaseError};
 pub use closed::{ClosedLoop, LOAD_START};
 pub use federation::Bounds;
+
+/// How long runs last where nothing says so.
+pub const DEFAULT_DURATION: Duration = Duration::from_secs(600);
 
 /// Time to announce what is offered, on top of noticing and dialling.
 const ANNOUNCE: Duration = Duration::from_secs(10);
@@ -71,6 +74,20 @@ pub enum CampaignError {
     /// What was drawn is no scenario: a mistake in here, or a base that does not fit the duration.
     #[error("what was drawn is no scenario")]
     Scenario(#[from] Box<ScenarioError>),
+}
+
+impl Default for Campaign {
+    /// Ten minutes, a tenth of host-time under faults of all families, at most three Mains and six Homes.
+    fn default() -> Self {
+        Campaign {
+            duration: DEFAULT_DURATION,
+            appetite: Appetite {
+                failure_rate: Share::of(1, 10).expect("a tenth is a share"),
+                families: Family::all().collect(),
+            },
+            source: World::Drawn(Bounds { mains: 3, homes: 6 }),
+        }
+    }
 }
 
 impl Campaign {

@@ -12,13 +12,10 @@ use super::reports::Reports;
 use super::run::{self, Done, Plan};
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
-use crate::campaign::{self, Base, Bounds, Campaign, CampaignError, Drawn, World};
+use crate::campaign::{self, Base, Bounds, Campaign, CampaignError, DEFAULT_DURATION, Drawn, World};
 use crate::execute::Verdict;
 use crate::gates::show;
 use crate::replay::Signature;
-
-/// How long runs last where nothing says so.
-const DEFAULT_DURATION: Duration = Duration::from_secs(600);
 
 /// Seeds named for one failure; the others are counted.
 const SEEDS_NAMED_MAX: usize = 8;

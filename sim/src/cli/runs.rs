@@ -26,6 +26,14 @@ impl Unit {
         self.run_on(Engine::default(), record_trace)
     }
 
+    /// Runs it as one of several seeds: what must happen in one of them at least is judged over all.
+    pub fn run_as_one_of_many(&self) -> Execution {
+        execute(
+            &self.scenario,
+            &Settings { seed: Some(self.seed), is_one_of_many: true, ..Settings::default() },
+        )
+    }
+
     /// Runs it on an engine.
     pub fn run_on(&self, engine: Engine, record_trace: impl Into<Keep>) -> Execution {
         let record_trace = record_trace.into();
