@@ -108,6 +108,8 @@ pub struct StoreReport {
     pub had: Vec<Contact>,
     /// They said no.
     pub refused: Vec<(Contact, Refusal)>,
+    /// This node is one of the closest itself, and keeps it.
+    pub kept_here: bool,
     /// They did not say anything.
     pub silent: Vec<Contact>,
     /// A newer version was found: nobody was asked to take the older one.

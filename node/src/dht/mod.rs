@@ -16,6 +16,7 @@ mod item;
 mod kademlia;
 pub mod krpc;
 mod operation;
+mod publication;
 mod server;
 mod table;
 mod transactions;
@@ -32,6 +33,7 @@ pub use item::{
     VALUE_BYTES_MAX, mutable_target, signed_buffer,
 };
 pub use kademlia::{Config, Dht, GetRequest, OPERATIONS_MAX, PARALLEL_QUERIES, PutRequest};
+pub use publication::{Publication, PublicationTiming, Published, REBASES_MAX};
 pub use server::{
     ANNOUNCEMENT_LIFETIME, ANSWER_BYTES_MAX, ITEM_LIFETIME, ITEMS_MAX, ITEMS_PER_ADDRESS_MAX,
     LIMITED_ADDRESSES_MAX, PEERS_MAX, PEERS_PER_ANSWER_MAX, PEERS_PER_TARGET_MAX, QueryLimits, QueryRate,

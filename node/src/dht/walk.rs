@@ -180,6 +180,12 @@ impl Walk {
             .map(|candidate| (candidate.contact, &candidate.said))
     }
 
+    /// Whether we are one of the `count` closest ourselves.
+    pub(super) fn is_close(&self, count: usize) -> bool {
+        let mine = self.target.distance(&self.me);
+        self.result().filter(|(contact, _)| self.target.distance(&contact.id) < mine).count() < count
+    }
+
     /// The closest that have not failed.
     fn closest(&self) -> impl Iterator<Item = &Candidate> {
         self.candidates.iter().filter(|candidate| candidate.progress != Progress::Failed).take(BUCKET_SIZE)

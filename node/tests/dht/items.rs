@@ -26,6 +26,12 @@ fn put(network: &mut Network, from: usize, item: MutableItem) -> StoreReport {
     report_of(network.command(from, |dht, now| dht.put(request, now)))
 }
 
+/// Nodes that are not among those closest to `target`.
+fn outsiders(network: &Network, target: &Id) -> Vec<usize> {
+    let closest = network.closest(target);
+    network.numbers().into_iter().filter(|number| !closest.contains(number)).collect()
+}
+
 fn get(network: &mut Network, from: usize, request: GetRequest) -> Found {
     match network.command(from, |dht, now| dht.get(request, now)) {
         Event::Got { found, .. } => found,
@@ -67,18 +73,34 @@ fn an_item_without_a_key_is_found_by_its_hash() {
 }
 
 #[test]
+fn two_nodes_are_enough() {
+    for (putter, getter) in [(0, 1), (1, 0), (0, 0)] {
+        let mut network = Network::joined(10, Weather::FAIR, 2);
+        let report = put(&mut network, putter, item(1, 1));
+        assert_eq!((report.taken.len(), report.kept_here), (1, true));
+        assert_eq!(get_item(&mut network, getter, 1).item, Some(Item::Mutable(item(1, 1))));
+        assert_eq!(put(&mut network, getter, item(1, 0)).newer, Some(item(1, 1)));
+        let immutable = Item::immutable(b"i1e".to_vec()).unwrap();
+        network.command(putter, |dht, now| dht.put(PutRequest::of(immutable.clone()), now));
+        let found = get(&mut network, getter, GetRequest::of_target(immutable.target()));
+        assert_eq!(found.item, Some(immutable));
+    }
+}
+
+#[test]
 fn the_newest_version_wins_and_an_older_one_is_not_put() {
     let mut network = Network::joined(3, Weather::FAIR, 30);
-    put(&mut network, 0, item(1, 1));
-    assert_eq!(put(&mut network, 1, item(1, 5)).taken.len(), BUCKET_SIZE);
+    let from = outsiders(&network, &item(1, 1).target());
+    put(&mut network, from[0], item(1, 1));
+    assert_eq!(put(&mut network, from[1], item(1, 5)).taken.len(), BUCKET_SIZE);
     assert_eq!(get_item(&mut network, 9, 1).item, Some(Item::Mutable(item(1, 5))));
-    let late = put(&mut network, 2, item(1, 4));
+    let late = put(&mut network, from[2], item(1, 4));
     assert_eq!((late.taken.len(), late.refused.len(), late.newer), (0, 0, Some(item(1, 5))));
     // The same again is refreshed.
-    assert_eq!(put(&mut network, 2, item(1, 5)).taken.len(), BUCKET_SIZE);
+    assert_eq!(put(&mut network, from[2], item(1, 5)).taken.len(), BUCKET_SIZE);
     // Another value of the same version is not.
     let other = MutableItem::sign(&key(1), b"", 5, b"5:other".to_vec()).unwrap();
-    let refused = put(&mut network, 2, other).refused;
+    let refused = put(&mut network, from[2], other).refused;
     assert_eq!(refused.len(), BUCKET_SIZE);
     assert!(refused.iter().all(|(_, refusal)| refusal.code.number() == 302), "{refused:?}");
 }
@@ -86,29 +108,31 @@ fn the_newest_version_wins_and_an_older_one_is_not_put() {
 #[test]
 fn who_compares_and_swaps_loses_no_others_version() {
     let mut network = Network::joined(4, Weather::FAIR, 30);
-    put(&mut network, 0, item(1, 3));
+    let from = outsiders(&network, &item(1, 3).target());
+    put(&mut network, from[0], item(1, 3));
     let mut swap = |from: usize, cas: i64, seq: i64| {
         let request = PutRequest { cas: Some(cas), ..PutRequest::of(Item::Mutable(item(1, seq))) };
         report_of(network.command(from, |dht, now| dht.put(request, now)))
     };
-    let wrong = swap(1, 2, 4);
+    let wrong = swap(from[1], 2, 4);
     assert_eq!((wrong.taken.len(), wrong.refused.len()), (0, BUCKET_SIZE));
     assert!(wrong.refused.iter().all(|(_, refusal)| refusal.code.number() == 301));
-    assert_eq!(swap(1, 3, 4).taken.len(), BUCKET_SIZE);
+    assert_eq!(swap(from[1], 3, 4).taken.len(), BUCKET_SIZE);
 }
 
 #[test]
 fn who_has_a_version_is_not_sent_it_again() {
     let mut network = Network::joined(5, Weather::FAIR, 30);
-    put(&mut network, 0, item(1, 3));
+    let from = outsiders(&network, &item(1, 3).target());
+    put(&mut network, from[0], item(1, 3));
     let request = |newer_than| GetRequest {
         newer_than: Some(newer_than),
         repair: false,
         ..GetRequest::of_target(item(1, 3).target())
     };
-    let same = get(&mut network, 9, request(3));
+    let same = get(&mut network, from[9], request(3));
     assert_eq!((same.item, same.holders), (None, BUCKET_SIZE));
-    assert_eq!(get(&mut network, 9, request(2)).item, Some(Item::Mutable(item(1, 3))));
+    assert_eq!(get(&mut network, from[9], request(2)).item, Some(Item::Mutable(item(1, 3))));
 }
 
 #[test]

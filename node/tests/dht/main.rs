@@ -5,3 +5,4 @@ mod hostile;
 mod items;
 mod joining;
 mod network;
+mod publishing;

@@ -13,43 +13,43 @@ use relay_node::env::{Instant, Rng};
 
 /// How the network treats datagrams.
 #[derive(Clone, Copy, Debug)]
-pub struct Weather {
+pub(crate) struct Weather {
     /// The shortest and the longest time that one takes, in milliseconds.
-    pub latency_millis: (u64, u64),
+    pub(crate) latency_millis: (u64, u64),
     /// Of how many one is lost: 0.1 is every tenth.
-    pub loss: f64,
+    pub(crate) loss: f64,
 }
 
 impl Weather {
     /// A continent's internet on a good day.
-    pub const FAIR: Weather = Weather { latency_millis: (10, 80), loss: 0.0 };
+    pub(crate) const FAIR: Weather = Weather { latency_millis: (10, 80), loss: 0.0 };
 
     /// Far away, and every twentieth is lost.
-    pub const ROUGH: Weather = Weather { latency_millis: (20, 250), loss: 0.05 };
+    pub(crate) const ROUGH: Weather = Weather { latency_millis: (20, 250), loss: 0.05 };
 }
 
 /// One host with one node.
-pub struct Host {
-    pub dht: Dht,
-    pub address: SocketAddr,
-    pub events: Vec<Event>,
+pub(crate) struct Host {
+    pub(crate) dht: Dht,
+    pub(crate) address: SocketAddr,
+    pub(crate) events: Vec<Event>,
     wake: Option<Instant>,
     /// Hosts of different sides do not hear each other.
-    pub side: u8,
+    pub(crate) side: u8,
     /// What it answers in place of its node.
-    pub liar: Option<Liar>,
+    pub(crate) liar: Option<Liar>,
 }
 
 /// Answers a datagram in its own way.
-pub type Liar = fn(&[u8], SocketAddr, &mut Rng) -> Option<Vec<u8>>;
+pub(crate) type Liar = fn(&[u8], SocketAddr, &mut Rng) -> Option<Vec<u8>>;
 
 /// All hosts, by number; `None` where one is gone.
-pub struct Network {
-    pub hosts: Vec<Option<Host>>,
-    pub now: Instant,
-    pub weather: Weather,
+pub(crate) struct Network {
+    pub(crate) hosts: Vec<Option<Host>>,
+    pub(crate) now: Instant,
+    pub(crate) weather: Weather,
     /// Datagrams and bytes that were sent.
-    pub sent: (u64, u64),
+    pub(crate) sent: (u64, u64),
     at: BTreeMap<SocketAddr, usize>,
     queue: BinaryHeap<Reverse<(Instant, u64, usize, Happening)>>,
     queued: u64,
@@ -64,7 +64,7 @@ enum Happening {
 
 impl Network {
     /// A network without hosts.
-    pub fn new(seed: u64, weather: Weather) -> Self {
+    pub(crate) fn new(seed: u64, weather: Weather) -> Self {
         Network {
             hosts: Vec::new(),
             now: Instant::from_nanos(1),
@@ -78,7 +78,7 @@ impl Network {
     }
 
     /// A network of `count` nodes that have joined, one every 200 ms, each through one of those before it.
-    pub fn joined(seed: u64, weather: Weather, count: usize) -> Self {
+    pub(crate) fn joined(seed: u64, weather: Weather, count: usize) -> Self {
         let mut network = Network::new(seed, weather);
         for _ in 0..count {
             let entry = network.any_address();
@@ -90,12 +90,12 @@ impl Network {
     }
 
     /// Adds a node that joins through `entry`; its number.
-    pub fn add(&mut self, entry: Option<SocketAddr>) -> usize {
+    pub(crate) fn add(&mut self, entry: Option<SocketAddr>) -> usize {
         self.add_with(entry, |_| {})
     }
 
     /// Adds a node with changes to its configuration; its number.
-    pub fn add_with(&mut self, entry: Option<SocketAddr>, change: impl FnOnce(&mut Config)) -> usize {
+    pub(crate) fn add_with(&mut self, entry: Option<SocketAddr>, change: impl FnOnce(&mut Config)) -> usize {
         let number = self.hosts.len();
         let mut config = Config::v4(Id::random(&mut self.rng));
         config.bootstrap = entry.into_iter().collect();
@@ -114,41 +114,41 @@ impl Network {
     }
 
     /// Takes a node away, without a word to anyone.
-    pub fn remove(&mut self, number: usize) {
+    pub(crate) fn remove(&mut self, number: usize) {
         if let Some(host) = self.hosts[number].take() {
             self.at.remove(&host.address);
         }
     }
 
     /// The numbers of those that are there.
-    pub fn numbers(&self) -> Vec<usize> {
+    pub(crate) fn numbers(&self) -> Vec<usize> {
         (0..self.hosts.len()).filter(|number| self.hosts[*number].is_some()).collect()
     }
 
-    pub fn host(&self, number: usize) -> &Host {
+    pub(crate) fn host(&self, number: usize) -> &Host {
         self.hosts[number].as_ref().expect("the host is there")
     }
 
-    pub fn host_mut(&mut self, number: usize) -> &mut Host {
+    pub(crate) fn host_mut(&mut self, number: usize) -> &mut Host {
         self.hosts[number].as_mut().expect("the host is there")
     }
 
     /// The address of any node that is there.
-    pub fn any_address(&mut self) -> Option<SocketAddr> {
+    pub(crate) fn any_address(&mut self) -> Option<SocketAddr> {
         let numbers = self.numbers();
         let number = (!numbers.is_empty()).then(|| self.rng.random_range(0..numbers.len()))?;
         Some(self.host(numbers[number]).address)
     }
 
     /// Lets time pass.
-    pub fn run(&mut self, span: Duration) {
+    pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now + span;
         while self.step(end) {}
         self.now = end;
     }
 
     /// Gives a command to a node, and lets time pass until it has ended.
-    pub fn command(
+    pub(crate) fn command(
         &mut self,
         number: usize,
         command: impl FnOnce(&mut Dht, Instant) -> Result<OperationId, Busy>,
@@ -167,7 +167,7 @@ impl Network {
     }
 
     /// The nodes that are truly closest to `target`, the closest first.
-    pub fn closest(&self, target: &Id) -> Vec<usize> {
+    pub(crate) fn closest(&self, target: &Id) -> Vec<usize> {
         let mut numbers = self.numbers();
         numbers.retain(|number| self.host(*number).dht.id(Family::V4).is_some());
         numbers.sort_by_key(|number| self.id(*number).distance(target));
@@ -176,22 +176,22 @@ impl Network {
     }
 
     /// The numbers of these contacts.
-    pub fn numbers_of<'c>(&self, contacts: impl IntoIterator<Item = &'c Contact>) -> BTreeSet<usize> {
+    pub(crate) fn numbers_of<'c>(&self, contacts: impl IntoIterator<Item = &'c Contact>) -> BTreeSet<usize> {
         contacts.into_iter().filter_map(|contact| self.at.get(&contact.address).copied()).collect()
     }
 
-    pub fn id(&self, number: usize) -> Id {
+    pub(crate) fn id(&self, number: usize) -> Id {
         let dht = &self.host(number).dht;
         dht.id(Family::V4).or(dht.id(Family::V6)).expect("a node speaks something")
     }
 
     /// Draws from the network's own generator.
-    pub fn rng(&mut self) -> &mut Rng {
+    pub(crate) fn rng(&mut self) -> &mut Rng {
         &mut self.rng
     }
 
     /// Lets a node say what it has to say.
-    pub fn drain(&mut self, number: usize) {
+    pub(crate) fn drain(&mut self, number: usize) {
         let now = self.now;
         let Some(host) = &mut self.hosts[number] else { return };
         let mut sent = Vec::new();
@@ -259,7 +259,7 @@ impl Network {
 }
 
 /// The operation that an event ends.
-pub fn operation_of(event: &Event) -> Option<OperationId> {
+pub(crate) fn operation_of(event: &Event) -> Option<OperationId> {
     match event {
         Event::Found { operation, .. }
         | Event::Got { operation, .. }
@@ -270,7 +270,7 @@ pub fn operation_of(event: &Event) -> Option<OperationId> {
 }
 
 /// The report of a store.
-pub fn report_of(event: Event) -> StoreReport {
+pub(crate) fn report_of(event: Event) -> StoreReport {
     match event {
         Event::Stored { report, .. } => report,
         other => panic!("{other:?}"),

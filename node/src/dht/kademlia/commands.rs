@@ -81,7 +81,8 @@ impl Dht {
     /// When too many lookups are under way.
     pub fn get(&mut self, request: GetRequest, now: Instant) -> Result<OperationId, Busy> {
         let GetRequest { target, salt, newer_than, repair } = request;
-        self.command(Task::Get(Get::new(salt, newer_than, repair)), target, now)
+        let get = Get::new(salt, newer_than, repair, self.server.item(&target));
+        self.command(Task::Get(get), target, now)
     }
 
     /// Has an item kept. Ends with [`Event::Stored`](super::super::Event::Stored); where a newer version was met on
@@ -92,7 +93,8 @@ impl Dht {
     pub fn put(&mut self, request: PutRequest, now: Instant) -> Result<OperationId, Busy> {
         let target = request.item.target();
         let PutRequest { item, cas, only_lacking } = request;
-        self.command(Task::Put(Put::new(item, cas, only_lacking)), target, now)
+        let put = Put::new(item, cas, only_lacking, self.server.item(&target));
+        self.command(Task::Put(put), target, now)
     }
 
     /// Finds who announced itself under `info_hash`. Ends with [`Event::Peers`](super::super::Event::Peers).

@@ -60,6 +60,7 @@ impl Dht {
                 self.transactions.abandon(id.0);
                 let (event, stores) = operation.walked(id, now);
                 event.into_iter().for_each(|event| self.output.tell(event));
+                self.keep_own(&mut operation, now);
                 stores.iter().for_each(|store| self.store(id, &mut operation, store, now));
             }
         }
@@ -92,6 +93,18 @@ impl Dht {
                 operation.walks[at].failed(contact);
             }
         }
+    }
+
+    /// Of an item that is put we are one of the keepers, where we are closer than one of the others: whoever looks for
+    /// it will ask us.
+    fn keep_own(&mut self, operation: &mut Operation, now: Instant) {
+        let (Task::Put(put), Some(storing)) = (&operation.task, &mut operation.storing) else { return };
+        if self.config.read_only || storing.report.newer.is_some() {
+            return;
+        }
+        let is_close = operation.walks.iter().any(|walk| walk.is_close(BUCKET_SIZE));
+        let (item, cas) = put.item();
+        storing.report.kept_here = is_close && self.server.keep_own(item, cas, now);
     }
 
     fn store(&mut self, id: OperationId, operation: &mut Operation, store: &StoreAt, now: Instant) {

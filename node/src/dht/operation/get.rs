@@ -21,8 +21,15 @@ pub(in crate::dht) struct Get {
 }
 
 impl Get {
-    pub(in crate::dht) fn new(salt: Vec<u8>, newer_than: Option<i64>, repair: bool) -> Self {
-        Get { salt, newer_than, repair, best: None, liars: 0 }
+    /// `own` is what this node keeps for others: it asks itself too.
+    pub(in crate::dht) fn new(
+        salt: Vec<u8>,
+        newer_than: Option<i64>,
+        repair: bool,
+        own: Option<&Item>,
+    ) -> Self {
+        let best = own.filter(|own| own.seq().is_none() || own.seq() > newer_than).cloned();
+        Get { salt, newer_than, repair, best, liars: 0 }
     }
 
     /// Later nodes need not send again what an earlier one has sent.

@@ -50,7 +50,7 @@ pub(super) enum Task {
 #[derive(Debug, Default)]
 pub(super) struct Storing {
     pub(super) under_way: usize,
-    report: StoreReport,
+    pub(super) report: StoreReport,
 }
 
 /// A node that is to store something, and its leave to write there.

@@ -21,8 +21,18 @@ pub(in crate::dht) struct Put {
 }
 
 impl Put {
-    pub(in crate::dht) fn new(item: Item, cas: Option<i64>, only_lacking: bool) -> Self {
-        Put { item, cas, only_lacking, newer: None }
+    /// `own` is what this node keeps for others under the same target.
+    pub(in crate::dht) fn new(item: Item, cas: Option<i64>, only_lacking: bool, own: Option<&Item>) -> Self {
+        let newer = match own {
+            Some(Item::Mutable(own)) if Some(own.seq) > item.seq() => Some(own.clone()),
+            _ => None,
+        };
+        Put { item, cas, only_lacking, newer }
+    }
+
+    /// What is put, and the version that it is to replace.
+    pub(in crate::dht) fn item(&self) -> (&Item, Option<i64>) {
+        (&self.item, self.cas)
     }
 
     /// Nobody needs to send a version that is not newer than ours.

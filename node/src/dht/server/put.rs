@@ -1,6 +1,6 @@
 //! Putting items: what is checked, in the order in which the most used peer checks it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::dht::id::Id;
 use crate::dht::item::{
@@ -38,6 +38,15 @@ impl Server {
         self.items.put(item, from, now).map_err(|error| Refusal::new(ErrorCode::Server, error))
     }
 
+    /// Keeps an item of this node's own, as one of the nodes closest to it. Says whether it is kept.
+    pub(in crate::dht) fn keep_own(&mut self, item: &Item, cas: Option<i64>, now: Instant) -> bool {
+        let may_replace = match (self.items.get(&item.target()), item) {
+            (Some(Item::Mutable(stored)), Item::Mutable(item)) => check_version(item, stored, cas).is_ok(),
+            _ => true,
+        };
+        may_replace && self.items.put(item.clone(), IpAddr::V4(Ipv4Addr::UNSPECIFIED), now).is_ok()
+    }
+
     fn accept_mutable(&self, put: PutMutable<'_>, value: &[u8], target: &Id) -> Result<MutableItem, Refusal> {
         if put.seq < 0 {
             return Err(Refusal::protocol("seq is negative"));
@@ -57,20 +66,23 @@ impl Server {
         if *stored != item {
             verify(&item)?;
         }
-        if put.cas.is_some_and(|cas| cas != stored.seq) {
-            return Err(Refusal::new(
-                ErrorCode::CasMismatch,
-                format_args!("the stored seq is {}", stored.seq),
-            ));
-        }
-        if item.seq < stored.seq {
-            return Err(Refusal::new(ErrorCode::SeqTooOld, format_args!("the stored seq is {}", stored.seq)));
-        }
-        if item.seq == stored.seq && item.value != stored.value {
-            return Err(Refusal::new(ErrorCode::SeqTooOld, "the stored seq is the same, of another value"));
-        }
+        check_version(&item, stored, put.cas)?;
         Ok(item)
     }
+}
+
+fn check_version(item: &MutableItem, stored: &MutableItem, cas: Option<i64>) -> Result<(), Refusal> {
+    let refuse = |code| Err(Refusal::new(code, format_args!("the stored seq is {}", stored.seq)));
+    if cas.is_some_and(|cas| cas != stored.seq) {
+        return refuse(ErrorCode::CasMismatch);
+    }
+    if item.seq < stored.seq {
+        return refuse(ErrorCode::SeqTooOld);
+    }
+    if item.seq == stored.seq && item.value != stored.value {
+        return Err(Refusal::new(ErrorCode::SeqTooOld, "the stored seq is the same, of another value"));
+    }
+    Ok(())
 }
 
 fn verify(item: &MutableItem) -> Result<(), Refusal> {
