@@ -40,8 +40,8 @@ pub(crate) struct Host {
     pub(crate) liar: Option<Liar>,
 }
 
-/// Answers a datagram in its own way.
-pub(crate) type Liar = fn(&[u8], SocketAddr, &mut Rng) -> Option<Vec<u8>>;
+/// Answers a datagram that came to this contact in its own way.
+pub(crate) type Liar = fn(&[u8], Contact, &mut Rng) -> Option<Vec<u8>>;
 
 /// All hosts, by number; `None` where one is gone.
 pub(crate) struct Network {
@@ -243,9 +243,12 @@ impl Network {
             }
             Happening::Arrives { from, side, datagram } if host.side == side => match host.liar {
                 Some(liar) => {
-                    let (address, side) = (host.address, host.side);
-                    if let Some(answer) = liar(&datagram, from, &mut self.rng) {
-                        self.send(address, side, from, answer);
+                    let me = Contact {
+                        id: host.dht.id(Family::V4).expect("liars speak IPv4"),
+                        address: host.address,
+                    };
+                    if let Some(answer) = liar(&datagram, me, &mut self.rng) {
+                        self.send(me.address, side, from, answer);
                     }
                     return true;
                 }

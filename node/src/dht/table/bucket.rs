@@ -19,15 +19,25 @@ pub(super) struct Entry {
     pub(super) failures: u8,
     /// When to ask whether it is still there.
     pub(super) due: Instant,
+    /// Since when it has not answered.
+    answered: Instant,
 }
 
 impl Entry {
     pub(super) fn new(contact: Contact, now: Instant) -> Self {
-        Entry { contact, failures: 0, due: now + QUESTIONABLE_AFTER }
+        Entry { contact, failures: 0, due: now + QUESTIONABLE_AFTER, answered: now }
     }
 
     pub(super) fn answered(&mut self, now: Instant) {
         *self = Entry::new(self.contact, now);
+    }
+
+    /// It has asked us something. That is a sign of life, but of whoever wrote its id there: it counts once, and then an
+    /// answer is due.
+    pub(super) fn asked(&mut self, now: Instant) {
+        if self.failures == 0 {
+            self.due = (now + QUESTIONABLE_AFTER).min(self.answered + 2 * QUESTIONABLE_AFTER);
+        }
     }
 
     pub(super) fn failed(&mut self, now: Instant) {

@@ -101,6 +101,7 @@ impl RoutingTable {
         if contact.id == self.me {
             return Answered::Refused;
         }
+        self.forget_former_ids(&contact);
         let has_room_for_address = self.has_room_for_address(contact.address.ip());
         let at = self.me.shared_bits(&contact.id);
         if self.buckets.len() <= at {
@@ -135,10 +136,8 @@ impl RoutingTable {
 
     /// Notes that a contact has asked us something: it is alive, if it is who it says.
     pub(super) fn asked(&mut self, contact: &Contact, now: Instant) {
-        if let Some(entry) = self.bucket_mut(&contact.id).and_then(|bucket| bucket.entry(contact))
-            && entry.failures == 0
-        {
-            entry.due = now + QUESTIONABLE_AFTER;
+        if let Some(entry) = self.bucket_mut(&contact.id).and_then(|bucket| bucket.entry(contact)) {
+            entry.asked(now);
         }
     }
 
@@ -220,6 +219,16 @@ impl RoutingTable {
         for contact in before.buckets.iter().flat_map(Bucket::usable).map(|entry| entry.contact) {
             self.answered(contact, now);
         }
+    }
+
+    /// Where one node answers now, no other is any more.
+    fn forget_former_ids(&mut self, contact: &Contact) {
+        if !self.of_address.contains_key(&contact.address.ip()) {
+            return;
+        }
+        let is_former = |other: &Contact| other.address == contact.address && other.id != contact.id;
+        let former = self.contacts().find(is_former);
+        former.into_iter().for_each(|former| self.remove(&former));
     }
 
     fn bucket(&self, id: &Id) -> Option<&Bucket> {
