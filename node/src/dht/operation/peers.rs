@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::dht::contact::is_reachable;
 use crate::dht::event::{Cost, Event, OperationId};
 use crate::dht::id::Id;
-use crate::dht::krpc::{Announce, Method, Response};
+use crate::dht::krpc::{Announce, Method, Response, Values};
 use crate::dht::walk::Walk;
 
 use super::StoreAt;
@@ -43,8 +43,7 @@ impl Peers {
     }
 
     pub(super) fn absorb(&mut self, response: &Response<'_>) {
-        for peer in response.values.iter().flat_map(|values| values.iter()).filter(|peer| is_reachable(*peer))
-        {
+        for peer in response.values.iter().flat_map(Values::iter).filter(|peer| is_reachable(*peer)) {
             if self.found.len() < PEERS_FOUND_MAX {
                 self.found.insert(peer);
             }
