@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant as WallInstant};
 
-use criterion::{BatchSize, Criterion, criterion_group};
+use criterion::{Criterion, criterion_group};
 use ed25519_dalek::SigningKey;
 use rand::SeedableRng;
 use relay_node::dht::krpc::{Body, Message, Method, Put, PutMutable, Query, Want};
@@ -129,28 +129,25 @@ fn datagrams(criterion: &mut Criterion) {
     let (mut newer, mut fresh) =
         (newer, Dht::new(Config::v4(Id::from_bytes([1; 20])), Rng::seed_from_u64(1), Instant::default()));
     group.bench_function("put", |bencher| {
-        bencher.iter_batched(
-            || {
-                let item = newer.next().expect("there is always a later one");
+        bencher.iter_custom(|rounds| {
+            let mut took = Duration::ZERO;
+            for item in newer.by_ref().take(rounds as usize) {
                 let get = query(Method::Get { target: item.target(), newer_than: None, want });
-                let answer = answer(&mut fresh, &get);
-                let Ok(Message { body: Body::Response(response), .. }) = Message::decode(&answer) else {
+                let answered = answer(&mut fresh, &get);
+                let Ok(Message { body: Body::Response(response), .. }) = Message::decode(&answered) else {
                     panic!("a get is answered")
                 };
-                let mutable = PutMutable {
-                    key: &item.key,
-                    salt: &[],
-                    seq: item.seq,
-                    signature: &item.signature,
-                    cas: None,
-                };
-                let value = Value::parse(&item.value).expect("the value is bencoded");
+                let MutableItem { key, seq, signature, value, .. } = &item;
+                let mutable = PutMutable { key, salt: &[], seq: *seq, signature, cas: None };
+                let value = Value::parse(value).expect("the value is bencoded");
                 let token = response.token.expect("a get is answered with a token");
-                query(Method::Put(Put { token, value, mutable: Some(mutable) }))
-            },
-            |datagram| answer(&mut fresh, &datagram),
-            BatchSize::PerIteration,
-        );
+                let put = query(Method::Put(Put { token, value, mutable: Some(mutable) }));
+                let begun = WallInstant::now();
+                black_box(answer(&mut fresh, &put));
+                took += begun.elapsed();
+            }
+            took
+        });
     });
     group.finish();
 }

@@ -82,6 +82,17 @@ impl Id {
 }
 
 impl Distance {
+    /// No distance at all.
+    pub const ZERO: Distance = Distance([0; Id::BYTES]);
+
+    /// Half of it.
+    pub fn half(&self) -> Self {
+        Distance(std::array::from_fn(|at| {
+            let before = if at == 0 { 0 } else { self.0[at - 1] };
+            (before << 7) | (self.0[at] >> 1)
+        }))
+    }
+
     /// Zero bits at the front.
     pub fn leading_zeros(&self) -> usize {
         match self.0.iter().position(|byte| *byte != 0) {
@@ -141,6 +152,15 @@ mod tests {
         let whole = Id::hash(&[b"abc"]);
         assert_eq!(whole.to_string(), "a9993e364706816aba3e25717850c26c9cd0d89d");
         assert_eq!(Id::hash(&[b"a", b"", b"bc"]), whole);
+    }
+
+    #[test]
+    fn half_a_distance_is_one_bit_less() {
+        let mut bytes = [0; 20];
+        (bytes[0], bytes[1], bytes[19]) = (0xab, 0xcc, 0xef);
+        let distance = Id(bytes).distance(&Id([0; 20]));
+        assert_eq!(format!("{:?}", distance.half()), "55e6000000000000000000000000000000000077");
+        assert_eq!(Distance::ZERO.half(), Distance::ZERO);
     }
 
     proptest! {

@@ -45,7 +45,7 @@ pub use table::{
 };
 pub use transactions::{LOST_AFTER, SLOW_AFTER, TRANSACTIONS_MAX};
 pub use upkeep::{BOOTSTRAP_INTERVAL, CHECK_SPACING, REJOIN_INTERVAL, REJOIN_SOON};
-pub use walk::{CANDIDATES_MAX, NODES_PER_ANSWER_MAX, QUERIES_PER_WALK_MAX};
+pub use walk::{CANDIDATES_MAX, NODES_PER_ANSWER_MAX, QUERIES_PER_WALK_MAX, WIDTH_MAX};
 
 /// Says in every message which program speaks.
 const VERSION: &[u8] = b"RL\x00\x01";

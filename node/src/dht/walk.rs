@@ -15,6 +15,10 @@ pub const QUERIES_PER_WALK_MAX: usize = 96;
 /// Nodes that are taken from one answer: some peers name more than eight.
 pub const NODES_PER_ANSWER_MAX: usize = 16;
 
+/// Nodes that a walk ends with are [`BUCKET_SIZE`], or as many as are where half of that is to be expected: at most this
+/// many.
+pub const WIDTH_MAX: usize = 24;
+
 /// Tokens of others that are kept; longer ones count as none.
 const TOKEN_BYTES_MAX: usize = 64;
 
@@ -30,6 +34,8 @@ pub(super) struct Walk {
     entries: Vec<SocketAddr>,
     entries_asked: usize,
     queries: usize,
+    /// All nodes within it belong to the end.
+    radius: Distance,
 }
 
 /// A node on the way.
@@ -95,9 +101,17 @@ impl Walk {
             entries,
             entries_asked: 0,
             queries: 0,
+            radius: Distance::ZERO,
         };
         contacts.iter().for_each(|contact| walk.consider(*contact));
         walk
+    }
+
+    /// The same, that does not end before it has asked all nodes within `radius` of its target, up to [`WIDTH_MAX`]:
+    /// whoever makes up eight ids around a target is not all that is asked there.
+    pub(super) fn covering(mut self, radius: Distance) -> Self {
+        self.radius = radius;
+        self
     }
 
     /// Takes what an answer names.
@@ -170,7 +184,7 @@ impl Walk {
             }
         }
         // Where there are too few nodes, the other ways in are tried as well.
-        close >= BUCKET_SIZE || exhausted || (self.entries.is_empty() && self.entries_asked == 0)
+        close >= self.width() || exhausted || (self.entries.is_empty() && self.entries_asked == 0)
     }
 
     /// The closest nodes that answered, with what they said.
@@ -180,22 +194,30 @@ impl Walk {
             .map(|candidate| (candidate.contact, &candidate.said))
     }
 
-    /// Whether we are one of the `count` closest ourselves.
-    pub(super) fn is_close(&self, count: usize) -> bool {
+    /// Whether we are one of the closest ourselves.
+    pub(super) fn is_close(&self) -> bool {
         let mine = self.target.distance(&self.me);
-        self.result().filter(|(contact, _)| self.target.distance(&contact.id) < mine).count() < count
+        let closer = self.result().filter(|(contact, _)| self.target.distance(&contact.id) < mine);
+        closer.count() < self.width()
+    }
+
+    /// Of how many nodes the end is made.
+    fn width(&self) -> usize {
+        let is_within = |candidate: &&Candidate| {
+            candidate.progress != Progress::Failed && candidate.distance < self.radius
+        };
+        self.candidates.iter().filter(is_within).count().clamp(BUCKET_SIZE, WIDTH_MAX)
     }
 
     /// The closest that have not failed.
     fn closest(&self) -> impl Iterator<Item = &Candidate> {
-        self.candidates.iter().filter(|candidate| candidate.progress != Progress::Failed).take(BUCKET_SIZE)
+        let width = self.width();
+        self.candidates.iter().filter(|candidate| candidate.progress != Progress::Failed).take(width)
     }
 
     fn closest_mut(&mut self) -> impl Iterator<Item = &mut Candidate> {
-        self.candidates
-            .iter_mut()
-            .filter(|candidate| candidate.progress != Progress::Failed)
-            .take(BUCKET_SIZE)
+        let width = self.width();
+        self.candidates.iter_mut().filter(|candidate| candidate.progress != Progress::Failed).take(width)
     }
 
     fn candidate(&mut self, contact: &Contact) -> Option<&mut Candidate> {
@@ -324,6 +346,25 @@ mod tests {
         answer(&mut walk, node(3), &[]);
         assert!(walk.is_done());
         assert!(walk.result().map(|(contact, _)| contact).eq([node(3), node(40)]));
+    }
+
+    #[test]
+    fn a_crowd_around_the_target_is_not_all_that_is_asked() {
+        let crowd: Vec<Contact> = (1..=40).map(node).collect();
+        let honest: Vec<Contact> = (100..110).map(node).collect();
+        let all: Vec<Contact> = crowd.iter().chain(&honest).copied().collect();
+        // Five of the honest are within the radius.
+        for (size, expected) in [(0, 8), (3, 8), (4, 9), (12, 17), (40, WIDTH_MAX)] {
+            let mut walk = walk(&all[40 - size..], vec![]).covering(TARGET.distance(&honest[5].id));
+            while !walk.is_done() {
+                for ask in asked(&mut walk) {
+                    let Ask::Contact(contact) = ask else { panic!() };
+                    answer(&mut walk, contact, &[]);
+                }
+            }
+            assert_eq!(walk.result().count(), expected, "{size} made up");
+            assert_eq!(walk.result().any(|(contact, _)| contact == honest[4]), size < 20);
+        }
     }
 
     #[test]

@@ -104,6 +104,40 @@ fn a_quarter_of_liars_hides_nothing_and_forges_nothing() {
     assert!(caught > 0);
 }
 
+/// Knows nobody, has nothing, and takes everything without keeping it.
+fn denier(datagram: &[u8], me: Contact, _: &mut Rng) -> Option<Vec<u8>> {
+    let Ok(Message { transaction, body: Body::Query(_), .. }) = Message::decode(datagram) else {
+        return None;
+    };
+    let response = Response { token: Some(b"token"), ..Response::of(me.id) };
+    Some(Message { transaction, version: None, body: Body::Response(response) }.encode())
+}
+
+#[test]
+fn ids_made_up_around_an_item_do_not_hide_it() {
+    let mut network = Network::joined(3, Weather::FAIR, 60);
+    let target = item(1).target();
+    for _ in 0..12 {
+        let (entry, id) = (network.any_address(), target.sharing(40, network.rng()));
+        let number = network.add_with(entry, |config| config.v4 = Some(id));
+        network.run(Duration::from_secs(5));
+        network.host_mut(number).liar = Some(denier);
+    }
+    network.run(Duration::from_secs(300));
+    let request = PutRequest::of(Item::Mutable(item(1)));
+    let report = report_of(network.command(3, |dht, now| dht.put(request, now)));
+    let takers = network.numbers_of(&report.taken);
+    assert!(takers.iter().filter(|number| **number >= 60).count() >= BUCKET_SIZE, "{takers:?}");
+    assert!(takers.iter().any(|number| *number < 60), "{takers:?}");
+    for from in 0..60 {
+        let request = GetRequest { repair: false, ..GetRequest::of_key(&item(1).key, b"") };
+        let Event::Got { found, .. } = network.command(from, |dht, now| dht.get(request, now)) else {
+            panic!()
+        };
+        assert_eq!(found.item, Some(Item::Mutable(item(1))), "from {from}");
+    }
+}
+
 #[test]
 fn who_lies_about_its_id_is_no_contact_any_more() {
     let mut network = Network::joined(2, Weather::FAIR, 20);

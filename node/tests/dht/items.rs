@@ -46,11 +46,11 @@ fn get_item(network: &mut Network, from: usize, number: u8) -> Found {
 
 #[test]
 fn an_item_is_kept_by_the_closest_and_found_from_everywhere() {
-    let mut network = Network::joined(1, Weather::FAIR, 100);
+    let mut network = Network::joined(1, Weather::FAIR, 60);
     let item = item(1, 1);
     let report = put(&mut network, 7, item.clone());
     let closest: BTreeSet<usize> = network.closest(&item.target()).into_iter().collect();
-    assert_eq!(network.numbers_of(&report.taken), closest);
+    assert!(network.numbers_of(&report.taken).is_superset(&closest), "{report:?}");
     assert_eq!((report.refused.len(), report.silent.len(), report.newer), (0, 0, None));
     for from in network.numbers() {
         let found = get_item(&mut network, from, 1);
@@ -65,11 +65,12 @@ fn an_item_without_a_key_is_found_by_its_hash() {
     let item = Item::immutable(b"d4:name5:relaye".to_vec()).unwrap();
     let request = PutRequest::of(item.clone());
     let report = report_of(network.command(3, |dht, now| dht.put(request, now)));
-    assert_eq!(report.taken.len(), BUCKET_SIZE);
+    assert!(report.taken.len() >= BUCKET_SIZE);
     let found = get(&mut network, 17, GetRequest::of_target(item.target()));
     assert_eq!(found.item, Some(item));
     let none = get(&mut network, 17, GetRequest::of_target(Id::from_bytes([1; 20])));
-    assert_eq!((none.item, none.holders, none.asked), (None, 0, BUCKET_SIZE));
+    assert_eq!((none.item, none.holders), (None, 0));
+    assert!(none.asked >= BUCKET_SIZE);
 }
 
 #[test]
@@ -92,16 +93,16 @@ fn the_newest_version_wins_and_an_older_one_is_not_put() {
     let mut network = Network::joined(3, Weather::FAIR, 30);
     let from = outsiders(&network, &item(1, 1).target());
     put(&mut network, from[0], item(1, 1));
-    assert_eq!(put(&mut network, from[1], item(1, 5)).taken.len(), BUCKET_SIZE);
+    assert!(put(&mut network, from[1], item(1, 5)).taken.len() >= BUCKET_SIZE);
     assert_eq!(get_item(&mut network, 9, 1).item, Some(Item::Mutable(item(1, 5))));
     let late = put(&mut network, from[2], item(1, 4));
     assert_eq!((late.taken.len(), late.refused.len(), late.newer), (0, 0, Some(item(1, 5))));
     // The same again is refreshed.
-    assert_eq!(put(&mut network, from[2], item(1, 5)).taken.len(), BUCKET_SIZE);
+    assert!(put(&mut network, from[2], item(1, 5)).taken.len() >= BUCKET_SIZE);
     // Another value of the same version is not.
     let other = MutableItem::sign(&key(1), b"", 5, b"5:other".to_vec()).unwrap();
     let refused = put(&mut network, from[2], other).refused;
-    assert_eq!(refused.len(), BUCKET_SIZE);
+    assert!(refused.len() >= BUCKET_SIZE);
     assert!(refused.iter().all(|(_, refusal)| refusal.code.number() == 302), "{refused:?}");
 }
 
@@ -115,9 +116,9 @@ fn who_compares_and_swaps_loses_no_others_version() {
         report_of(network.command(from, |dht, now| dht.put(request, now)))
     };
     let wrong = swap(from[1], 2, 4);
-    assert_eq!((wrong.taken.len(), wrong.refused.len()), (0, BUCKET_SIZE));
+    assert!(wrong.taken.is_empty() && wrong.refused.len() >= BUCKET_SIZE);
     assert!(wrong.refused.iter().all(|(_, refusal)| refusal.code.number() == 301));
-    assert_eq!(swap(from[1], 3, 4).taken.len(), BUCKET_SIZE);
+    assert!(swap(from[1], 3, 4).taken.len() >= BUCKET_SIZE);
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn who_has_a_version_is_not_sent_it_again() {
         ..GetRequest::of_target(item(1, 3).target())
     };
     let same = get(&mut network, from[9], request(3));
-    assert_eq!((same.item, same.holders), (None, BUCKET_SIZE));
+    assert!(same.item.is_none() && same.holders >= BUCKET_SIZE, "{} holders", same.holders);
     assert_eq!(get(&mut network, from[9], request(2)).item, Some(Item::Mutable(item(1, 3))));
 }
 
@@ -187,7 +188,7 @@ fn peers_find_each_other_under_a_topic() {
     let topic = Id::hash(&[b"remote-network-mesh"]);
     for (number, port) in [(3, Some(30_906)), (4, None)] {
         let report = report_of(network.command(number, |dht, now| dht.announce(topic, port, now)));
-        assert_eq!(report.taken.len(), BUCKET_SIZE);
+        assert!(report.taken.len() >= BUCKET_SIZE);
     }
     let Event::Peers { peers, .. } = network.command(30, |dht, now| dht.get_peers(topic, now)) else {
         panic!()

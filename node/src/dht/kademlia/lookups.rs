@@ -47,7 +47,9 @@ impl Dht {
         } else {
             Vec::new()
         };
-        Some(Walk::new((me, family), target, self.config.parallel.max(1), &contacts, entries))
+        let radius = overlay.table.radius();
+        let walk = Walk::new((me, family), target, self.config.parallel.max(1), &contacts, entries);
+        Some(walk.covering(radius))
     }
 
     /// Sends what the operation may send now; ends it where it has ended. It is put back where it has not.
@@ -102,7 +104,7 @@ impl Dht {
         if self.config.read_only || storing.report.newer.is_some() {
             return;
         }
-        let is_close = operation.walks.iter().any(|walk| walk.is_close(BUCKET_SIZE));
+        let is_close = operation.walks.iter().any(|walk| walk.is_close());
         let (item, cas) = put.item();
         storing.report.kept_here = is_close && self.server.keep_own(item, cas, now);
     }

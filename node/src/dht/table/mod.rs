@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::env::Instant;
 
 use super::contact::Contact;
-use super::id::Id;
+use super::id::{Distance, Id};
 
 use bucket::{Bucket, Entry};
 
@@ -192,6 +192,15 @@ impl RoutingTable {
         }
         found.truncate(count);
         found
+    }
+
+    /// Within which distance of any target about four nodes are to be expected: half of that within which our own eight
+    /// closest neighbours are. Zero where too few are known.
+    pub(super) fn radius(&self) -> Distance {
+        match self.closest(&self.me, BUCKET_SIZE).get(BUCKET_SIZE - 1) {
+            Some(eighth) => self.me.distance(&eighth.id).half(),
+            None => Distance::ZERO,
+        }
     }
 
     /// The contact that is to be asked whether it is still there since longest, where there is one.
