@@ -4,9 +4,10 @@
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use relay_sim::cli::compare::{Print, where_they_part};
+use relay_sim::cli::parting::{Print, where_they_part};
 use relay_sim::cli::runs::{Unit, side_by_side};
 use relay_sim::execute::{Execution, Verdict};
+use relay_sim::trace::Keep;
 
 use crate::table::{Table, seconds};
 use crate::{Refusal, Session, plan};
@@ -63,11 +64,11 @@ struct Outcome {
     differences: Vec<Difference>,
 }
 
-/// How a unit is run; `true` where its events are to be kept.
-type Run<'a> = &'a (dyn Fn(&Unit, bool) -> Execution + Sync);
+/// How a unit is run, and which of its events are kept.
+type Run<'a> = &'a (dyn Fn(&Unit, Keep) -> Execution + Sync);
 
 fn compare(units: &[Unit], jobs: NonZeroUsize, run: Run<'_>) -> Outcome {
-    let print = |unit: &Unit| Print::of(&run(unit, false));
+    let print = |unit: &Unit| Print::of(&run(unit, Keep::Nothing));
     let prints: Vec<Print> = units.iter().map(print).collect();
     let mut reverse: Vec<Print> = units.iter().rev().map(print).collect();
     reverse.reverse();
@@ -78,7 +79,7 @@ fn compare(units: &[Unit], jobs: NonZeroUsize, run: Run<'_>) -> Outcome {
     for (at, unit) in units.iter().enumerate() {
         for (pass, again) in [("run in reverse order", &reverse[at]), ("run side by side", &beside[at])] {
             if prints[at] != *again {
-                let what = where_they_part(&prints[at], again, |record| run(unit, record));
+                let what = where_they_part(&prints[at], again, |keep| run(unit, keep));
                 differences.push(Difference { unit: unit.command(), pass, what });
                 break;
             }
@@ -125,9 +126,9 @@ mod tests {
     #[test]
     fn a_run_that_depends_on_what_ran_before_is_caught_with_its_first_event() {
         let count = AtomicU64::new(0);
-        let planted = |unit: &Unit, record: bool| {
+        let planted = |unit: &Unit, keep: Keep| {
             let seed = unit.seed + count.fetch_add(1, Ordering::Relaxed);
-            Unit { seed, ..unit.clone() }.run(record)
+            Unit { seed, ..unit.clone() }.run(keep)
         };
         let outcome = compare(&units(), JOBS_MIN, &planted);
         assert_eq!(outcome.differences.len(), 2);
@@ -136,17 +137,17 @@ mod tests {
             (unit.as_str(), *pass),
             ("cargo sim run scenarios/small.toml --seed 1", "run in reverse order")
         );
-        assert!(what.contains("the runs part at event") && what.contains("> second"), "{what}");
+        assert!(what.contains("the runs part at event") && what.contains("second"), "{what}");
     }
 
     #[test]
     fn a_run_that_minds_company_only_is_caught_side_by_side() {
         // Wrong from the fifth run on: two in order and two in reverse order are well.
         let count = AtomicU64::new(0);
-        let planted = |unit: &Unit, record: bool| {
+        let planted = |unit: &Unit, keep: Keep| {
             let late = count.fetch_add(1, Ordering::Relaxed);
             let seed = if late >= 4 { unit.seed + late } else { unit.seed };
-            Unit { seed, ..unit.clone() }.run(record)
+            Unit { seed, ..unit.clone() }.run(keep)
         };
         let outcome = compare(&units(), JOBS_MIN, &planted);
         assert_eq!(outcome.differences.len(), 2);

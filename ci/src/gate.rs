@@ -5,14 +5,19 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use relay_reports::model::{Metric, keep_worst};
+use relay_sim::cli::baselines::Baselines;
+use relay_sim::cli::reports::Reports;
+use relay_sim::cli::runs::{Unit, side_by_side};
 use relay_sim::execute::{Execution, Verdict};
 use relay_sim::gates::show;
 use relay_sim::replay::{Capsule, failures};
+use relay_sim::report::{metrics, report};
 
+use crate::baseline::{self, Worst};
 use crate::plan::Entry;
 use crate::table::{Table, seconds};
 use crate::{Refusal, Session, determinism};
-use relay_sim::cli::runs::{Unit, side_by_side};
 
 /// Failed runs of one scenario that are told in full; the others are counted.
 const FAILURES_SHOWN_MAX: usize = 5;
@@ -28,13 +33,11 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
     }
     let started = Instant::now();
     let entries = &session.plan.entries;
-    let units: Vec<(usize, Unit)> = entries
-        .iter()
-        .enumerate()
-        .flat_map(|(at, Entry { scenario, seeds, .. })| {
-            seeds.clone().map(move |seed| (at, Unit { scenario: scenario.clone(), seed }))
-        })
-        .collect();
+    let units: Vec<(usize, Unit)> =
+        entries.iter().enumerate().flat_map(|(at, entry)| baseline::units(at, entry)).collect();
+    let mut reports = session.report.clone().map(|folder| Reports::new(folder, true));
+    let mut baselines =
+        if session.baselines.exists() { Some(Baselines::in_folder(&session.baselines)?) } else { None };
     let mut tallies: Vec<Tally> = entries.iter().map(|_| Tally::default()).collect();
     let mut outcome = Ok(());
     let timed = |(_, unit): &(usize, Unit)| {
@@ -43,18 +46,32 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
         (run, started.elapsed())
     };
     side_by_side(&units, session.jobs, timed, |(at, unit), (run, wall)| {
-        let told = tell(&run, unit, tallies[*at].failed, &session.capsules);
+        let told = tell(&run, unit, tallies[*at].failed, &session.capsules)
+            .and_then(|()| write_report(&run, unit, wall, baselines.as_mut(), reports.as_mut()));
         if outcome.is_ok() {
             outcome = told;
         }
         tallies[*at].add(&run, wall);
     });
     outcome?;
+    if let Some(index) = reports.map(Reports::finish).transpose()?.flatten() {
+        println!("reports: {}", index.display());
+    }
     println!("\n{}", summary(entries, &tallies));
     for (file, reason) in &session.plan.skipped {
         println!("skipped: {file}: {reason}");
     }
-    let worst = tallies.iter().filter_map(|tally| tally.worst).max().unwrap_or(Verdict::Passed);
+    let mut worst = tallies.iter().filter_map(|tally| tally.worst).max().unwrap_or(Verdict::Passed);
+    let figures: Vec<_> = entries
+        .iter()
+        .zip(&tallies)
+        .map(|(entry, tally)| Worst { entry, metrics: tally.metrics.clone() })
+        .collect();
+    let judged = baseline::judge(&session.baselines, &figures)?;
+    println!("{judged}");
+    if judged.is_worse() {
+        worst = worst.max(Verdict::GateFailed);
+    }
     let (gates, held) =
         tallies.iter().fold((0, 0), |(gates, held), tally| (gates + tally.gates, held + tally.held));
     let runs = units.len();
@@ -82,6 +99,8 @@ struct Tally {
     /// Time of all runs together.
     wall: Duration,
     worst: Option<Verdict>,
+    /// The worst of each figure.
+    metrics: Vec<Metric>,
 }
 
 impl Tally {
@@ -97,6 +116,7 @@ impl Tally {
         self.p99 = self.p99.max(Duration::from_micros(run.record.calls.latency.value_at_quantile(0.99)));
         self.wall += wall;
         self.worst = self.worst.max(Some(verdict));
+        keep_worst(&mut self.metrics, &metrics(run));
     }
 }
 
@@ -129,6 +149,29 @@ fn summary(entries: &[Entry], tallies: &[Tally]) -> Table {
         );
     }
     table
+}
+
+/// Adds the run to the reports where they are wanted; only one that failed gets a page of its own.
+fn write_report(
+    run: &Execution,
+    unit: &Unit,
+    wall: Duration,
+    baselines: Option<&mut Baselines>,
+    reports: Option<&mut Reports>,
+) -> Result<(), Refusal> {
+    let Some(reports) = reports else { return Ok(()) };
+    let mut report = report(run, unit.command(), Some(wall));
+    if let Some(baselines) = baselines
+        && let Some(baseline) = baselines.of(&unit.scenario.name)?
+    {
+        report.hold_against(baseline);
+    }
+    if report.verdict == relay_reports::model::Verdict::Passed {
+        reports.mention(&report);
+        return Ok(());
+    }
+    reports.add(&report)?;
+    Ok(())
 }
 
 /// Says what failed and how to see it again, and keeps a capsule of it.
@@ -192,6 +235,11 @@ mod tests {
 
     /// Runs the gates of one scenario; the exit code, and the capsules left behind.
     fn gate(gates: &str) -> (u8, usize) {
+        gate_with(gates, None)
+    }
+
+    /// The same, beside a baseline.
+    fn gate_with(gates: &str, baseline: Option<&str>) -> (u8, usize) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
         for below in ["ci", "scenarios"] {
@@ -200,10 +248,25 @@ mod tests {
         fs::write(root.join("scenarios/small.toml"), scenario(gates)).unwrap();
         let plan = "[[run]]\npath = \"scenarios\"\nseeds = \"1..2\"\ndeterminism = \"1\"\n";
         fs::write(root.join("ci/gates.toml"), plan).unwrap();
+        if let Some(text) = baseline {
+            let baselines = root.join(baseline::FOLDER);
+            fs::create_dir_all(&baselines).unwrap();
+            fs::write(baselines.join("small.json"), text).unwrap();
+        }
         let plan = Plan::read(&root).unwrap();
         let capsules = root.join("capsules");
-        let session = Session { plan, jobs: NonZeroUsize::MIN, capsules: capsules.clone() };
+        let session = Session {
+            plan,
+            jobs: NonZeroUsize::MIN,
+            capsules: capsules.clone(),
+            baselines: root.join(baseline::FOLDER),
+            report: Some(root.join("out")),
+        };
         let code = run(&session).unwrap();
+        for list in ["index.html", "junit.xml", "summary.md"] {
+            assert!(root.join("out").join(list).exists(), "{list}");
+        }
+        assert_eq!(root.join("out/small-1/report.html").exists(), code != 0, "what failed has a page");
         (code, fs::read_dir(capsules).map_or(0, Iterator::count))
     }
 
@@ -215,5 +278,15 @@ mod tests {
     #[test]
     fn a_gate_that_does_not_hold_fails_and_leaves_a_capsule_for_each_seed() {
         assert_eq!(gate("p50 = \"1ms\""), (1, 2));
+    }
+
+    #[test]
+    fn what_is_worse_than_its_baseline_fails_though_every_gate_holds() {
+        let baseline = |p50: &str| {
+            let metrics = format!(r#"{{"p50": {{"worst": "{p50}", "tolerance": "10 %"}}}}"#);
+            format!(r#"{{"scenario": "small", "seeds": "1..2", "metrics": {metrics}}}"#)
+        };
+        assert_eq!(gate_with("min_calls = 10", Some(&baseline("1 s"))), (0, 0));
+        assert_eq!(gate_with("min_calls = 10", Some(&baseline("1 ms"))).0, 1);
     }
 }

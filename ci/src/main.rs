@@ -6,7 +6,9 @@
 //! | `plan.rs` | `gates.toml`: which scenarios run, with which seeds |
 //! | `runs.rs` | runs scenarios side by side |
 //! | `determinism.rs` | `cargo ci determinism`: the same seed gives the same run, in any order and company |
-//! | `gate.rs` | `cargo ci gate`: determinism first, then every scenario, then its gates |
+//! | `differential.rs` | `cargo ci differential`: both engines come to the same verdicts |
+//! | `baseline.rs` | `cargo ci baseline`: every scenario's figures against what they were |
+//! | `gate.rs` | `cargo ci gate`: determinism first, then every scenario, then its gates and its baseline |
 //! | `nightly/` | `cargo ci nightly`: new seeds of everything within a time budget, and what they add |
 
 #![expect(
@@ -15,7 +17,9 @@
     reason = "a command-line tool, not a part of a run"
 )]
 
+mod baseline;
 mod determinism;
+mod differential;
 mod gate;
 mod nightly;
 mod plan;
@@ -28,6 +32,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// Scenarios ask what their runs hold.
+#[global_allocator]
+static HEAP: relay_sim::heap::Counting = relay_sim::heap::Counting;
 
 /// Wrong usage, or a file that cannot be read, as in sysexits.h.
 const EXIT_USAGE: u8 = 64;
@@ -54,13 +62,29 @@ enum Command {
     },
     /// Run scenarios twice in both orders and once side by side, and compare event by event
     Determinism(Options),
-    /// Check determinism, then run every scenario of ci/gates.toml and judge its gates
-    Gate(Options),
+    /// Run scenarios on both engines and compare what came of them, gate by gate
+    Differential(Options),
+    /// Hold the figures of every scenario of ci/gates.toml against reports/baselines/
+    Baseline {
+        /// Write the baselines instead, keeping their tolerances
+        #[arg(long)]
+        write: bool,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Check determinism, then run every scenario of ci/gates.toml and judge its gates and its baseline
+    Gate {
+        /// Write index.html, junit.xml and summary.md there, and a page for every run that failed
+        #[arg(long, value_name = "DIR")]
+        report: Option<PathBuf>,
+        #[command(flatten)]
+        options: Options,
+    },
     /// Sweep new seeds of every scenario within a time budget, and say what that has shown for the first time
     Nightly(nightly::Options),
 }
 
-/// What `determinism` and `gate` can be told.
+/// What every command that runs scenarios can be told.
 #[derive(clap::Args)]
 struct Options {
     /// Run only what this scenario file or folder covers
@@ -92,8 +116,16 @@ fn main() -> ExitCode {
         Command::Determinism(options) => {
             Session::open(options).and_then(|session| determinism::run(&session))
         }
+        Command::Baseline { write, options } => {
+            Session::open(options).and_then(|session| baseline::run(&session, write))
+        }
+        Command::Gate { report, options } => {
+            Session::open(options).and_then(|session| gate::run(&Session { report, ..session }))
+        }
         Command::Nightly(options) => nightly::run(options),
-        Command::Gate(options) => Session::open(options).and_then(|session| gate::run(&session)),
+        Command::Differential(options) => {
+            Session::open(options).and_then(|session| differential::run(&session))
+        }
     };
     ExitCode::from(done.unwrap_or_else(|refusal| {
         eprintln!("{refusal}");
@@ -106,6 +138,10 @@ struct Session {
     plan: plan::Plan,
     jobs: NonZeroUsize,
     capsules: PathBuf,
+    /// The folder of the baselines.
+    baselines: PathBuf,
+    /// Where reports go, where they are wanted.
+    report: Option<PathBuf>,
 }
 
 impl Session {
@@ -116,14 +152,25 @@ impl Session {
             plan.keep_only(only)?;
         }
         let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let capsules = root.join(options.capsules);
-        Ok(Session { plan, jobs: options.jobs.unwrap_or_else(cores), capsules })
+        Ok(Session {
+            plan,
+            jobs: options.jobs.unwrap_or_else(cores),
+            capsules: root.join(options.capsules),
+            baselines: root.join(baseline::FOLDER),
+            report: None,
+        })
     }
 }
 
 /// What ends a command before it could check anything: printed as it is, exit code 64.
 #[derive(Debug)]
 struct Refusal(String);
+
+impl From<relay_sim::cli::Refusal> for Refusal {
+    fn from(refusal: relay_sim::cli::Refusal) -> Self {
+        Refusal(refusal.to_string())
+    }
+}
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

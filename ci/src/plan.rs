@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) seeds: RangeInclusive<u64>,
     /// The seeds that are run again and compared.
     pub(crate) determinism: Option<RangeInclusive<u64>>,
+    /// Why it is not compared with the reference engine, where it is not to be.
+    pub(crate) event_only: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +58,7 @@ struct Run {
     path: Spanned<String>,
     seeds: Spanned<String>,
     determinism: Option<Spanned<String>>,
+    event_only: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -113,12 +116,17 @@ impl Plan {
         for run in &file.run {
             let seeds = seeds(text, &run.seeds)?;
             let determinism = run.determinism.as_ref().map(|range| self::seeds(text, range)).transpose()?;
+            let event_only = run.event_only.as_ref();
+            if let Some(reason) = event_only.filter(|reason| reason.get_ref().trim().is_empty()) {
+                return Err(wrong(text, Some(reason.span()), "say why it is for the event engine only"));
+            }
             for file in files.iter().filter(|file| decides(&run.path, file)) {
                 plan.entries.push(Entry {
                     file: file.clone(),
                     scenario: Arc::new(load(file)?),
                     seeds: seeds.clone(),
                     determinism: determinism.clone(),
+                    event_only: event_only.map(|reason| reason.get_ref().clone()),
                 });
             }
         }
@@ -228,6 +236,10 @@ mod tests {
             (
                 format!("{REST}[[skip]]\npath = \"scenarios/a\"\nreason = \" \""),
                 "ci/gates.toml:6:10: say why",
+            ),
+            (
+                run("scenarios/a", "seeds = \"1\"\nevent_only = \"\""),
+                "ci/gates.toml:7:14: say why it is for the event engine only",
             ),
             ("run = 1".to_owned(), "ci/gates.toml:1:7"),
         ] {

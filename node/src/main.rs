@@ -21,6 +21,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Wrong usage, as in sysexits.h.
 const EXIT_USAGE: u8 = 64;
 
+/// Data that cannot be used, as in sysexits.h: there is no use in trying again.
+const EXIT_DATA: u8 = 65;
+
 fn main() -> ExitCode {
     let args = match parse_args(std::env::args().skip(1)) {
         Parsed::Run(args) => *args,
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("relay: {error}");
-            ExitCode::FAILURE
+            if error.is_damage() { ExitCode::from(EXIT_DATA) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::federation::{BreakerChanges, Level};
+
 /// The content type of [`Metrics::scrape`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -42,6 +44,17 @@ struct LaneLabel {
     lane: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TableLabel {
+    table: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChangeLabel {
+    from: &'static str,
+    to: &'static str,
+}
+
 /// The metrics of one node.
 pub struct Metrics {
     registry: Registry,
@@ -52,6 +65,7 @@ pub struct Metrics {
     hop_errors: Family<CodeLabel, Counter>,
     reconnects: Counter,
     refused: Family<KindLabel, Counter>,
+    breaker_changes: Family<ChangeLabel, Counter>,
     gauges: Gauges,
 }
 
@@ -63,6 +77,8 @@ struct Gauges {
     queued: Family<LaneLabel, Gauge>,
     breakers: Family<StateLabel, Gauge>,
     in_flight: Gauge,
+    entries: Family<TableLabel, Gauge>,
+    limits: Family<TableLabel, Gauge>,
 }
 
 /// What is looked up when somebody asks, rather than counted as it happens.
@@ -82,6 +98,10 @@ pub struct Levels {
     pub in_flight: usize,
     /// Circuit breakers that are open, and half-open.
     pub breakers: (usize, usize),
+    /// How often breakers changed since the start.
+    pub breaker_changes: BreakerChanges,
+    /// How full each bounded table and queue is.
+    pub tables: Vec<Level>,
     /// Calls that failed at this node, by code, since the start.
     pub failed_here: Vec<(i64, u64)>,
 }
@@ -97,6 +117,7 @@ impl Default for Metrics {
             hop_errors: Family::default(),
             reconnects: Counter::default(),
             refused: Family::default(),
+            breaker_changes: Family::default(),
             gauges: Gauges::default(),
         };
         let m = &mut metrics;
@@ -120,6 +141,12 @@ impl Default for Metrics {
         );
         let breakers = "Circuit breakers that are not closed, by state";
         m.registry.register("breakers", breakers, m.gauges.breakers.clone());
+        let changes = "Changes of circuit breakers, by the state before and after";
+        m.registry.register("breaker_changes", changes, m.breaker_changes.clone());
+        let entries = "What is in each bounded table and queue; of a link's, the fullest";
+        m.registry.register("table_entries", entries, m.gauges.entries.clone());
+        let limits = "What may be in each bounded table and queue";
+        m.registry.register("table_limit", limits, m.gauges.limits.clone());
         m.registry.register(
             "calls_in_flight",
             "Calls under way through this node",
@@ -179,6 +206,15 @@ impl Metrics {
         for (state, count) in [("open", levels.breakers.0), ("half-open", levels.breakers.1)] {
             self.gauges.breakers.get_or_create(&StateLabel { state }).set(gauge(count));
         }
+        for (from, to, total) in levels.breaker_changes.iter() {
+            let label = ChangeLabel { from: from.as_str(), to: to.as_str() };
+            let counter = self.breaker_changes.get_or_create(&label);
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        for Level { table, entries, limit } in &levels.tables {
+            self.gauges.entries.get_or_create(&TableLabel { table }).set(gauge(*entries));
+            self.gauges.limits.get_or_create(&TableLabel { table }).set(gauge(*limit));
+        }
         self.gauges.in_flight.set(gauge(levels.in_flight));
         for (code, total) in &levels.failed_here {
             let counter = self.hop_errors.get_or_create(&CodeLabel { code: *code });
@@ -206,7 +242,9 @@ mod tests {
         metrics.answered(Duration::from_millis(40));
         metrics.reconnecting();
         metrics.turned_away();
-        let levels = Levels { homes: 3, queued: (1, 2), failed_here: vec![(-32003, 7)], ..Levels::default() };
+        let tables = vec![Level::new("calls", 4, 65_536)];
+        let failed_here = vec![(-32003, 7)];
+        let levels = Levels { homes: 3, queued: (1, 2), failed_here, tables, ..Levels::default() };
         metrics.scrape(&levels);
         let text = metrics.scrape(&levels);
         for line in [
@@ -219,6 +257,8 @@ mod tests {
             "relay_refused_connections_total{kind=\"too-many\"} 1",
             "relay_links{kind=\"home\"} 3",
             "relay_queued_messages{lane=\"data\"} 2",
+            "relay_table_entries{table=\"calls\"} 4",
+            "relay_table_limit{table=\"calls\"} 65536",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} in {text}");

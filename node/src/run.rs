@@ -42,6 +42,17 @@ pub enum RunError {
     Listen(SocketAddr, io::Error),
 }
 
+impl RunError {
+    /// Whether what lies on the disk is not what this node wrote there: no other try helps, somebody has to look.
+    pub const fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            RunError::Identity(IdentityError::Damaged { .. } | IdentityError::NoPair)
+                | RunError::Store(StoreError::Damaged(_))
+        )
+    }
+}
+
 /// Runs a node until `shutdown` completes; then no new calls are taken, those under way end, and all links close.
 ///
 /// # Errors

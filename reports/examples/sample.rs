@@ -6,6 +6,7 @@ mod sample;
 
 use std::process::ExitCode;
 
+use relay_reports::digest::Digest;
 use relay_reports::html;
 
 fn main() -> ExitCode {
@@ -16,8 +17,12 @@ fn main() -> ExitCode {
         Some("all-failing") => sample::all_failing(),
         Some("empty") => sample::empty(),
         Some("day") => sample::day(),
+        Some("index") => {
+            print!("{}", html::render_index(&index()));
+            return ExitCode::SUCCESS;
+        }
         _ => {
-            eprintln!("usage: sample passed|failing|all-failing|empty|day [json]");
+            eprintln!("usage: sample passed|failing|all-failing|empty|day [json], or sample index");
             return ExitCode::from(64);
         }
     };
@@ -26,4 +31,10 @@ fn main() -> ExitCode {
         _ => print!("{}", html::render(&report)),
     }
     ExitCode::SUCCESS
+}
+
+/// All samples as a list of runs.
+fn index() -> Vec<Digest> {
+    let runs = [sample::passed(), sample::failing(), sample::all_failing(), sample::day()];
+    runs.iter().map(|report| Digest::of(report, Some("page.html".to_owned()))).collect()
 }

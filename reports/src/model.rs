@@ -8,7 +8,13 @@
 //! The caller summarises: it buckets points, picks samples and cuts lists to the limits below. Where a list was cut,
 //! the model carries the full count beside it.
 
+mod lanes;
+mod metric;
+
 use serde::{Deserialize, Serialize};
+
+pub use lanes::{LINK_LANES_MAX, Lane, LaneMark, LaneSpan, Lanes, NODE_LANES_MAX, SPANS_PER_LANE_MAX};
+pub use metric::{Against, Better, Metric, Standing, Unit, keep_worst};
 
 /// The version of the format that this crate reads and writes; grows when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -19,7 +25,9 @@ pub const HOMES_LISTED_PER_MAIN_MAX: usize = 24;
 /// Events that the timeline should hold at most.
 pub const TIMELINE_EVENTS_MAX: usize = 2_000;
 /// Calls that each list of samples should hold at most.
-pub const CALL_SAMPLES_MAX: usize = 20;
+pub const CALL_SAMPLES_MAX: usize = 40;
+/// Intervals into which the history of an invariant is divided at most.
+pub const CHECK_POINTS_MAX: usize = 60;
 /// Violations that one invariant should list at most; [`Invariant::violated`] counts all of them.
 pub const VIOLATIONS_LISTED_MAX: usize = 20;
 
@@ -69,6 +77,29 @@ pub struct RunInfo {
     pub engine: String,
     /// The command that repeats this run, as one would type it: `relay-sim run FILE --seed 7`.
     pub replay_command: String,
+    /// Settings that held in the run, each with its unit; a simulator fills in what it knows.
+    #[serde(default)]
+    pub settings: Vec<NamedValue>,
+    /// The parameters of the scenario, and what was drawn from the seed where the run was made up from one; may be
+    /// empty.
+    #[serde(default)]
+    pub parameters: Vec<NamedValue>,
+}
+
+/// A name and a value as people read them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedValue {
+    /// The name: `network: latency`.
+    pub name: String,
+    /// The value with its unit: `5 ms`.
+    pub value: String,
+}
+
+impl NamedValue {
+    /// A name with its value.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
 }
 
 /// The scenario as its file introduces itself.
@@ -82,10 +113,13 @@ pub struct ScenarioInfo {
     pub file: String,
     /// Virtual length of the run; every chart spans it.
     pub duration_ns: u64,
+    /// Its whole text, to run it again without the file; may be empty.
+    #[serde(default)]
+    pub text: String,
 }
 
 /// How a run ended. The worst finding wins, in the order of this list from the bottom up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All gates and invariants held.
@@ -117,6 +151,9 @@ pub struct Checks {
     pub gates: Vec<Gate>,
     /// What must hold in every scenario.
     pub invariants: Vec<Invariant>,
+    /// Figures by which this run can be compared with others.
+    #[serde(default)]
+    pub metrics: Vec<Metric>,
 }
 
 /// A figure that the scenario puts a limit on.
@@ -147,6 +184,22 @@ pub struct Invariant {
     pub violated: u64,
     /// The first violations, at most [`VIOLATIONS_LISTED_MAX`].
     pub violations: Vec<Violation>,
+    /// When it was checked, and with what result, in order; at most [`CHECK_POINTS_MAX`] intervals.
+    #[serde(default)]
+    pub history: Vec<CheckPoint>,
+}
+
+/// How often an invariant was checked in one interval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckPoint {
+    /// Begin of the interval, ns of virtual time.
+    pub start_ns: u64,
+    /// Its length, ns.
+    pub width_ns: u64,
+    /// Checks in it.
+    pub checked: u64,
+    /// Of those, the ones that found it violated.
+    pub violated: u64,
 }
 
 /// One violation of an invariant.
@@ -202,6 +255,53 @@ pub struct History {
     pub timeline: Vec<TimelineEvent>,
     /// How many events there were, listed or not.
     pub timeline_total: u64,
+    /// The states of nodes and links.
+    #[serde(default)]
+    pub lanes: Lanes,
+    /// How likely the failure still is where the randomness is drawn anew from some moment on; empty where nobody has
+    /// measured it.
+    #[serde(default)]
+    pub likelihood: Vec<LikelihoodPoint>,
+    /// How full things were over virtual time: memory, tables, queues.
+    #[serde(default)]
+    pub series: Vec<Series>,
+}
+
+/// Runs that are alike until a moment and differ from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LikelihoodPoint {
+    /// The moment from which on the randomness is another one, ns of virtual time.
+    pub from_ns: u64,
+    /// Runs made.
+    pub runs: u64,
+    /// Of those, the ones that failed the same way.
+    pub failed: u64,
+}
+
+/// One figure over virtual time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    /// Its name: `live memory`, `table: calls`.
+    pub name: String,
+    /// What the values count: `bytes`, `entries`.
+    pub unit: String,
+    /// Whether the machine has a part in it: two runs of one seed need not agree on it to the last digit.
+    pub of_machine: bool,
+    /// The points, in order; at most [`CHART_POINTS_MAX`]. Times in which nothing was seen have none.
+    pub points: Vec<SeriesPoint>,
+}
+
+/// What was seen of a [`Series`] in one interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesPoint {
+    /// Start of the interval, ns of virtual time.
+    pub start_ns: u64,
+    /// Length of the interval, ns.
+    pub width_ns: u64,
+    /// The mean, rounded.
+    pub mean: u64,
+    /// The most.
+    pub max: u64,
 }
 
 /// A fault with a duration.
@@ -350,6 +450,38 @@ pub struct CallSample {
     pub path_whole: bool,
     /// The hosts it went through as far as is known, caller first.
     pub path: Vec<String>,
+    /// More about it, where it was looked at more closely.
+    #[serde(default)]
+    pub detail: Option<CallDetail>,
+}
+
+/// What else is known of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallDetail {
+    /// The load that made it.
+    pub load: String,
+    /// The service that it called.
+    pub service: String,
+    /// Whom it was for; `None` for any instance of the service.
+    pub callee: Option<String>,
+    /// JSON-RPC error code; `None` for success, and where its own relay said nothing.
+    pub code: Option<i32>,
+    /// How long after it was due it was handed to its own relay, ns.
+    pub waited_ns: u64,
+    /// How long each node on its way had it, caller first, as far as nodes told. Each time contains the next.
+    pub hops: Vec<HopTime>,
+    /// The faults that were active at any time between due and ended.
+    pub faults: Vec<String>,
+}
+
+/// How long one node had a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopTime {
+    /// The node.
+    pub node: String,
+    /// From the moment it took the call to the moment it had the answer, ns of virtual time; the one that served it: how
+    /// long its service took.
+    pub took_ns: u64,
 }
 
 /// What the machine contributed. Differs between two runs of one seed, and is left out of every comparison.

@@ -3,7 +3,8 @@
 mod sample;
 
 use relay_reports::Report;
-use relay_reports::html::render;
+use relay_reports::digest::Digest;
+use relay_reports::html::{render, render_index};
 use relay_reports::model::{FaultBand, Verdict};
 use serde_json::Value;
 
@@ -17,7 +18,16 @@ fn samples() -> [(&'static str, Report); 5] {
     ]
 }
 
-/// Replaces every string in a report, the verdict apart, which is not foreign text.
+/// All samples as a list of runs.
+fn digests() -> Vec<Digest> {
+    let runs = samples().into_iter();
+    runs.map(|(name, report)| Digest::of(&report, Some(format!("{name}/report.html")))).collect()
+}
+
+/// Fields that hold one of a few words: they are not foreign text.
+const ENUMS: [&str; 4] = ["verdict", "unit", "better", "standing"];
+
+/// Replaces every string in a report that may be foreign text.
 fn with_all_strings(report: &Report, text: &str) -> Report {
     fn replace(value: &mut Value, text: &str) {
         match value {
@@ -26,7 +36,7 @@ fn with_all_strings(report: &Report, text: &str) -> Report {
             Value::Object(fields) => {
                 fields
                     .iter_mut()
-                    .filter(|(name, _)| *name != "verdict")
+                    .filter(|(name, _)| !ENUMS.contains(&name.as_str()))
                     .for_each(|(_, field)| replace(field, text));
             }
             _ => {}
@@ -80,13 +90,26 @@ fn tag_end(tag: &str) -> usize {
     panic!("a tag without end: {tag:.80}");
 }
 
+const SECTIONS: [&str; 10] = [
+    "gates",
+    "over-time",
+    "lanes",
+    "outcomes",
+    "calls",
+    "invariants",
+    "levels",
+    "timeline",
+    "topology",
+    "environment",
+];
+
 #[test]
 fn every_page_is_well_formed_and_has_all_its_sections() {
     for (name, report) in samples() {
         let page = render(&report);
         let seen = elements(&page);
-        assert_eq!(seen.iter().filter(|element| *element == "section").count(), 7, "{name}");
-        for id in ["gates", "over-time", "outcomes", "invariants", "topology", "timeline", "calls"] {
+        assert_eq!(seen.iter().filter(|element| *element == "section").count(), SECTIONS.len(), "{name}");
+        for id in SECTIONS {
             assert!(page.contains(&format!("<section id=\"{id}\"")), "{name}: {id}");
             assert!(page.contains(&format!("href=\"#{id}\"")), "{name}: no link to {id}");
         }
@@ -129,8 +152,8 @@ fn no_name_can_leave_its_place() {
 
 #[test]
 fn a_page_asks_nothing_of_the_network() {
-    for (name, report) in samples() {
-        let page = render(&report);
+    let pages = samples().map(|(name, report)| (name, render(&report)));
+    for (name, page) in pages.into_iter().chain([("index", render_index(&digests()))]) {
         assert!(page.contains("default-src 'none'"), "{name}");
         for outside in ["src=", "@import", "url(", "https:", "//cdn", "fetch(", "XMLHttpRequest"] {
             assert!(!page.contains(outside), "{name}: {outside}");
@@ -185,6 +208,68 @@ fn what_there_is_none_of_is_said_in_words() {
 fn latency_over_two_decades_is_drawn_logarithmically() {
     assert!(render(&sample::failing()).contains("logarithmic scale"));
     assert!(!render(&sample::passed()).contains("logarithmic scale"));
+}
+
+#[test]
+fn the_index_names_every_run_with_a_link_and_what_failed_in_it() {
+    let page = render_index(&digests());
+    let seen = elements(&page);
+    assert_eq!(seen.iter().filter(|element| *element == "section").count(), 4);
+    for text in [
+        "<title>2 of 5 runs failed</title>",
+        "href=\"./failing/report.html\"",
+        "href=\"./day/report.html\"",
+        "invariant three-hops</strong>",
+        "--seed 18446744073709551615</code>",
+        "Beyond the baselines",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(render_index(&[]).contains("Nothing was run"));
+    elements(&render_index(&[]));
+}
+
+#[test]
+fn no_name_can_leave_its_place_in_the_index() {
+    let hostile = "</td></script><script>alert(1)</script>\" onclick=\"x";
+    let digest = |text: &str| {
+        let report = with_all_strings(&sample::failing(), text);
+        Digest::of(&report, Some(format!("{text}/report.html")))
+    };
+    let page = render_index(&[digest(hostile)]);
+    assert_eq!(elements(&page), elements(&render_index(&[digest("plain")])));
+    assert!(!page.contains("<script>alert") && !page.contains("\" onclick=\"x"), "{page}");
+}
+
+#[test]
+fn a_node_s_lane_shows_what_befell_it_and_a_call_its_hops() {
+    let page = render(&sample::passed());
+    for text in [
+        "<span class=\"lane-name\" title=\"relay-b\">relay-b</span>",
+        "class=\"bar-of s-cut\" style=\"left:20%;width:15%\" data-at=\"120000000000\" title=\"2:00.000 to 3:30.000 (1 min 30 s): relay-b cut off\"",
+        "class=\"bar-of s-down\" style=\"left:55%;width:5%\"",
+        "4 links were cut or degraded.",
+        "<div class=\"hop-line\">",
+        "home-* call echo at home-*, 1/s each, timeout 10s",
+        "name = &quot;three-mains-six-homes&quot;",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    let day = render(&sample::day());
+    assert!(day.contains("3 of 3,003 nodes are shown") && day.contains("4,001 links were cut"));
+}
+
+#[test]
+fn a_figure_stands_beside_its_baseline() {
+    let page = render(&sample::failing());
+    for text in
+        ["Against the baseline of", "✗</span> worse", "✓</span> better", "1.16×", "<h3>Parameters</h3>"]
+    {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(page.contains("data-plot=\"likelihood\""));
+    let passed = render(&sample::passed());
+    assert!(passed.contains("without a baseline") && !passed.contains("data-plot=\"likelihood\""));
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! What a scenario asks of its run, and whether the run gave it.
 
+mod asked;
+mod growth;
+
+use std::borrow::Cow;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -12,7 +16,7 @@ use crate::scenario::{LatencyGates, Load, ReconnectGates, Scenario};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
     /// Its name, as in the scenario.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The load that it is asked of; all of them where it is `None`.
     pub load: Option<String>,
     /// What was asked.
@@ -30,10 +34,20 @@ impl Gate {
     pub fn title(&self) -> String {
         match &self.load {
             Some(load) => format!("{load}: {}", self.name),
-            None => self.name.to_owned(),
+            None => self.name.clone().into_owned(),
+        }
+    }
+
+    /// Its name as `expect_failure` has it: the load's name, `/` and its own.
+    fn path(&self) -> String {
+        match &self.load {
+            Some(load) => format!("{load}/{}", self.name),
+            None => self.name.clone().into_owned(),
         }
     }
 }
+
+pub use growth::MEMORY_GROWTH;
 
 /// Judges every gate of the scenario.
 pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
@@ -55,7 +69,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
     gates.extend(reconnects(&wanted.reconnects, record));
     if let Some(limit) = wanted.max_hops {
         gates.push(Gate {
-            name: "max_hops",
+            name: "max_hops".into(),
             load: None,
             limit: format!("≤ {limit}"),
             measured: calls.hops_max.to_string(),
@@ -65,7 +79,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
     }
     if let Some(limit) = wanted.min_calls {
         gates.push(Gate {
-            name: "min_calls",
+            name: "min_calls".into(),
             load: None,
             limit: format!("≥ {limit}"),
             measured: calls.total().to_string(),
@@ -73,12 +87,20 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
             explanation: "calls made, or the run proves nothing".into(),
         });
     }
+    gates.extend(growth::judge(scenario, record));
     for (load, stats) in scenario.loads.iter().zip(&record.loads) {
         gates.extend(
             of_load(load, stats).into_iter().map(|gate| Gate { load: Some(load.name.clone()), ..gate }),
         );
     }
+    gates.extend(asked::judge(scenario, record));
+    asked::turn_round(scenario, record, &mut gates);
     gates
+}
+
+/// Judges what must have happened at least once.
+pub fn sometimes(scenario: &Scenario, record: &Record) -> Vec<Gate> {
+    asked::sometimes(scenario, record)
 }
 
 fn latency(wanted: &LatencyGates, measured: &Histogram<u64>) -> Vec<Gate> {
@@ -94,7 +116,7 @@ fn latency(wanted: &LatencyGates, measured: &Histogram<u64>) -> Vec<Gate> {
             let succeeded = measured.len();
             let took = Duration::from_micros(measured.value_at_quantile(quantile));
             gates.push(Gate {
-                name,
+                name: name.into(),
                 load: None,
                 limit: format!("≤ {}", show(limit)),
                 measured: if succeeded == 0 { "no call".into() } else { show(took) },
@@ -109,7 +131,7 @@ fn latency(wanted: &LatencyGates, measured: &Histogram<u64>) -> Vec<Gate> {
 fn reconnects(wanted: &ReconnectGates, record: &Record) -> Vec<Gate> {
     let seen = &record.reconnects;
     let total = wanted.total.map(|limit| Gate {
-        name: "reconnects",
+        name: "reconnects".into(),
         load: None,
         limit: format!("≤ {limit}"),
         measured: seen.total.to_string(),
@@ -118,7 +140,7 @@ fn reconnects(wanted: &ReconnectGates, record: &Record) -> Vec<Gate> {
     });
     let (most, at) = seen.rush;
     let per_second = wanted.per_second.map(|limit| Gate {
-        name: "reconnects_per_second",
+        name: "reconnects_per_second".into(),
         load: None,
         limit: format!("≤ {limit}"),
         measured: most.to_string(),
@@ -138,8 +160,8 @@ fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
     let wanted = &load.gates;
     let mut gates = Vec::new();
     let goodput = stats.in_time as f64 / (load.stop - load.start).as_secs_f64();
-    let gate = |name, limit: String, holds| Gate {
-        name,
+    let gate = |name: &'static str, limit: String, holds| Gate {
+        name: name.into(),
         load: None,
         limit,
         measured: format!("{goodput:.1}/s"),
@@ -172,7 +194,7 @@ fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
     let failed: u64 = stats.failures.values().sum();
     if let Some(limit) = wanted.fails_within {
         gates.push(Gate {
-            name: "fails_within",
+            name: "fails_within".into(),
             load: None,
             limit: format!("≤ {}", show(limit)),
             measured: if failed == 0 { "no failure".into() } else { show(stats.slowest_failure) },
@@ -184,7 +206,7 @@ fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
         let words = |codes: &mut dyn Iterator<Item = String>| codes.collect::<Vec<_>>().join(", ");
         let of = |code: &Option<i64>| code.map_or("none".to_owned(), |code| code.to_string());
         gates.push(Gate {
-            name: "fails_with",
+            name: "fails_with".into(),
             load: None,
             limit: words(&mut allowed.iter().map(ToString::to_string)),
             measured: match failed {
@@ -202,7 +224,7 @@ fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
 /// The gate on a share of calls.
 fn share(name: &'static str, limit: Share, part: u64, whole: u64, what: &str) -> Gate {
     Gate {
-        name,
+        name: name.into(),
         load: None,
         limit: format!("≥ {limit}"),
         measured: match whole {
@@ -231,7 +253,7 @@ fn convergence(limit: Duration, record: &Record) -> Gate {
         explanation = format!("{explanation}: {}", slowest.cause);
     }
     Gate {
-        name: "convergence",
+        name: "convergence".into(),
         load: None,
         limit: format!("≤ {}", show(limit)),
         measured: match worst {

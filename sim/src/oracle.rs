@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relay_chaos::{CrashKind, Fault, FaultKind};
+use relay_node::config::Timing;
 
 use crate::scenario::{HostIndex, HostSet, Role, Scenario};
-use crate::world::timing;
+use crate::world::longest_timing;
 
 /// Whom a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,10 @@ const MOVE_TIME: Duration = Duration::from_secs(5);
 
 /// A Home looks for its preferred Main at least this often, and moves back at once.
 const RETURN_TIME: Duration = Duration::from_secs(60);
+
+/// A relay that stood still let calls time out over links that are whole: whoever opened a circuit for that keeps it open
+/// for 30 s, and then for one call.
+const CIRCUIT_CLOSES: Duration = Duration::from_secs(35);
 
 /// What a Home has of one of its Mains. Ordered: what is worse wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,12 +50,21 @@ pub struct Oracle {
     scenario: Arc<Scenario>,
     /// When all Mains were seen to agree with the truth, after something had changed. Ascending.
     settled: Vec<Duration>,
+    /// The faults of the scenario, and what nobody could plan for.
+    faults: Vec<Fault<HostSet>>,
+    timing: Timing,
 }
 
 impl Oracle {
     /// At the start nobody agrees on anything.
     pub fn new(scenario: Arc<Scenario>) -> Self {
-        Oracle { scenario, settled: Vec::new() }
+        let (faults, timing) = (scenario.faults.clone(), longest_timing(&scenario));
+        Oracle { scenario, settled: Vec::new(), faults, timing }
+    }
+
+    /// Something goes wrong that the scenario could not plan for.
+    pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
+        self.faults.push(fault);
     }
 
     /// All Mains agree with the truth.
@@ -101,7 +115,7 @@ impl Oracle {
 
     /// A host that went down for good, which the federation has noticed by `now`.
     fn buried(&self, host: HostIndex, now: Duration) -> bool {
-        self.scenario.faults.iter().any(|fault| {
+        self.faults.iter().any(|fault| {
             let active = fault.active();
             active.end.is_none()
                 && fault.takes_down(|set: &HostSet| set.contains(host))
@@ -109,14 +123,24 @@ impl Oracle {
         })
     }
 
-    /// How long a partition is felt after it has healed. What streams held back goes out at their next
-    /// retransmission, and the waits between these double (RFC 6298): the next may be as far off as the partition
-    /// lasted. A link over which nothing came for `unhealthy_after` is given up, and the new one has no such past.
+    /// How long a fault is felt after it is over, though all Mains tell the truth.
+    ///
+    /// What streams held back in a partition or a stall goes out at their next retransmission, and the waits between
+    /// these double (RFC 6298): the next may be as far off as it lasted. A link over which nothing came for
+    /// `unhealthy_after` is given up, and the new one has no such past.
+    ///
+    /// Where a NAT has forgotten a Home, its Main knows of nothing; the Home learns from a reset, when it next sends
+    /// something, and comes back.
     fn echo_of(&self, fault: &Fault<HostSet>) -> Duration {
-        match &fault.what {
-            FaultKind::Partition(it) if it.lasts < timing(&self.scenario.node).unhealthy_after => it.lasts,
-            _ => Duration::ZERO,
-        }
+        let timing = &self.timing;
+        let lasts = match &fault.what {
+            FaultKind::Partition(it) => it.lasts,
+            FaultKind::Streams(it) => it.lasts.unwrap_or_default(),
+            FaultKind::Pause(_) => return CIRCUIT_CLOSES,
+            FaultKind::Nat(_) => return timing.heartbeat + timing.backoff.initial + MOVE_TIME,
+            _ => return Duration::ZERO,
+        };
+        if lasts < timing.unhealthy_after { lasts } else { Duration::ZERO }
     }
 
     /// The Mains that a host may hang on while the call is under way; a Main is its own. `None` where a Home may be on
@@ -129,7 +153,8 @@ impl Oracle {
         if fallback.is_empty() {
             return Some(vec![main]);
         }
-        if std::iter::once(main).chain(fallback.iter().copied()).any(|it| self.may_refuse(it, sent, ended)) {
+        let mut mains = std::iter::once(main).chain(fallback.iter().copied());
+        if mains.any(|main| self.may_strand(host, main, sent, ended)) {
             return None;
         }
         let mut possible = Vec::new();
@@ -150,7 +175,7 @@ impl Oracle {
     /// What a Home with fallbacks has of one of its Mains.
     fn hold(&self, home: HostIndex, main: HostIndex, sent: Duration, ended: Duration) -> Hold {
         let mut hold = Hold::Firm;
-        for fault in self.scenario.faults.iter().filter(|fault| breaks(fault, &[home, main])) {
+        for fault in self.faults.iter().filter(|fault| breaks(fault, &[home, main])) {
             let active = fault.active();
             if active.start > ended {
                 continue;
@@ -161,7 +186,12 @@ impl Oracle {
                     _ if self.agreed_between(end, sent) => Hold::Regained,
                     _ => Hold::Unclear,
                 },
-                _ if active.start + self.time_to_move(fault) <= sent && active.contains(ended) => Hold::Lost,
+                _ if keeps_out(fault)
+                    && active.start + self.time_to_move(fault) <= sent
+                    && active.contains(ended) =>
+                {
+                    Hold::Lost
+                }
                 _ => Hold::Unclear,
             };
             hold = hold.max(seen);
@@ -169,19 +199,25 @@ impl Oracle {
         hold
     }
 
-    /// Whether a Main's certificate may keep a Home out that wants to move there.
-    fn may_refuse(&self, main: HostIndex, sent: Duration, ended: Duration) -> bool {
-        self.scenario.faults.iter().any(|fault| {
-            let FaultKind::Expiry(it) = &fault.what else { return false };
+    /// Whether a Home that wants to move to a Main may not get there, though nothing lies between them: because of the
+    /// Main's certificate, of names, or of sockets.
+    fn may_strand(&self, home: HostIndex, main: HostIndex, sent: Duration, ended: Duration) -> bool {
+        self.faults.iter().any(|fault| {
+            let concerns = match &fault.what {
+                FaultKind::Expiry(it) => it.hosts.contains(main),
+                FaultKind::Dns(it) => it.hosts.contains(home),
+                FaultKind::Descriptors(it) => it.hosts.contains(home) || it.hosts.contains(main),
+                _ => false,
+            };
             let active = fault.active();
             let is_past = active.end.is_some_and(|end| end <= sent && self.agreed_between(end, sent));
-            it.hosts.contains(main) && active.start <= ended && !is_past
+            concerns && active.start <= ended && !is_past
         })
     }
 
     /// How long a Home may take from the beginning of a fault until it hangs on another Main and all others know.
     fn time_to_move(&self, fault: &Fault<HostSet>) -> Duration {
-        let timing = timing(&self.scenario.node);
+        let timing = &self.timing;
         let noticed = match &fault.what {
             FaultKind::Crash(it) if it.how == CrashKind::Kill => Duration::ZERO,
             FaultKind::Stop(_) => timing.drain,
@@ -191,7 +227,7 @@ impl Oracle {
     }
 
     fn whole(&self, path: &[HostIndex], sent: Duration, ended: Duration) -> bool {
-        self.scenario.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
+        self.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
             let active = fault.active();
             if active.start > ended {
                 return true;
@@ -207,6 +243,12 @@ fn breaks(fault: &Fault<HostSet>, path: &[HostIndex]) -> bool {
     let cut = |from: HostIndex, to: HostIndex| fault.severs(|set| set.contains(from), |set| set.contains(to));
     path.iter().any(|host| fault.takes_down(|set| set.contains(*host)))
         || path.windows(2).any(|pair| cut(pair[0], pair[1]) || cut(pair[1], pair[0]))
+}
+
+/// Whether the fault, as long as it lasts, takes a Home from its Main and keeps it from coming back. Streams that break
+/// are made anew; without descriptors those that there are go on.
+fn keeps_out(fault: &Fault<HostSet>) -> bool {
+    !matches!(fault.what, FaultKind::Streams(_) | FaultKind::Descriptors(_) | FaultKind::Nat(_))
 }
 
 #[cfg(test)]
@@ -300,6 +342,70 @@ how = "kill"
         assert!(!whole(&oracle, "home-1", two, 222, 223), "healed, and nobody knows where it is");
         assert!(whole(&oracle, "home-1", two, 231, 232), "here or there, both ways are whole");
         assert!(whole(&oracle, "home-1", two, 290, 291));
+    }
+
+    /// [`SCENARIO`] with this instead of its faults.
+    fn with_fault(fault: &str, settled: &[u64]) -> Oracle {
+        let (quiet, _) = SCENARIO.split_once("[[fault]]").unwrap();
+        let text = format!("{quiet}[[fault]]\nat = \"100s\"\n{fault}");
+        let mut oracle = Oracle::new(Arc::new(Scenario::load("test.toml", &text).unwrap()));
+        settled.iter().for_each(|at| oracle.settled(Duration::from_secs(*at)));
+        oracle
+    }
+
+    #[test]
+    fn a_stall_is_felt_for_as_long_again_unless_links_are_given_up_in_it() {
+        let stall = "kind = \"streams\"\nfrom = \"main-1\"\nto = \"main-2\"\ntrouble = \"stall\"\nlasts = ";
+        let oracle = with_fault(&format!("{stall}\"20s\""), &[5, 120]);
+        let (two, three) = (host(&oracle, "home-2"), host(&oracle, "home-3"));
+        assert!(!whole(&oracle, "home-1", two, 110, 111));
+        assert!(!whole(&oracle, "home-1", two, 139, 140), "the next retransmission may be as far off");
+        assert!(whole(&oracle, "home-1", two, 140, 141));
+        assert!(whole(&oracle, "home-1", three, 110, 111), "others have streams of their own");
+        let oracle = with_fault(&format!("{stall}\"70s\""), &[5, 170]);
+        assert!(whole(&oracle, "home-1", two, 170, 171));
+    }
+
+    #[test]
+    fn a_reset_is_over_when_the_federation_agrees_again() {
+        let reset = "kind = \"streams\"\nfrom = \"home-1\"\nto = \"main-1\"\ntrouble = \"reset\"";
+        let oracle = with_fault(reset, &[5, 102]);
+        let two = host(&oracle, "home-2");
+        assert!(!whole(&oracle, "home-1", two, 99, 100) && !whole(&oracle, "home-1", two, 101, 103));
+        assert!(whole(&oracle, "home-1", two, 102, 103));
+    }
+
+    #[test]
+    fn what_a_nat_has_forgotten_is_known_when_the_home_next_speaks() {
+        let forget = "kind = \"nat\"\nhosts = \"home-2\"\nchange = \"forget\"";
+        let oracle = with_fault(forget, &[5, 100]);
+        let (two, three) = (host(&oracle, "home-2"), host(&oracle, "home-3"));
+        assert!(!whole(&oracle, "home-1", two, 130, 131), "its Main knows of nothing");
+        // 30 s to the next heartbeat, half a second before it dials, 5 s to be announced.
+        assert!(whole(&oracle, "home-1", two, 136, 137));
+        assert!(whole(&oracle, "home-1", three, 101, 102));
+    }
+
+    #[test]
+    fn a_home_without_descriptors_or_names_may_be_nowhere() {
+        let fallback = |oracle: Oracle| {
+            let text = oracle.scenario.source.text.replace(
+                "name = \"home-2\"\nmain = \"main-2\"",
+                "name = \"home-2\"\nmain = \"main-2\"\nfallback = \"main-3\"",
+            );
+            Oracle::new(Arc::new(Scenario::load("test.toml", &text).unwrap()))
+        };
+        for fault in [
+            "kind = \"descriptors\"\nhosts = \"main-2\"\nlimit = 5\nlasts = \"2m\"",
+            "kind = \"dns\"\nhosts = \"home-2\"\nanswer = \"failure\"\nlasts = \"2m\"",
+        ] {
+            let mut oracle = fallback(with_fault(fault, &[]));
+            [5, 230].iter().for_each(|at| oracle.settled(Duration::from_secs(*at)));
+            let two = host(&oracle, "home-2");
+            assert!(whole(&oracle, "home-1", two, 98, 99), "{fault}");
+            assert!(!whole(&oracle, "home-1", two, 210, 211), "{fault}");
+            assert!(whole(&oracle, "home-1", two, 231, 232), "{fault}");
+        }
     }
 
     #[test]

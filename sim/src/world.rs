@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use relay_chaos::{Fault, LinkQuality};
+use relay_chaos::{ByteSize, Fault, FaultKind, LinkQuality};
 use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
 use relay_node::env::{Env, SrvRecord};
 use relay_node::federation::{Secret, TrustPolicy};
 use relay_node::link::RelayUrl;
 use relay_node::service::{ServiceKind as NodeService, ServiceSpec};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::event::{Certificate, Cpu, HostId, HostSpec, Link, Nat, ProcessId, ProcessKind, Sim};
+use crate::engine::{Certificate, Cpu, HostId, HostSpec, Link, Nat, NatKind, ProcessId, ProcessKind, Sim};
 use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
 use crate::workload::api::Api;
 
@@ -42,31 +42,42 @@ pub struct World {
     /// What is run.
     pub scenario: Arc<Scenario>,
     state: Arc<Mutex<Vec<HostState>>>,
+    /// Who wants to know of relays that end by themselves.
+    exits: Arc<OnceLock<mpsc::UnboundedSender<HostIndex>>>,
 }
 
 struct HostState {
     host: HostId,
     process: Option<ProcessId>,
+    /// Why its relay ended by itself, where the last one did.
+    exit: Option<String>,
     /// Asks the node to end in good order.
     stop: Option<oneshot::Sender<()>>,
+    /// The upgrades that it has, by their place, the latest last.
+    upgrades: Vec<usize>,
 }
 
 impl World {
     /// All hosts of the scenario, with their links; nothing is started.
-    pub fn build(sim: Sim, scenario: Arc<Scenario>) -> World {
+    pub fn build(sim: impl Into<Sim>, scenario: Arc<Scenario>) -> World {
+        let sim = sim.into();
         let hosts = scenario.topology.hosts.iter().map(|(index, host)| {
             let (address, nat) = if host.is_main() {
                 (public_address(index), None)
             } else {
-                (private_address(index), Some(Nat { public: public_address(index) }))
+                (private_address(index), Some(nat(public_address(index), host.nat)))
             };
-            let cpu = Cpu { per_message: host.machine.per_message, cores: host.machine.cores };
+            let machine = host.machine;
             let host = sim.add_host(HostSpec { name: host.name.clone(), address, nat });
-            sim.set_cpu(host, cpu);
-            HostState { host, process: None, stop: None }
+            let slows = |fault: &Fault<HostSet>| matches!(&fault.what, FaultKind::Slow(it) if it.hosts.contains(index));
+            if scenario.faults.iter().any(slows) {
+                sim.event().count_messages(host);
+            }
+            equip(&sim, host, machine);
+            HostState { host, process: None, exit: None, stop: None, upgrades: Vec::new() }
         });
         let state = Arc::new(Mutex::new(hosts.collect()));
-        let world = World { sim, scenario, state };
+        let world = World { sim, scenario, state, exits: Arc::default() };
         world.certify(world.scenario.topology.hosts.iter().map(|(index, _)| index), None);
         for change in world.scenario.topology.dns.iter().filter(|change| change.at.is_zero()) {
             world.change_dns(change);
@@ -120,6 +131,11 @@ impl World {
         }
     }
 
+    /// Gives the translator in front of a Home an address that nobody has had; `moves` counts all such moves.
+    pub fn move_nat(&self, index: HostIndex, moves: u32) {
+        self.sim.event().move_nat(self.host(index), moved_address(moves));
+    }
+
     /// The secret by which Mains know each other.
     pub fn peer_secret(&self) -> &'static str {
         PEER_SECRET
@@ -153,12 +169,12 @@ impl World {
         match host.node_id {
             scenario::NodeId::HostName => Some(host.name.clone()),
             scenario::NodeId::Generated => {
-                let (host, process) = {
+                let host = {
                     let state = &self.lock()[index.as_usize()];
-                    (state.host, state.process?)
+                    state.process?;
+                    state.host
                 };
-                let id = self.sim.env(host, process).storage.read(NODE_ID_FILE).ok()??;
-                String::from_utf8(id).ok()
+                String::from_utf8(self.sim.stored(host, NODE_ID_FILE)?).ok()
             }
         }
     }
@@ -172,9 +188,12 @@ impl World {
     pub fn start_as(&self, index: HostIndex, change: impl FnOnce(&mut Config)) {
         let host = self.scenario.topology.hosts.get(index);
         let mut config = self.config(host);
+        let name = host.name.clone();
+        let upgrades = self.lock()[index.as_usize()].upgrades.clone();
+        upgrades.into_iter().for_each(|upgrade| self.change(&mut config, upgrade));
         change(&mut config);
         let (stop, stopped) = oneshot::channel();
-        let name = host.name.clone();
+        let world = self.clone();
         let mut state = self.lock();
         let state = &mut state[index.as_usize()];
         let process = self.sim.start(state.host, "relay", ProcessKind::Node, |env| {
@@ -186,12 +205,34 @@ impl World {
                     }
                 };
                 if let Err(error) = relay_node::run(config, env, shutdown).await {
-                    panic!("{name} cannot run: {error}");
+                    // One whose disk is in order has to run.
+                    assert!(world.may_refuse_to_run(index), "{name} cannot run: {error}");
+                    world.ended(index, error.to_string());
                 }
             })
         });
         state.process = Some(process);
+        state.exit = None;
         state.stop = Some(stop);
+    }
+
+    /// Gives the host's relay the configuration of an upgrade, from its next start on.
+    pub fn upgrade(&self, index: HostIndex, upgrade: usize) {
+        self.lock()[index.as_usize()].upgrades.push(upgrade);
+    }
+
+    /// Takes it back, from the next start on.
+    pub fn downgrade(&self, index: HostIndex, upgrade: usize) {
+        self.lock()[index.as_usize()].upgrades.retain(|it| *it != upgrade);
+    }
+
+    /// The services that a host offers now, or will at its next start, as indices into the topology's services.
+    pub fn services(&self, index: HostIndex) -> &[usize] {
+        let topology = &self.scenario.topology;
+        let state = self.lock();
+        let mut upgrades = state[index.as_usize()].upgrades.iter().rev();
+        let changed = upgrades.find_map(|upgrade| topology.upgrades[*upgrade].change.services.as_deref());
+        changed.unwrap_or(&topology.hosts.get(index).services)
     }
 
     /// Kills the host's relay.
@@ -204,12 +245,45 @@ impl World {
 
     /// Takes the power from a host.
     pub fn power_cut(&self, index: HostIndex) {
-        let host = {
-            let state = &mut self.lock()[index.as_usize()];
-            state.process = None;
-            state.host
-        };
-        self.sim.power_cut(host);
+        self.forget_process(index);
+        self.sim.power_cut(self.host(index));
+    }
+
+    /// The host's relay is gone already.
+    pub fn forget_process(&self, index: HostIndex) {
+        self.lock()[index.as_usize()].process = None;
+    }
+
+    /// The process of the host's relay, and, where it ended by itself without having been asked to, why.
+    pub fn process(&self, index: HostIndex) -> Option<(ProcessId, Option<String>)> {
+        let state = &self.lock()[index.as_usize()];
+        let process = state.process?;
+        let exit = state.exit.as_ref().filter(|_| state.stop.is_some());
+        Some((process, exit.cloned()))
+    }
+
+    /// Tells of the hosts whose relays end by themselves, from now on. To be asked for once.
+    pub fn exits(&self) -> mpsc::UnboundedReceiver<HostIndex> {
+        let (sender, exits) = mpsc::unbounded_channel();
+        let is_first = self.exits.set(sender).is_ok();
+        assert!(is_first, "somebody else asked for the exits of this world");
+        exits
+    }
+
+    /// Whether the disk of a host was in trouble by now, so that its relay may find something there that it cannot use.
+    fn may_refuse_to_run(&self, index: HostIndex) -> bool {
+        let now = self.sim.now();
+        let in_trouble =
+            |fault: &Fault<HostSet>| matches!(&fault.what, FaultKind::Disk(it) if it.hosts.contains(index));
+        self.scenario.faults.iter().any(|fault| fault.at <= now && in_trouble(fault))
+    }
+
+    fn ended(&self, index: HostIndex, why: String) {
+        self.lock()[index.as_usize()].exit = Some(why);
+        if let Some(exits) = self.exits.get() {
+            // The director's end is the run's.
+            let _ = exits.send(index);
+        }
     }
 
     /// Asks the host's relay to end in good order.
@@ -260,6 +334,25 @@ impl World {
         }
     }
 
+    /// What an upgrade makes of a configuration.
+    fn change(&self, config: &mut Config, upgrade: usize) {
+        let change = &self.scenario.topology.upgrades[upgrade].change;
+        set_timing(&mut config.timing, &change.node);
+        if let Some(per_second) = change.node.home_calls_per_second {
+            config.limits.home_calls_per_second = NonZeroU32::new(per_second);
+        }
+        if let Some(services) = &change.services {
+            config.services = services.iter().map(|service| self.service(*service)).collect();
+        }
+        if let Some(balance) = change.balance {
+            config.services.iter_mut().for_each(|service| service.balance = Some(balance));
+            if let Role::Main(main) = &mut config.role {
+                let names = self.scenario.topology.services.iter().map(|service| service.name.clone());
+                main.balance = names.map(|name| (name, balance)).collect();
+            }
+        }
+    }
+
     fn service(&self, service: usize) -> ServiceSpec {
         let described = &self.scenario.topology.services[service];
         let kind = match &described.kind {
@@ -285,6 +378,20 @@ impl World {
     }
 }
 
+/// Gives a host the machine that the scenario says, as far as that is not what every host has.
+fn equip(sim: &Sim, host: HostId, machine: scenario::Machine) {
+    sim.set_cpu(host, Cpu { per_message: machine.per_message, cores: machine.cores });
+    if !machine.per_sync.is_zero() {
+        sim.event().set_sync_time(host, machine.per_sync);
+    }
+    if let Some(drift) = machine.clock.drift {
+        sim.event().set_drift(host, drift.ppm());
+    }
+    if let Some(offset) = machine.clock.offset {
+        sim.event().jump_clock(host, offset.nanos());
+    }
+}
+
 /// The limits of every relay: the scenario's, and the node's own where it says nothing.
 fn limits(wanted: &scenario::NodeSettings) -> Limits {
     let mut limits = Limits::default();
@@ -304,6 +411,27 @@ fn main_url(main: &scenario::Host) -> RelayUrl {
 /// The settings of every relay: the scenario's, and the node's own where it says nothing.
 pub fn timing(wanted: &scenario::NodeSettings) -> Timing {
     let mut timing = Timing::default();
+    set_timing(&mut timing, wanted);
+    timing
+}
+
+/// The longest that any relay is set to at any time, value by value: what holds with it holds for all of them.
+pub fn longest_timing(scenario: &Scenario) -> Timing {
+    let mut longest = timing(&scenario.node);
+    for settings in scenario.settings() {
+        let other = timing(&settings);
+        longest.heartbeat = longest.heartbeat.max(other.heartbeat);
+        longest.unhealthy_after = longest.unhealthy_after.max(other.unhealthy_after);
+        longest.backoff.initial = longest.backoff.initial.max(other.backoff.initial);
+        longest.backoff.cap = longest.backoff.cap.max(other.backoff.cap);
+        longest.registry_ttl = longest.registry_ttl.max(other.registry_ttl);
+        longest.call_timeout = longest.call_timeout.max(other.call_timeout);
+        longest.drain = longest.drain.max(other.drain);
+    }
+    longest
+}
+
+fn set_timing(timing: &mut Timing, wanted: &scenario::NodeSettings) {
     let set = |field: &mut Duration, value: Option<Duration>| *field = value.unwrap_or(*field);
     set(&mut timing.heartbeat, wanted.heartbeat);
     set(&mut timing.unhealthy_after, wanted.unhealthy_after);
@@ -312,7 +440,6 @@ pub fn timing(wanted: &scenario::NodeSettings) -> Timing {
     set(&mut timing.registry_ttl, wanted.registry_ttl);
     set(&mut timing.call_timeout, wanted.call_timeout);
     set(&mut timing.drain, wanted.drain);
-    timing
 }
 
 fn link(quality: LinkQuality) -> Link {
@@ -321,12 +448,33 @@ fn link(quality: LinkQuality) -> Link {
         jitter: quality.jitter,
         loss: quality.loss.as_f64(),
         bandwidth: Some(quality.bandwidth.bits_per_second().div_ceil(8)),
+        shape: quality.shape,
+        queue: quality.queue.map(ByteSize::bytes),
+        duplicate: quality.duplicate.as_f64(),
+        reorder: quality.reorder.as_f64(),
+        corrupt: quality.corrupt.as_f64(),
     }
 }
 
 /// The host of the scenario that the engine knows as `host`: both count in the same order.
 pub fn index_of(host: HostId) -> HostIndex {
     HostIndex(u32::try_from(host.index()).expect("the engine counts hosts in 32 bits"))
+}
+
+fn nat(public: IpAddr, described: scenario::Nat) -> Nat {
+    let kind = match described.kind {
+        scenario::NatKind::FullCone => NatKind::FullCone,
+        scenario::NatKind::AddressRestricted => NatKind::AddressRestricted,
+        scenario::NatKind::PortRestricted => NatKind::PortRestricted,
+        scenario::NatKind::Symmetric => NatKind::Symmetric,
+    };
+    Nat { public, kind, mapping: described.mapping, hairpin: described.hairpin }
+}
+
+/// The public address of a translator after it was moved.
+fn moved_address(moves: u32) -> IpAddr {
+    // Beside 11.0.0.0/8, and as large.
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(12, 0, 0, 1)) + moves).into()
 }
 
 fn public_address(index: HostIndex) -> IpAddr {

@@ -76,7 +76,7 @@ fn recording_changes_nothing_and_finds_where_two_seeds_part() {
     let short = THREE_MAINS.replace("10m", "20s");
     let short = short.split("[[fault]]").next().unwrap().to_owned();
     let record = |seed| {
-        let settings = Settings { seed: Some(seed), record_trace: true, ..Settings::default() };
+        let settings = Settings { seed: Some(seed), record_trace: true.into(), ..Settings::default() };
         execute(&scenario(&short), &settings)
     };
     let (first, again, other) = (record(1), record(1), record(2));
@@ -188,7 +188,7 @@ fn gates_can_fail() {
         .replace("convergence = \"20s\"", "convergence = \"2s\"");
     let run = run(&strict, 1);
     assert_eq!(run.verdict(), Verdict::GateFailed);
-    let failed: Vec<_> = run.gates.iter().filter(|gate| !gate.holds).map(|gate| gate.name).collect();
+    let failed: Vec<_> = run.gates.iter().filter(|gate| !gate.holds).map(|gate| &*gate.name).collect();
     assert_eq!(failed, ["convergence", "p99"]);
 }
 

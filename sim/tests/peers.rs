@@ -6,6 +6,7 @@ mod stage;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use relay_chaos::NameAnswer;
 use relay_node::config::{Config, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
 use relay_node::env::SrvRecord;
 use relay_node::federation::{Secret, TrustPolicy};
@@ -195,5 +196,30 @@ fn a_file_of_peers_is_read_anew_and_a_mistake_in_it_changes_nothing() {
         let seen = peers(&world, A).await;
         assert_eq!(seen["main-b"]["state"], "connected", "a link stays");
         assert_eq!(seen["ws://main-c:8080"]["sources"], json!(["file"]));
+    });
+}
+
+/// `main-b` dials `main-a`, and there is nobody else.
+const TWO: &str = r#"
+duration = "1h"
+[[main]]
+name = "main-a"
+[[main]]
+name = "main-b"
+"#;
+
+#[test]
+fn a_peer_whose_name_once_led_here_is_found_when_it_leads_there() {
+    in_world(TWO, async |sim, world| {
+        // With two hosts, a wrong answer can only be one's own address.
+        sim.set_names(world.host(B), Some(NameAnswer::Wrong));
+        [A, B].iter().for_each(|main| world.start(*main));
+        sim.sleep(secs(150)).await;
+        let a = peers(&world, B).await["ws://main-a:8080"].clone();
+        assert_eq!((&a["state"], &a["failures"]), (&json!("left-out"), &json!(0)), "{a}");
+        assert_eq!(ask(&world, B, "/federation/health", None).await["status"], "healthy");
+        sim.set_names(world.host(B), None);
+        sim.sleep(secs(65)).await;
+        assert_eq!(peers(&world, B).await["main-a"]["state"], "connected");
     });
 }

@@ -6,8 +6,11 @@
 
 use std::time::Duration;
 
-use super::balancer::{Balancer, CallOutcome, Candidates, Choice, Flight, WhenAllOut};
-use super::breaker::{Breakers, Permit, State, Verdict};
+use super::balancer::{
+    Balancer, CallOutcome, Candidates, Choice, Flight, MAX_INSTANCES, MAX_TURNS, WhenAllOut,
+};
+use super::breaker::{Breakers, Changes, MAX_BREAKERS, Permit, State, Verdict};
+use super::level::Level;
 use super::registry::{Offerers, Place};
 use crate::env::{Instant, Rng};
 use crate::wire::{NodeId, SmolStr};
@@ -189,21 +192,37 @@ impl Health {
         self.balancer.forget(node);
     }
 
-    /// The link to a peer is new, or a sign of life came over it.
+    /// The link to a peer is new. Calls that an older one has swallowed may still time out: they say nothing of this one.
+    pub(super) fn peer_is_back(&mut self, main: &NodeId) {
+        self.peers.forget(main);
+    }
+
+    /// A sign of life came over the link to a peer.
     pub(super) fn peer_lives(&mut self, main: &NodeId, now: Instant) {
         if self.peers.state(main, now) != State::Closed {
             self.peers.forget(main);
         }
     }
 
-    /// Breakers that are open and half-open.
-    pub(super) fn tripped(&self, now: Instant) -> (usize, usize) {
-        let states = self.instances.tripped(now).map(|(_, state)| state);
-        states.chain(self.peers.tripped(now).map(|(_, state)| state)).fold((0, 0), |(open, half), state| {
-            match state {
-                State::Open { .. } => (open + 1, half),
-                _ => (open, half + 1),
-            }
-        })
+    /// Breakers that are not closed: the node, the service where it is about an instance, and the state.
+    pub(super) fn tripped(&self, now: Instant) -> impl Iterator<Item = (&NodeId, Option<&str>, State)> {
+        let instances =
+            self.instances.tripped(now).map(|((node, service), state)| (node, Some(service.as_str()), state));
+        instances.chain(self.peers.tripped(now).map(|(main, state)| (main, None, state)))
+    }
+
+    /// How often breakers changed.
+    pub(super) fn breaker_changes(&self) -> Changes {
+        self.instances.changes().plus(self.peers.changes())
+    }
+
+    /// How full the tables are.
+    pub(super) fn levels(&self) -> [Level; 4] {
+        [
+            Level::new("instance-breakers", self.instances.len(), MAX_BREAKERS),
+            Level::new("peer-breakers", self.peers.len(), MAX_BREAKERS),
+            Level::new("balanced-instances", self.balancer.instances(), MAX_INSTANCES),
+            Level::new("round-robin-turns", self.balancer.turns(), MAX_TURNS),
+        ]
     }
 }

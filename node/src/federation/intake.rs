@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::level::Level;
 use super::pending::{Asker, Pending};
 use super::window::Window;
 use super::{Failure, Gcra, LinkId, LinkRole};
@@ -125,6 +126,16 @@ impl Intake {
             let way = (now - sent).saturating_sub(waited);
             window.answered(way, sent, under_way, now);
         }
+    }
+
+    /// How full the tables are. There is one limiter and one window for each of `links` at most.
+    pub(super) fn levels(&self, pending: &Pending, links: usize) -> [Level; 4] {
+        [
+            Level::new("calls", pending.len(), MAX_PENDING_CALLS),
+            Level::new("own-calls", pending.own(), MAX_PENDING_OWN_CALLS),
+            Level::new("call-windows", self.windows.len(), links),
+            Level::new("home-limits", self.homes.len(), links),
+        ]
     }
 
     /// A link is gone.

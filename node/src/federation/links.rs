@@ -78,6 +78,11 @@ impl Links {
         self.all.get(&link)
     }
 
+    /// All links, those included that another has replaced and that are not closed yet.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// The current link to a neighbour.
     pub(super) fn to(&self, node: &NodeId) -> Option<LinkId> {
         self.current.get(node).copied()

@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod hops;
 mod intake;
+mod level;
 mod links;
 mod pending;
 mod rate;
@@ -19,9 +20,13 @@ mod window;
 
 pub use backoff::{Backoff, BackoffPolicy};
 pub use balancer::{Balancer, CallOutcome, Candidates, Choice, Flight, Policy, UnknownPolicy, WhenAllOut};
-pub use breaker::{Breaker, Breakers, Permit, Refused, State as BreakerState, Verdict, counts};
+pub use breaker::{
+    Breaker, Breakers, Changes as BreakerChanges, Permit, Refused, Stage as BreakerStage,
+    State as BreakerState, Verdict, counts,
+};
 pub use error::{CallError, ErrorData, Failure, SenderLimit};
 pub use intake::call_limit;
+pub use level::Level;
 pub use links::{Admission, LinkId, LinkInfo, LinkRole};
 pub use rate::Gcra;
 pub use registry::{Listing, Registry, Remembered, Scope};

@@ -9,7 +9,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
-use crate::federation::{Listing, Router as Federation, Scope};
+use crate::env::Instant;
+use crate::federation::{BreakerState, Listing, Router as Federation, Scope};
 use crate::link::Switchboard;
 use crate::wire::{NodeId, NodeKind, ServiceOffer};
 
@@ -98,7 +99,16 @@ pub(super) async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value
         "failed_services": failed,
         "average_latency": format!("{}ms", board.metrics.average_latency().as_millis()),
         "peers": peers,
+        "breakers": board.tripped().iter().map(|it| breaker(it, now)).collect::<Vec<_>>(),
     }))
+}
+
+fn breaker((node, service, state): &(NodeId, Option<String>, BreakerState), now: Instant) -> Value {
+    let (state, retry) = match state {
+        BreakerState::Open { until } => ("open", Some((*until - now).as_secs_f64())),
+        BreakerState::Closed | BreakerState::HalfOpen => ("half-open", None),
+    };
+    json!({ "node_id": node, "service_name": service, "state": state, "retry_in_seconds": retry })
 }
 
 /// Every service that this Main knows of, and whether it can be reached now.

@@ -31,7 +31,7 @@ impl Keyring {
     /// The keyring of `me`, with the keys that the store has pinned.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Where the store cannot be read, or holds a key that is none.
     pub async fn load(
         me: NodeId,
         key: SigningKey,
@@ -40,13 +40,12 @@ impl Keyring {
     ) -> Result<Self, StoreError> {
         let mut pinned = BTreeMap::new();
         for pin in store.pins().await? {
-            match pin.public_key.parse() {
-                Ok(key) => {
-                    pinned.insert(pin.node, Pinned { key, kind: pin.role });
-                }
-                // It was written by this node: the file has been changed from outside.
-                Err(error) => tracing::error!(node = %pin.node, "its pinned key cannot be used: {error}"),
-            }
+            // It was written by this node: the file has been changed from outside. Without the pin anybody could take the
+            // node's place.
+            let key = pin.public_key.parse().map_err(|error| {
+                StoreError::Damaged(format!("the key that {} is known by cannot be used: {error}", pin.node))
+            })?;
+            pinned.insert(pin.node, Pinned { key, kind: pin.role });
         }
         Ok(Keyring { me, key, policy, pinned: Mutex::new(pinned), listed: Mutex::default(), store })
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::dial::{self, DialError};
 use super::peers::{Keeper, MAX_DIALLED_PEERS, PeerSource, Wanted};
 use super::{RelayUrl, Switchboard};
+use crate::env::Instant;
 use crate::federation::{Backoff, LinkRole};
 use crate::store::{AddedPeer, Peers, RemovedPeer, StoreError};
 use crate::wire::{NodeId, PeerAddress};
@@ -13,6 +14,10 @@ use crate::wire::{NodeId, PeerAddress};
 /// Two Mains that hear of each other would dial at the same moment. The one with the greater id leaves the other this
 /// long a lead, in seconds.
 const LEAD_SECONDS: u64 = 3;
+
+/// A URL that led to this node itself is looked at again after this long, in seconds:
+/// names change, and name servers err. What leads here today may lead to a peer tomorrow.
+const RECHECK_SECONDS: u64 = 60;
 
 /// Why a peer could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +163,7 @@ async fn keep(
     let mut backoff = Backoff::new(board.timing.backoff);
     let mut rng = board.env.rng("peer-backoff");
     let mut known = expected;
+    let mut is_left_out = false;
     while !board.is_draining() && !keeper.stop.is_cancelled() {
         let changed = board.links_change();
         if let Some(node) = &known
@@ -172,7 +178,9 @@ async fn keep(
             }
             continue;
         }
-        board.note_peer(|book| book.dialling(url, keeper));
+        if !is_left_out {
+            board.note_peer(|book| book.dialling(url, keeper));
+        }
         let dialled = tokio::select! {
             biased;
             () = keeper.stop.cancelled() => continue,
@@ -198,16 +206,26 @@ async fn keep(
                 board.note_peer(|book| book.connected(url, keeper, node.clone()));
                 known = Some(node);
             }
-            Err(error @ (DialError::Myself(_) | DialError::Removed(_))) => {
+            Err(error @ DialError::Removed(_)) => {
                 tracing::info!(%url, "this peer is left out: {error}");
                 board.note_peer(|book| book.left_out(url, keeper, error.to_string()));
                 return;
+            }
+            Err(error @ DialError::Myself(_)) => {
+                if !is_left_out {
+                    tracing::info!(%url, "this peer is left out: {error}");
+                    board.note_peer(|book| book.left_out(url, keeper, error.to_string()));
+                }
+                is_left_out = true;
+                pause(board, keeper, board.env.clock.now() + Duration::from_secs(RECHECK_SECONDS)).await;
+                continue;
             }
             Err(error) => {
                 tracing::warn!(%url, "cannot connect to the peer: {error}");
                 board.note_peer(|book| book.failed(url, keeper, error.to_string()));
             }
         }
+        is_left_out = false;
         wait(board, url, keeper, backoff.next_wait(&mut rng)).await;
     }
     board.note_peer(|book| book.stopped(url, keeper));
@@ -216,6 +234,11 @@ async fn keep(
 async fn wait(board: &Switchboard, url: &RelayUrl, keeper: &Keeper, time: Duration) {
     let until = board.env.clock.now() + time;
     board.note_peer(|book| book.waits(url, keeper, until));
+    pause(board, keeper, until).await;
+}
+
+/// Does nothing until then, or until the keeper is told to stop.
+async fn pause(board: &Switchboard, keeper: &Keeper, until: Instant) {
     tokio::select! {
         biased;
         () = keeper.stop.cancelled() => {}

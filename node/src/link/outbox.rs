@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::pulse::Pulse;
 use crate::env::Instant;
+use crate::federation::Level;
 use crate::wire::{Body, Frame, NodeId};
 
 /// Requests that may wait for a link. Beyond it the one of the lowest priority that came last is shed.
@@ -137,6 +138,16 @@ impl Outbox {
     pub(super) fn depths(&self) -> (usize, usize) {
         let lanes = self.lock();
         (lanes.control.len(), lanes.data.len())
+    }
+
+    /// How full the lanes are. Responses and bytes may go beyond what requests may fill, up to twice as many bytes.
+    pub(super) fn levels(&self) -> [Level; 3] {
+        let lanes = self.lock();
+        [
+            Level::new("link-control", lanes.control.len(), MAX_WAITING_CONTROL),
+            Level::new("link-requests", lanes.requests, MAX_WAITING_REQUESTS),
+            Level::new("link-bytes", lanes.bytes, 2 * MAX_WAITING_BYTES),
+        ]
     }
 
     /// Completes when so much waits that the link must be closed, whatever its writer is doing.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::RelayUrl;
 use super::pulse::Vitals;
 use crate::env::Instant;
+use crate::federation::Level;
 use crate::store::MAX_REMOVED_PEERS;
 use crate::wire::NodeId;
 
@@ -62,7 +63,7 @@ pub enum PeerState {
         /// When.
         until: Instant,
     },
-    /// It is not dialled any more: the last error says why.
+    /// It is not dialled any more, or only looked at now and then: the last error says why.
     LeftOut,
     /// It had dialled this Main, and is gone.
     Gone,
@@ -208,6 +209,8 @@ impl PeerBook {
         self.keepers += 1;
         let keeper = Keeper { stop: CancellationToken::new(), number: self.keepers };
         let entry = self.dialled.get_mut(url).expect("it was there or has just been made");
+        // One that had left it out may still look at it now and then.
+        entry.keeper.stop.cancel();
         entry.keeper = keeper.clone();
         entry.progress = PeerState::Connecting;
         Wanted::New(keeper, entry.node.clone())
@@ -334,6 +337,15 @@ impl PeerBook {
     /// Whether this Main may be dialled, or is already.
     pub(super) fn has_room_for(&self, url: &RelayUrl) -> bool {
         self.dialled.contains_key(url) || self.dialled.len() < MAX_DIALLED_PEERS
+    }
+
+    /// How full the book is.
+    pub(super) fn levels(&self) -> [Level; 3] {
+        [
+            Level::new("dialled-peers", self.dialled.len(), MAX_DIALLED_PEERS),
+            Level::new("gone-peers", self.gone.len(), MAX_GONE_PEERS),
+            Level::new("removed-peers", self.removed.len(), MAX_REMOVED_PEERS),
+        ]
     }
 
     /// Every peer once: those that are dialled, those that only dialled us, those that did and are gone. `up` are the
@@ -463,7 +475,9 @@ mod tests {
         book.left_out(&b, &keeper, "myself".into());
         let peer = book.list(BTreeMap::new()).remove(0);
         assert_eq!((peer.state, peer.is_missed(at(2))), (PeerState::LeftOut, false));
+        assert!(!keeper.stop.is_cancelled(), "it looks at it now and then");
         new(book.want(&b, None, PeerSource::Api, at(3)));
+        assert!(keeper.stop.is_cancelled(), "another does so from now on");
         let keeper = new(book.want(&url("ws://c:1"), None, PeerSource::Dns, at(3)));
         book.left_out(&url("ws://c:1"), &keeper, "myself".into());
         book.unwant(&url("ws://c:1"), PeerSource::Dns);

@@ -29,7 +29,8 @@ pub async fn restore(board: &Arc<Switchboard>) -> Result<(), StoreError> {
         .into_iter()
         .map(|MainSnapshot { main, expires_at, services }| Remembered {
             main,
-            expires: now + expires_at.0.saturating_sub(unix.0),
+            // A wall clock that was ahead, or is behind now, must not let them live for longer than any live.
+            expires: now + expires_at.0.saturating_sub(unix.0).min(board.timing.registry_ttl),
             services,
         })
         .collect();

@@ -19,8 +19,8 @@ use super::peers::{PeerBook, PeerStatus, UpLink};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, Call, CallId, Failure, Gcra, LinkId, LinkInfo, LinkRole, Moment, Remembered,
-    Router, RouterConfig, Ticket, call_limit,
+    Action, Admission, Answer, BreakerState, Call, CallId, Failure, Gcra, Level, LinkId, LinkInfo, LinkRole,
+    Moment, Remembered, Router, RouterConfig, Ticket, call_limit,
 };
 use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
@@ -35,6 +35,9 @@ const MESSAGES_PER_CALL: NonZeroU32 = NonZeroU32::new(4).expect("four is not zer
 
 /// When to try again what a link had no room for, in milliseconds: the time that its queue needs to move on.
 const LINK_RETRY_MILLIS: u64 = 1_000;
+
+/// Breakers that are told one by one; metrics count all of them.
+const MAX_BREAKERS_TOLD: usize = 256;
 
 /// The running node's centre.
 pub struct Switchboard {
@@ -218,9 +221,16 @@ impl Switchboard {
             services: state.router.registry().counts(),
             in_flight: state.router.in_flight(),
             failed_here: state.router.failures().collect(),
-            breakers: state.router.tripped(self.env.clock.now()),
+            breaker_changes: state.router.breaker_changes(),
+            tables: state.router.levels().chain(state.peers.levels()).collect(),
             ..Levels::default()
         };
+        for (_, _, breaker) in state.router.tripped(self.env.clock.now()) {
+            match breaker {
+                BreakerState::Open { .. } => levels.breakers.0 += 1,
+                BreakerState::Closed | BreakerState::HalfOpen => levels.breakers.1 += 1,
+            }
+        }
         for info in state.router.neighbours() {
             match info.role {
                 LinkRole::Home => levels.homes += 1,
@@ -232,7 +242,18 @@ impl Switchboard {
             let (control, data) = outbox.depths();
             levels.queued = (levels.queued.0 + control, levels.queued.1 + data);
         }
+        levels.tables.extend(fullest(state.outboxes.values().map(|outbox| outbox.levels())));
         levels
+    }
+
+    /// Breakers that are not closed, at most [`MAX_BREAKERS_TOLD`]: the node, the service where it is about an instance,
+    /// the state.
+    pub fn tripped(&self) -> Vec<(NodeId, Option<String>, BreakerState)> {
+        let now = self.env.clock.now();
+        self.look(|router| {
+            let tripped = router.tripped(now).take(MAX_BREAKERS_TOLD);
+            tripped.map(|(node, service, state)| (node.clone(), service.map(str::to_owned), state)).collect()
+        })
     }
 
     /// Completes at the next change of links after this call.
@@ -506,6 +527,12 @@ impl Switchboard {
 }
 
 /// A link is too slow for what is to go over it.
+/// Of each table that every link has, the one with the most in it.
+fn fullest(links: impl Iterator<Item = [Level; 3]>) -> impl Iterator<Item = Level> {
+    let fuller = |one: Level, other: Level| if other.entries > one.entries { other } else { one };
+    links.reduce(|one, other| std::array::from_fn(|at| fuller(one[at], other[at]))).into_iter().flatten()
+}
+
 fn overloaded(reason: &str) -> Failure {
     Failure::Overloaded { reason: reason.into(), retry_after: Duration::from_millis(LINK_RETRY_MILLIS) }
 }

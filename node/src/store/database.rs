@@ -8,6 +8,7 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, Row};
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
+use super::seal;
 use crate::env::{Storage, UnixTime, database_error};
 use crate::wire::NodeKind;
 
@@ -15,8 +16,9 @@ use crate::wire::NodeKind;
 pub const DATABASE_FILE: &str = "relay.db";
 
 /// Each step is applied once and never changed: a change is one more step at the end. Times are milliseconds since 1970.
-static STEPS: [M<'static>; 1] = [M::up(
-    "CREATE TABLE pins (
+pub(super) static STEPS: [M<'static>; 2] = [
+    M::up(
+        "CREATE TABLE pins (
         node_id    TEXT PRIMARY KEY NOT NULL,
         public_key TEXT NOT NULL,
         role       TEXT NOT NULL,
@@ -43,7 +45,63 @@ static STEPS: [M<'static>; 1] = [M::up(
         entry   TEXT NOT NULL,
         PRIMARY KEY (main_id, node_id, service)
     ) STRICT, WITHOUT ROWID;",
-)];
+    ),
+    // Each row is sealed: a disk may change what it stores, and SQLite looks at its own structures only.
+    M::up(
+        "ALTER TABLE pins RENAME TO bare_pins;
+    CREATE TABLE pins (
+        node_id    TEXT PRIMARY KEY NOT NULL,
+        public_key TEXT NOT NULL,
+        role       TEXT NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen  INTEGER NOT NULL,
+        seal       INTEGER NOT NULL AS (row_seal(node_id, public_key, role, first_seen, last_seen)) STORED
+                   CHECK (seal = row_seal(node_id, public_key, role, first_seen, last_seen))
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO pins SELECT * FROM bare_pins;
+    DROP TABLE bare_pins;
+    ALTER TABLE added_peers RENAME TO bare_added_peers;
+    CREATE TABLE added_peers (
+        url      TEXT PRIMARY KEY NOT NULL,
+        node_id  TEXT,
+        added_at INTEGER NOT NULL,
+        seal     INTEGER NOT NULL AS (row_seal(url, node_id, added_at)) STORED
+                 CHECK (seal = row_seal(url, node_id, added_at))
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO added_peers SELECT * FROM bare_added_peers;
+    DROP TABLE bare_added_peers;
+    ALTER TABLE removed_peers RENAME TO bare_removed_peers;
+    CREATE TABLE removed_peers (
+        node_id    TEXT PRIMARY KEY NOT NULL,
+        removed_at INTEGER NOT NULL,
+        seal       INTEGER NOT NULL AS (row_seal(node_id, removed_at)) STORED
+                   CHECK (seal = row_seal(node_id, removed_at))
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO removed_peers SELECT * FROM bare_removed_peers;
+    DROP TABLE bare_removed_peers;
+    ALTER TABLE announcing_mains RENAME TO bare_announcing_mains;
+    CREATE TABLE announcing_mains (
+        main_id    TEXT PRIMARY KEY NOT NULL,
+        expires_at INTEGER NOT NULL,
+        seal       INTEGER NOT NULL AS (row_seal(main_id, expires_at)) STORED
+                   CHECK (seal = row_seal(main_id, expires_at))
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO announcing_mains SELECT * FROM bare_announcing_mains;
+    DROP TABLE bare_announcing_mains;
+    ALTER TABLE announced_services RENAME TO bare_announced_services;
+    CREATE TABLE announced_services (
+        main_id TEXT NOT NULL,
+        node_id TEXT NOT NULL,
+        service TEXT NOT NULL,
+        entry   TEXT NOT NULL,
+        seal    INTEGER NOT NULL AS (row_seal(main_id, node_id, service, entry)) STORED
+                CHECK (seal = row_seal(main_id, node_id, service, entry)),
+        PRIMARY KEY (main_id, node_id, service)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO announced_services SELECT * FROM bare_announced_services;
+    DROP TABLE bare_announced_services;",
+    ),
+];
 
 /// Why what a node remembers cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +171,7 @@ impl Database {
     /// Opens the database on this disk, made where there is none, and brings it to the present schema.
     pub(super) fn open(disk: &dyn Storage) -> Result<Self, StoreError> {
         let mut connection = disk.open_db(DATABASE_FILE).map_err(classify)?;
+        seal::register(&connection)?;
         let schema = Migrations::from_slice(&STEPS);
         if let SchemaVersion::Outside(found) = schema.current_version(&connection).map_err(migration)? {
             return Err(StoreError::Newer { found: found.get(), known: STEPS.len() });
@@ -121,7 +180,7 @@ impl Database {
         Ok(Database { connection, pins: None })
     }
 
-    /// Reads every page and every row.
+    /// Reads every page and every row, and looks at each row's seal.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] with the first damage found.

@@ -52,6 +52,13 @@ pub enum IdentityError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The two keys do not belong together: under another key than before nobody would let this node in.
+    #[error(
+        "{PRIVATE_KEY_FILE} and {PUBLIC_KEY_FILE} in the data directory do not belong together, so that one of them is \
+         damaged; restore both from a backup, or, where the private key is the right one, remove {PUBLIC_KEY_FILE}: it \
+         is made again"
+    )]
+    NoPair,
 }
 
 impl Identity {
@@ -99,8 +106,10 @@ fn load_or_create(
         }
     };
     let public = hex::encode(key.verifying_key().as_bytes());
-    if disk.read(PUBLIC_KEY_FILE)?.as_deref() != Some(public.as_bytes()) {
-        disk.write(PUBLIC_KEY_FILE, public.as_bytes())?;
+    match disk.read(PUBLIC_KEY_FILE)? {
+        None => disk.write(PUBLIC_KEY_FILE, public.as_bytes())?,
+        Some(text) if text.trim_ascii() != public.as_bytes() => return Err(IdentityError::NoPair),
+        Some(_) => {}
     }
     let generated = !matches!(source, NodeIdSource::Given(_));
     let given = match source {
@@ -199,5 +208,19 @@ mod tests {
         let refusal = load(&disk, None, 1).err().unwrap().to_string();
         assert!(refusal.contains("ed25519_private.key") && refusal.contains("backup"), "{refusal}");
         assert_eq!(disk.read(PRIVATE_KEY_FILE).unwrap().unwrap(), b"not hex");
+    }
+
+    /// As many bits of a key as one likes may be wrong: it stays a key.
+    #[test]
+    fn another_key_than_before_is_not_taken_for_ones_own() {
+        let disk = Memory::default();
+        let first = load(&disk, None, 1).unwrap();
+        disk.write(PRIVATE_KEY_FILE, hex::encode([7; 32]).as_bytes()).unwrap();
+        let refusal = load(&disk, None, 1).err().unwrap().to_string();
+        assert!(refusal.contains("do not belong together") && refusal.contains("backup"), "{refusal}");
+        disk.write(PRIVATE_KEY_FILE, hex::encode(first.key.to_bytes()).as_bytes()).unwrap();
+        disk.0.lock().unwrap().remove(PUBLIC_KEY_FILE);
+        assert_eq!(load(&disk, None, 1).unwrap().public_key(), first.public_key(), "made again");
+        assert_eq!(disk.read(PUBLIC_KEY_FILE).unwrap().unwrap(), first.public_key().as_bytes());
     }
 }

@@ -1,13 +1,14 @@
 //! What a node keeps on its disk: who it is, and what must survive a restart.
 //!
 //! [`Identity`] is three small files. All else is in one SQLite database behind a [`Store`]: `database` opens and checks
-//! it, `pins`, `peers` and `snapshot` hold the queries of one table each, `facade` is what the rest of the node calls.
+//! it, `seal` is the checksum of each row, `pins`, `peers` and `snapshot` hold the queries of one table each, `facade` is what the rest of the node calls.
 
 mod database;
 mod facade;
 mod identity;
 mod peers;
 mod pins;
+mod seal;
 mod snapshot;
 mod token;
 

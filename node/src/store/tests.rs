@@ -152,6 +152,61 @@ fn a_damaged_file_is_refused_in_words_and_left_as_it_is() {
     }
 }
 
+/// One bit of the file is wrong, at each of many places in turn: it is refused, or reads as it was.
+#[test]
+fn no_rotten_bit_is_taken_for_a_value() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = disk(home.path());
+    let read = |database: &Database| -> Result<String, StoreError> {
+        database.check()?;
+        Ok(format!("{:?} {:?} {:?}", database.pins()?, database.peers()?, database.snapshot(at(1))?))
+    };
+    let mut database = Database::open(&*disk).unwrap();
+    for n in 0..12 {
+        database.pin(id(&format!("node-{n}")), format!("{n:02}").repeat(32), NodeKind::Home, at(n)).unwrap();
+    }
+    database.add_peer(&added("ws://b:8080", Some("relay-b"), 5)).unwrap();
+    database.remove_peer(&removed("relay-c", 6), &[]).unwrap();
+    let services = vec![announced("bob", "blog"), announced("bob", "shop")];
+    database.replace_snapshot(&[MainSnapshot { main: id("b"), expires_at: at(400), services }]).unwrap();
+    let before = read(&database).unwrap();
+    drop(database);
+    let whole = disk.read(DATABASE_FILE).unwrap().unwrap();
+    let mut refused = 0;
+    for place in (0..whole.len()).step_by(37) {
+        let mut rotten = whole.clone();
+        rotten[place] ^= 1 << (place % 8);
+        disk.write(DATABASE_FILE, &rotten).unwrap();
+        match Database::open(&*disk).and_then(|database| read(&database)) {
+            Ok(found) => assert_eq!(found, before, "byte {place}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 30, "{refused}");
+}
+
+#[test]
+fn what_an_earlier_version_kept_is_there_and_sealed() {
+    let home = tempfile::tempdir().unwrap();
+    let disk = disk(home.path());
+    let mut connection = disk.open_db(DATABASE_FILE).unwrap();
+    rusqlite_migration::Migrations::from_slice(&super::database::STEPS)
+        .to_version(&mut connection, 1)
+        .unwrap();
+    let rows = "INSERT INTO pins VALUES ('alice', 'aa', 'home', 1000, 2000);
+        INSERT INTO added_peers VALUES ('ws://b:8080/', 'relay-b', 5000);
+        INSERT INTO removed_peers VALUES ('relay-c', 6000);
+        INSERT INTO announcing_mains VALUES ('b', 400000);";
+    connection.execute_batch(rows).unwrap();
+    drop(connection);
+    let database = Database::open(&*disk).unwrap();
+    database.check().unwrap();
+    assert_eq!(database.pins().unwrap()[0].public_key, "aa");
+    let peers = database.peers().unwrap();
+    assert_eq!((peers.added.len(), peers.removed), (1, vec![removed("relay-c", 6)]));
+    assert_eq!(database.snapshot(at(1)).unwrap()[0].expires_at, at(400));
+}
+
 #[test]
 fn a_value_that_no_relay_writes_is_damage() {
     let home = tempfile::tempdir().unwrap();
@@ -172,7 +227,7 @@ fn the_database_of_a_later_version_is_refused_in_words() {
     database.connection.execute_batch("PRAGMA user_version = 77").unwrap();
     drop(database);
     let error = refusal(&*disk);
-    assert!(matches!(error, StoreError::Newer { found: 77, known: 1 }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 77, known: 2 }), "{error:?}");
     for words in ["77", "newer relay", "-data-dir"] {
         assert!(error.to_string().contains(words), "{error}");
     }
@@ -187,23 +242,41 @@ fn the_schema_is_what_it_was() {
     let rows = query.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     let tables: BTreeMap<String, String> = rows.collect::<Result<_, _>>().unwrap();
     let expected = [
-        ("added_peers", "url TEXT PRIMARY KEY NOT NULL, node_id TEXT, added_at INTEGER NOT NULL"),
+        (
+            "added_peers",
+            "url TEXT PRIMARY KEY NOT NULL, node_id TEXT, added_at INTEGER NOT NULL",
+            "url, node_id, added_at",
+        ),
         (
             "announced_services",
-            "main_id TEXT NOT NULL, node_id TEXT NOT NULL, service TEXT NOT NULL, entry TEXT NOT NULL, \
-             PRIMARY KEY (main_id, node_id, service)",
+            "main_id TEXT NOT NULL, node_id TEXT NOT NULL, service TEXT NOT NULL, entry TEXT NOT NULL",
+            "main_id, node_id, service, entry",
         ),
-        ("announcing_mains", "main_id TEXT PRIMARY KEY NOT NULL, expires_at INTEGER NOT NULL"),
+        (
+            "announcing_mains",
+            "main_id TEXT PRIMARY KEY NOT NULL, expires_at INTEGER NOT NULL",
+            "main_id, expires_at",
+        ),
         (
             "pins",
             "node_id TEXT PRIMARY KEY NOT NULL, public_key TEXT NOT NULL, role TEXT NOT NULL, \
              first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL",
+            "node_id, public_key, role, first_seen, last_seen",
         ),
-        ("removed_peers", "node_id TEXT PRIMARY KEY NOT NULL, removed_at INTEGER NOT NULL"),
+        (
+            "removed_peers",
+            "node_id TEXT PRIMARY KEY NOT NULL, removed_at INTEGER NOT NULL",
+            "node_id, removed_at",
+        ),
     ];
     let expected: BTreeMap<String, String> = expected
-        .map(|(name, columns)| {
-            (name.into(), format!("CREATE TABLE {name} ( {columns} ) STRICT, WITHOUT ROWID"))
+        .map(|(name, columns, sealed)| {
+            let seal = format!(
+                "seal INTEGER NOT NULL AS (row_seal({sealed})) STORED CHECK (seal = row_seal({sealed}))"
+            );
+            let key =
+                if name == "announced_services" { ", PRIMARY KEY (main_id, node_id, service)" } else { "" };
+            (name.into(), format!("CREATE TABLE {name} ( {columns}, {seal}{key} ) STRICT, WITHOUT ROWID"))
         })
         .into();
     let found =

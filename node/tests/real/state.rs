@@ -112,7 +112,7 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
 
     let dir = world.text("relay-a");
     let mut refused = world.relay("relay-a", &["-server", "-port", "0", "-data-dir", &dir]);
-    assert_eq!(refused.ended().await.code(), Some(1), "{}", refused.said());
+    assert_eq!(refused.ended().await.code(), Some(65), "{}", refused.said());
     for words in ["relay.db", "is damaged", "Restore it from a backup, or move"] {
         assert!(refused.said().contains(words), "{words}: {}", refused.said());
     }

@@ -151,3 +151,19 @@ async fn what_a_call_can_meet_is_shown_as_it_is() {
     shown(&error(&alice.at, by_node).await);
     shown(&error(&alice.at, json!({ "service_name": "news_service", "method": "get" })).await);
 }
+
+#[tokio::test]
+async fn the_data_is_damaged() {
+    let world = World::new();
+    let mut main = world.main("relay-a", &[]).await;
+    main.process.terminate();
+    assert!(main.process.ended().await.success());
+    let database = world.path("relay-a/relay.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    bytes[..64].fill(b'x');
+    std::fs::write(&database, &bytes).unwrap();
+    let dir = world.text("relay-a");
+    let mut refused = world.relay("relay-a", &["-server", "-port", "0", "-data-dir", &dir]);
+    assert_eq!(refused.ended().await.code(), Some(65));
+    shown(line_with(&refused.said(), "is damaged"));
+}

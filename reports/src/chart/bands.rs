@@ -45,8 +45,8 @@ struct Label {
 pub(crate) fn kind_class(kind: &str) -> &'static str {
     match kind {
         "partition" => "k-partition",
-        "crash" => "k-crash",
-        "link" => "k-link",
+        "crash" | "stop" => "k-crash",
+        "link" | "streams" | "slow" => "k-link",
         _ => "k-other",
     }
 }

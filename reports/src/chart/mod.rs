@@ -9,6 +9,8 @@ mod bands;
 mod convergence;
 mod frame;
 mod latency;
+mod level;
+mod likelihood;
 mod rate;
 mod svg;
 
@@ -16,4 +18,6 @@ pub(crate) use bands::kind_class;
 pub(crate) use convergence::convergence_chart;
 pub(crate) use frame::Frame;
 pub(crate) use latency::latency_chart;
+pub(crate) use level::{is_bytes, level_chart};
+pub(crate) use likelihood::likelihood_chart;
 pub(crate) use rate::rate_chart;

@@ -117,7 +117,8 @@ pub(super) fn footer(report: &Report) -> String {
     )
 }
 
-fn words(verdict: Verdict) -> &'static str {
+/// The verdict in a word or two.
+pub(super) fn words(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "Passed",
         Verdict::GateFailed => "Gate failed",

@@ -55,7 +55,7 @@ fn main_card(main: &MainInfo) -> String {
 pub(super) fn timeline(history: &History, clock: ClockStyle) -> String {
     let events = &history.timeline;
     if events.is_empty() {
-        return section("timeline", "Timeline", "", &nothing("Nothing worth telling happened."));
+        return section("timeline", "Events", "", &nothing("Nothing worth telling happened."));
     }
     let lead = match history.timeline_total.saturating_sub(events.len() as u64) {
         0 => counted(events.len() as u64, "event.", "events."),
@@ -77,7 +77,7 @@ pub(super) fn timeline(history: &History, clock: ClockStyle) -> String {
          <thead><tr><th scope=\"col\">Time</th><th scope=\"col\">Kind</th><th scope=\"col\">Host</th><th scope=\"col\">Event</th>\
          </tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
     );
-    section("timeline", "Timeline", &lead, &table)
+    section("timeline", "Events", &lead, &table)
 }
 
 fn event_row(event: &TimelineEvent, clock: ClockStyle) -> String {

@@ -4,24 +4,32 @@
 
 mod calls;
 mod checks;
+mod environment;
 mod head;
 mod history;
+mod hops;
+mod index;
+mod lanes;
+mod levels;
 mod traffic;
 
 use crate::chart::Frame;
 use crate::format::{ClockStyle, Text};
 use crate::model::Report;
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+pub use index::render_index;
+
+const STYLE: &str = concat!(include_str!("page.css"), include_str!("lanes.css"));
+const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("lanes.js"));
 
 /// Forbids everything from outside, whatever a report may contain.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 const NAVIGATION: &str = "<nav aria-label=\"Sections\"><a href=\"#gates\">Gates</a><a href=\"#over-time\">Over time</a>\
-    <a href=\"#outcomes\">Outcomes</a><a href=\"#invariants\">Invariants</a><a href=\"#topology\">Topology</a>\
-    <a href=\"#timeline\">Timeline</a><a href=\"#calls\">Calls to look at</a></nav>\n";
+    <a href=\"#lanes\">Nodes and links</a><a href=\"#outcomes\">Outcomes</a><a href=\"#calls\">Calls to look at</a>\
+    <a href=\"#invariants\">Invariants</a><a href=\"#levels\">Memory and queues</a><a href=\"#timeline\">Events</a><a href=\"#topology\">Topology</a>\
+    <a href=\"#environment\">Environment</a></nav>\n";
 
 /// The whole page. The same report always gives the same bytes.
 #[must_use]
@@ -32,13 +40,16 @@ pub fn render(report: &Report) -> String {
     let sections = [
         head::banner(report),
         NAVIGATION.to_owned(),
-        checks::gates(&report.checks.gates),
+        checks::gates(&report.checks, &scenario.name),
         traffic::over_time(report, &frame, clock),
+        lanes::lanes(&report.history, &frame, scenario.duration_ns, clock),
         traffic::outcomes(&report.calls),
-        checks::invariants(&report.checks.invariants, clock),
-        history::topology(&report.topology),
-        history::timeline(&report.history, clock),
         calls::samples(&report.calls, clock),
+        checks::invariants(&report.checks.invariants, scenario.duration_ns, clock),
+        levels::levels(report, &frame, clock),
+        history::timeline(&report.history, clock),
+        history::topology(&report.topology),
+        environment::environment(&report.run),
     ]
     .concat();
     format!(

@@ -63,7 +63,18 @@
       const p = nearest(series.convergence, at);
       return `from ${clock(p[0])}\n${p[1] === null ? "not settled" : `settled after ${latency(p[1])}`}`;
     },
+    likelihood: (at) => {
+      const p = nearest(series.likelihood, at);
+      return `from ${clock(p[0])}\n${count(p[2])} of ${count(p[1])} runs fail`;
+    },
   };
+  series.levels.forEach(({ bytes, points }, i) => {
+    const amount = (n) => !bytes ? count(n) : n < 1024 ? `${n} B` : n < 1048576 ? `${(n / 1024).toPrecision(3)} KiB` : `${(n / 1048576).toPrecision(3)} MiB`;
+    readouts[`level${i}`] = (at) => {
+      const p = containing(points, at);
+      return p ? `${interval(p)}${faults(at)}\nmean ${amount(p[2])}\nmost ${amount(p[3])}` : `${clock(at)}\nnot seen`;
+    };
+  });
   const cursors = document.querySelectorAll(".cursor");
   const hide = () => {
     for (const c of cursors) c.style.visibility = "hidden";
@@ -98,7 +109,7 @@
   if (filter) {
     const rows = [...document.querySelectorAll(".timeline tbody tr")];
     const hiddenKinds = new Set();
-    const search = make("input", { type: "search", placeholder: "Filter", ariaLabel: "Filter the timeline by text" });
+    const search = make("input", { type: "search", placeholder: "Filter", ariaLabel: "Filter the events by text" });
     const apply = () => {
       const words = search.value.toLowerCase();
       for (const row of rows) {

@@ -1,6 +1,8 @@
 //! What happened over virtual time: faults, latency, calls per second, convergence; and how calls ended.
 
-use crate::chart::{Frame, convergence_chart, kind_class, latency_chart, rate_chart};
+use crate::chart::{
+    Frame, convergence_chart, is_bytes, kind_class, latency_chart, likelihood_chart, rate_chart,
+};
 use crate::format::{ClockStyle, Text, count, counted, latency, percent, span};
 use crate::html::{nothing, section};
 use crate::model::{CallTotals, Calls, ConvergencePoint, FaultBand, Report};
@@ -15,6 +17,7 @@ pub(super) fn over_time(report: &Report, frame: &Frame, clock: ClockStyle) -> St
         latency_figure(report, frame, clock),
         rate_figure(report, frame, clock),
         convergence_figure(report, frame, clock),
+        likelihood_figure(report, frame, clock),
     ]
     .concat();
     section("over-time", "Over time", "", &content)
@@ -91,6 +94,13 @@ fn convergence_figure(report: &Report, frame: &Frame, clock: ClockStyle) -> Stri
     figure(title, &axis_note("", clock), "", &(drawing + &table))
 }
 
+/// Only where it was measured: most runs need no such thing.
+fn likelihood_figure(report: &Report, frame: &Frame, clock: ClockStyle) -> String {
+    let Some(drawing) = likelihood_chart(frame, &report.history.likelihood) else { return String::new() };
+    let title = "Likelihood of the failure, with other randomness from a moment on";
+    figure(title, &axis_note("", clock), "", &drawing)
+}
+
 fn convergence_row(point: &ConvergencePoint, clock: ClockStyle) -> String {
     let settled = match point.settled_after_ns {
         Some(ns) => format!("<td class=\"number\">{}</td>", latency(ns)),
@@ -159,6 +169,12 @@ pub(super) fn series(report: &Report) -> String {
     });
     let convergence =
         report.history.convergence.iter().map(|p| serde_json::json!([p.start_ns, p.settled_after_ns]));
+    let levels = report.history.series.iter().map(|it| {
+        let points = it.points.iter().map(|p| serde_json::json!([p.start_ns, p.width_ns, p.mean, p.max]));
+        serde_json::json!({ "bytes": is_bytes(it), "points": points.collect::<Vec<_>>() })
+    });
+    let likelihood =
+        report.history.likelihood.iter().map(|p| serde_json::json!([p.from_ns, p.runs, p.failed]));
     let bands = report.history.fault_bands.iter().map(|b| serde_json::json!([b.start_ns, b.end_ns]));
     // Numbers only: nothing in here can end the script element.
     serde_json::json!({
@@ -167,23 +183,28 @@ pub(super) fn series(report: &Report) -> String {
         "latency": latency.collect::<Vec<_>>(),
         "rate": rate.collect::<Vec<_>>(),
         "convergence": convergence.collect::<Vec<_>>(),
+        "likelihood": likelihood.collect::<Vec<_>>(),
+        "levels": levels.collect::<Vec<_>>(),
     })
     .to_string()
 }
 
-fn figure(title: &str, note: &str, legend: &str, content: &str) -> String {
+/// A chart with its title and what its axes count.
+pub(super) fn figure(title: &str, note: &str, legend: &str, content: &str) -> String {
     let note = if note.is_empty() { String::new() } else { format!("<span class=\"unit\">{note}</span>") };
     format!(
         "<figure>\n<figcaption><h3>{title}</h3>{note}</figcaption>\n{legend}<div class=\"canvas\">{content}</div>\n</figure>\n"
     )
 }
 
-fn axis_note(scale: &str, clock: ClockStyle) -> String {
+/// What stands over a chart on the right.
+pub(super) fn axis_note(scale: &str, clock: ClockStyle) -> String {
     let separator = if scale.is_empty() { "" } else { " · " };
     format!("{scale}{separator}virtual time in {}", clock.unit())
 }
 
-fn legend(entries: &[(&str, &str)]) -> String {
+/// What the lines and areas of a chart stand for.
+pub(super) fn legend(entries: &[(&str, &str)]) -> String {
     let items: String = entries
         .iter()
         .map(|(class, name)| {

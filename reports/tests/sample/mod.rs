@@ -23,18 +23,21 @@ pub(crate) fn passed() -> Report {
                     .to_owned(),
                 file: "scenarios/federation/three-mains-six-homes.toml".to_owned(),
                 duration_ns: 600 * S,
+                text: "name = \"three-mains-six-homes\"\nduration = \"10m\"\n\n[[main]]\nname = \"relay-a\"\n".to_owned(),
             },
             seed: 7,
             version: "0.1.0 (98b7b20)".to_owned(),
             engine: "event".to_owned(),
             replay_command: "relay-sim run scenarios/federation/three-mains-six-homes.toml --seed 7".to_owned(),
+            settings: settings(),
+            parameters: Vec::new(),
         },
         verdict: Verdict::Passed,
         summary: Summary {
             headline: "All 4 gates and 5 invariants hold.".to_owned(),
             details: Vec::new(),
         },
-        checks: Checks { gates: gates(), invariants: invariants() },
+        checks: Checks { gates: gates(), invariants: invariants(), metrics: metrics() },
         topology: Topology {
             mains: vec![
                 MainInfo::new("relay-a", ["alice.home", "bob.home"].map(str::to_owned)),
@@ -53,10 +56,28 @@ pub(crate) fn passed() -> Report {
             ],
             timeline: timeline(),
             timeline_total: 23,
+            lanes: lanes(),
+            likelihood: Vec::new(),
+            series: vec![series()],
         },
         calls,
         trace_hash: "9f1c6a07d2b84e35a1f0c7d98e2b6453".to_owned(),
         wall: Some(WallFigures { wall_ns: 214 * MS, virtual_per_wall: 2803.5, events: 98_412 }),
+    }
+}
+
+fn series() -> Series {
+    let point = |at: u64| SeriesPoint {
+        start_ns: at * 60_000 * MS,
+        width_ns: 60_000 * MS,
+        mean: 9 + at,
+        max: 12 + at * 2,
+    };
+    Series {
+        name: "table: calls".to_owned(),
+        unit: "entries".to_owned(),
+        of_machine: false,
+        points: (0..10).map(point).collect(),
     }
 }
 
@@ -120,6 +141,24 @@ pub(crate) fn failing() -> Report {
     ));
     report.history.timeline.sort_by_key(|event| event.at_ns);
     report.history.timeline_total = 41_322;
+    report.run.parameters = vec![
+        NamedValue::new("failure rate", "10 %"),
+        NamedValue::new("families", "partitions, crashes; no disk faults"),
+    ];
+    report.history.likelihood = [(0, 3), (120, 3), (240, 4), (300, 9), (330, 17), (345, 20), (360, 20)]
+        .map(|(from_s, failed)| LikelihoodPoint { from_ns: from_s * S, runs: 20, failed })
+        .to_vec();
+    report.checks.invariants[1].history[36].violated = 3;
+    for point in &mut report.checks.invariants[2].history[36..] {
+        point.violated = 50;
+    }
+    let against = |metric: &mut Metric, value, standing| {
+        metric.baseline = Some(Against { value, tolerance: "15 %".to_owned(), standing });
+    };
+    against(&mut report.checks.metrics[0], 10_200_000_000, Standing::Worse);
+    against(&mut report.checks.metrics[1], 34_000_000, Standing::Within);
+    against(&mut report.checks.metrics[2], 190_000_000, Standing::Better);
+    report.history.lanes.nodes[2].marks.push(mark(361_482, "panic", "index out of bounds"));
     report
 }
 
@@ -147,7 +186,9 @@ pub(crate) fn empty() -> Report {
         description: String::new(),
         file: String::new(),
         duration_ns: 0,
+        text: String::new(),
     };
+    report.run.settings.clear();
     report.run.replay_command = "relay-sim run empty.toml --seed 7".to_owned();
     report.summary.headline = "Nothing had to hold.".to_owned();
     report.checks = Checks::default();
@@ -203,6 +244,29 @@ pub(crate) fn day() -> Report {
         })
         .collect();
     report.history.timeline_total = 412_700;
+    report.history.lanes = Lanes {
+        nodes: ["relay-a", "relay-b", "relay-c"]
+            .map(|name| {
+                let of = bands.iter().filter(|b| b.hosts.iter().any(|host| host == name));
+                let spans = of.map(|b| LaneSpan {
+                    start_ns: b.start_ns,
+                    end_ns: b.end_ns,
+                    state: match b.kind.as_str() {
+                        "partition" => "cut",
+                        "crash" => "down",
+                        "link" => "degraded",
+                        _ => "faulted",
+                    }
+                    .to_owned(),
+                    text: b.label.clone(),
+                });
+                lane(name, "main", spans.collect())
+            })
+            .to_vec(),
+        nodes_total: 3_003,
+        links: Vec::new(),
+        links_touched: 4_001,
+    };
     report.history.fault_bands = bands;
     report.topology.mains = ["a", "b", "c"]
         .map(|main| {
@@ -245,6 +309,14 @@ fn invariants() -> Vec<Invariant> {
         checked,
         violated: 0,
         violations: Vec::new(),
+        history: (0..60)
+            .map(|i| CheckPoint {
+                start_ns: i * 10 * S,
+                width_ns: 10 * S,
+                checked: checked / 60,
+                violated: 0,
+            })
+            .collect(),
     };
     vec![
         invariant("one-outcome", 3_594, "Every call ends in exactly one outcome before its deadline."),
@@ -261,6 +333,63 @@ fn invariants() -> Vec<Invariant> {
             "A service is listed nowhere longer than its TTL after its Home is gone.",
         ),
     ]
+}
+
+fn metrics() -> Vec<Metric> {
+    vec![
+        Metric::new("convergence", Unit::Ns, Better::Lower, 11_830_000_000),
+        Metric::new("p50", Unit::Ns, Better::Lower, 34_100_000),
+        Metric::new("p99", Unit::Ns, Better::Lower, 118_000_000),
+        Metric::new("success", Unit::Billionths, Better::Higher, 1_000_000_000),
+        Metric::new("max_hops", Unit::Count, Better::Lower, 3),
+    ]
+}
+
+fn settings() -> Vec<NamedValue> {
+    [
+        ("Mains", "3"),
+        ("Homes", "6"),
+        ("network: latency", "5ms"),
+        ("network: jitter", "1ms"),
+        ("node: heartbeat", "30s"),
+        ("load everyone", "home-* call echo at home-*, 1/s each, timeout 10s"),
+    ]
+    .map(|(name, value)| NamedValue::new(name, value))
+    .to_vec()
+}
+
+fn lanes() -> Lanes {
+    let span = |start_s: u64, end_s: u64, state: &str, text: &str| LaneSpan {
+        start_ns: start_s * S,
+        end_ns: Some(end_s * S),
+        state: state.to_owned(),
+        text: text.to_owned(),
+    };
+    let cut = || span(120, 210, "cut", "relay-b cut off");
+    let mut nodes = vec![
+        lane("relay-a", "main", vec![]),
+        lane("relay-b", "main", vec![cut()]),
+        lane("relay-c", "main", vec![span(330, 360, "down", "relay-c crashed")]),
+    ];
+    nodes[2].marks = vec![mark(360_000, "start", "relay-c starts")];
+    let homes = ["alice.home", "bob.home", "carol.home", "dave.home", "erin.home", "frank.home"];
+    nodes.extend(homes.map(|name| lane(name, "home", vec![])));
+    let mut links = ["relay-a – relay-b", "relay-b – relay-c", "carol.home – relay-b", "dave.home – relay-b"]
+        .map(|name| lane(name, "link", vec![cut()]))
+        .to_vec();
+    links[0].marks = vec![
+        mark(180_012, "lost", "relay-a lost its connection to relay-b"),
+        mark(221_402, "connected", "relay-a is connected to relay-b again"),
+    ];
+    Lanes { nodes, nodes_total: 9, links, links_touched: 4 }
+}
+
+fn lane(name: &str, kind: &str, spans: Vec<LaneSpan>) -> Lane {
+    Lane { name: name.to_owned(), kind: kind.to_owned(), spans, spans_left_out: 0, marks: Vec::new() }
+}
+
+fn mark(at_ms: u64, kind: &str, text: &str) -> LaneMark {
+    LaneMark { at_ns: at_ms * MS, kind: kind.to_owned(), text: text.to_owned() }
 }
 
 fn timeline() -> Vec<TimelineEvent> {
@@ -430,5 +559,27 @@ fn sample(at_ms: u64, latency_ms: u64, outcome: &str, path_whole: bool, path: &[
         outcome: outcome.to_owned(),
         path_whole,
         path: path.iter().map(|host| (*host).to_owned()).collect(),
+        detail: Some(detail(latency_ms, outcome, path_whole, path)),
+    }
+}
+
+fn detail(latency_ms: u64, outcome: &str, path_whole: bool, path: &[&str]) -> CallDetail {
+    // Each node on the way back has it for a little less.
+    let hops = path.iter().enumerate().map(|(i, node)| HopTime {
+        node: (*node).to_owned(),
+        took_ns: latency_ms * MS * (path.len() - i) as u64 / (path.len() as u64 + 1),
+    });
+    CallDetail {
+        load: "everyone".to_owned(),
+        service: "shop".to_owned(),
+        callee: Some("carol.home".to_owned()),
+        code: match outcome {
+            "succeeded" => None,
+            "timed out" => Some(-32004),
+            _ => Some(-32003),
+        },
+        waited_ns: latency_ms * MS / 50,
+        hops: hops.collect(),
+        faults: if path_whole { Vec::new() } else { vec!["relay-b cut off".to_owned()] },
     }
 }

@@ -1,99 +1,149 @@
-//! Whether two runs of one scenario and seed did the same, and where they part if they did not.
+//! `relay-sim compare`: two reports, or two folders of them, side by side.
 
-use std::thread;
+use std::collections::BTreeMap;
 
-use crate::execute::Execution;
-use crate::report::report;
-use crate::trace::first_divergence;
+use comfy_table::Cell;
+use relay_reports::compare::{Comparison, compare as compare_reports};
+use relay_reports::model::{Report, Standing};
+use relay_reports::{Tolerance, Tolerances};
 
-/// Events of a run that can be kept twice to find the first that differs: 48 bytes each, so at most 1.5 GiB a run.
-const TRACE_EVENTS_MAX: u64 = 33_000_000;
+use super::args::CompareArgs;
+use super::baselines::Baselines;
+use super::output::{empty_table, right};
+use super::{Refusal, reports};
 
-/// What two runs of the same unit have in common.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Print {
-    /// The trace hash.
-    pub hash: u64,
-    /// How many events there were.
-    pub events: u64,
-    /// The report, without what the wall clock had a part in.
-    report: String,
-}
+/// Exit code where something got worse: as that of a gate that failed.
+const EXIT_WORSE: u8 = 1;
 
-impl Print {
-    /// The print of a run.
-    pub fn of(run: &Execution) -> Self {
-        let report = report(run, String::new(), None).to_json_pretty();
-        Print { hash: run.trace.hash(), events: run.trace.count(), report }
+/// Compares, prints what differs, and returns the exit code.
+pub(super) fn compare(args: &CompareArgs) -> Result<u8, Refusal> {
+    let before = reports::read(&args.before)?;
+    let after = reports::read(&args.after)?;
+    let mut baselines = args.baselines.as_deref().map(Baselines::in_folder).transpose()?;
+    let pairs = pairs(before, after);
+    if pairs.both.is_empty() {
+        return Err(Refusal(format!(
+            "{} and {} have no scenario and seed in common",
+            args.before.display(),
+            args.after.display()
+        )));
     }
+    let (mut worse, mut same) = (0, 0);
+    for (before, after) in &pairs.both {
+        let tolerances = tolerances(baselines.as_mut(), &args.tolerance, &after.run.scenario.name)?;
+        let comparison = compare_reports(before, after, &tolerances);
+        let regressions = comparison.regressions();
+        worse += usize::from(!regressions.is_empty());
+        if comparison.differs() {
+            print(&comparison, &regressions);
+        } else {
+            same += 1;
+        }
+    }
+    for (what, keys) in [("before", &pairs.only_before), ("after", &pairs.only_after)] {
+        for (scenario, seed) in keys {
+            println!("only {what}: {scenario}, seed {seed}");
+        }
+    }
+    let all = pairs.both.len();
+    println!("compared {all} pairs of runs: {same} are the same, {worse} got worse");
+    Ok(if worse > 0 { EXIT_WORSE } else { 0 })
 }
 
-/// Says where two runs of one unit part. Runs it twice more, keeping every event, first one after the other, then at the
-/// same time; `run` runs it, and keeps the events where it is told to.
-pub fn where_they_part(first: &Print, second: &Print, run: impl Fn(bool) -> Execution + Sync) -> String {
-    if (first.hash, first.events) == (second.hash, second.events) {
-        let (left, right) = (first.report.lines(), second.report.lines());
-        let lines = left.zip(right).enumerate().find(|(_, (left, right))| left != right);
-        return match lines {
-            Some((at, (left, right))) => format!(
-                "the events are the same, the reports part at line {}:\n> first   {left}\n> second  {right}",
-                at + 1
-            ),
-            None => "the events are the same, one report is longer than the other".into(),
+fn tolerances(
+    baselines: Option<&mut Baselines>,
+    default: &Tolerance,
+    scenario: &str,
+) -> Result<Tolerances, Refusal> {
+    let baseline = match baselines {
+        Some(baselines) => baselines.of(scenario)?,
+        None => None,
+    };
+    Ok(match baseline {
+        Some(baseline) => baseline.tolerances(default.clone()),
+        None => Tolerances::all(default.clone()),
+    })
+}
+
+/// Runs that both sides have, and those that only one has.
+struct Pairs {
+    both: Vec<(Report, Report)>,
+    only_before: Vec<reports::Key>,
+    only_after: Vec<reports::Key>,
+}
+
+fn pairs(mut before: BTreeMap<reports::Key, Report>, after: BTreeMap<reports::Key, Report>) -> Pairs {
+    // Two single runs are compared whatever they are of.
+    if before.len() == 1 && after.len() == 1 {
+        let both = before.into_values().zip(after.into_values()).collect();
+        return Pairs { both, only_before: Vec::new(), only_after: Vec::new() };
+    }
+    let (mut both, mut only_after) = (Vec::new(), Vec::new());
+    for (key, report) in after {
+        match before.remove(&key) {
+            Some(earlier) => both.push((earlier, report)),
+            None => only_after.push(key),
+        }
+    }
+    Pairs { both, only_before: before.into_keys().collect(), only_after }
+}
+
+fn print(comparison: &Comparison, regressions: &[String]) {
+    println!("{}", comparison.title);
+    for caveat in &comparison.caveats {
+        println!("  note: {caveat}");
+    }
+    println!("{}", table(comparison));
+    for regression in regressions {
+        println!("  worse: {regression}");
+    }
+    println!();
+}
+
+fn table(comparison: &Comparison) -> comfy_table::Table {
+    let mut table = empty_table();
+    table.set_header(["", "what", "before", "after", "ratio", "allowed"]);
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "—".to_owned());
+    for metric in comparison.metrics.iter().filter(|it| it.before != it.after) {
+        let mark = match metric.standing {
+            Standing::Worse => "✗",
+            Standing::Within => "",
+            Standing::Better => "✓",
         };
+        table.add_row([
+            Cell::new(mark),
+            Cell::new(&metric.name),
+            right(&shown(&metric.before)),
+            right(&shown(&metric.after)),
+            right(&metric.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}×"))),
+            right(&metric.tolerance),
+        ]);
     }
-    let hashes = format!(
-        "trace hash {:016x} after {} events, then {:016x} after {}",
-        first.hash, first.events, second.hash, second.events
-    );
-    if first.events.max(second.events) > TRACE_EVENTS_MAX {
-        return format!(
-            "{hashes}; that is too many events to keep: shorten the scenario's `duration` to see which"
-        );
+    for gate in comparison.gates.iter().filter(|gate| gate.differs()) {
+        let side = |side: &Option<relay_reports::model::Gate>| match side {
+            Some(gate) => format!("{} {}", if gate.holds { "✓" } else { "✗" }, gate.measured),
+            None => "not asked for".to_owned(),
+        };
+        let limit = gate.after.as_ref().or(gate.before.as_ref()).map_or("", |gate| gate.limit.as_str());
+        table.add_row([
+            Cell::new(if gate.broke() { "✗" } else { "" }),
+            Cell::new(format!("gate {}", gate.name)),
+            right(&side(&gate.before)),
+            right(&side(&gate.after)),
+            right(""),
+            right(limit),
+        ]);
     }
-    let alone = (run(true), run(true));
-    let divergence = first_divergence(&alone.0.trace, &alone.1.trace).or_else(|| {
-        drop(alone);
-        let (left, right) = thread::scope(|scope| {
-            let other = scope.spawn(|| run(true));
-            let one = run(true);
-            (one, other.join().expect("a run's panics are caught"))
-        });
-        first_divergence(&left.trace, &right.trace)
-    });
-    match divergence {
-        Some(divergence) => format!("{hashes}\n{divergence}"),
-        None => format!("{hashes}; four more runs did not differ: the difference comes and goes"),
+    for invariant in &comparison.invariants {
+        let (before, after) = invariant.violated;
+        table.add_row([
+            Cell::new(if after > before { "✗" } else { "✓" }),
+            Cell::new(format!("invariant {}", invariant.name)),
+            right(&format!("violated {before}×")),
+            right(&format!("violated {after}×")),
+            right(""),
+            right("never"),
+        ]);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::super::runs::Unit;
-    use super::*;
-    use crate::scenario::Scenario;
-
-    fn run(record: bool) -> Execution {
-        let scenario =
-            Scenario::load("small.toml", "duration = \"5s\"\n[[main]]\nname = \"main-a\"").unwrap();
-        Unit { scenario: Arc::new(scenario), seed: 1 }.run(record)
-    }
-
-    #[test]
-    fn a_report_that_differs_alone_is_shown_by_line() {
-        let print = |report: &str| Print { hash: 1, events: 2, report: report.into() };
-        let what = where_they_part(&print("a\nb\nc"), &print("a\nx\nc"), run);
-        assert!(what.contains("line 2") && what.contains("> second  x"), "{what}");
-    }
-
-    #[test]
-    fn what_comes_and_goes_is_called_so() {
-        let print = |hash| Print { hash, events: 2, report: String::new() };
-        let what = where_they_part(&print(1), &print(2), run);
-        assert!(what.contains("comes and goes"), "{what}");
-        let many = |hash| Print { events: TRACE_EVENTS_MAX + 1, ..print(hash) };
-        assert!(where_they_part(&many(1), &many(2), run).contains("too many events"));
-    }
+    table
 }

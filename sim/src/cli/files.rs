@@ -6,27 +6,29 @@ use std::sync::Arc;
 
 use comfy_table::{Table, presets};
 
+use super::args::Setting;
 use super::{EXIT_USAGE, Refusal};
+use crate::replay::Capsule;
 use crate::scenario::Scenario;
 
 /// A folder deeper than this is a loop of links.
 const DEPTH_MAX: usize = 16;
 
 /// All scenarios below these paths, sorted within each folder.
-pub(super) fn load(paths: &[PathBuf]) -> Result<Vec<Arc<Scenario>>, Refusal> {
+pub(super) fn load(paths: &[PathBuf], set: &[Setting]) -> Result<Vec<Arc<Scenario>>, Refusal> {
     let mut scenarios = Vec::new();
     for file in find(paths)? {
-        scenarios.push(Arc::new(read(&file)?));
+        scenarios.push(Arc::new(read(&file, set)?));
     }
     Ok(scenarios)
 }
 
 /// `relay-sim check`.
-pub(super) fn check(paths: &[PathBuf]) -> Result<u8, Refusal> {
+pub(super) fn check(paths: &[PathBuf], set: &[Setting]) -> Result<u8, Refusal> {
     let mut wrong = 0;
     let files = find(paths)?;
     for file in &files {
-        match read(file) {
+        match read(file, set) {
             Ok(_) => println!("{}: fine", file.display()),
             Err(refusal) => {
                 eprintln!("{refusal}");
@@ -48,7 +50,7 @@ pub(super) fn list(paths: &[PathBuf]) -> Result<u8, Refusal> {
         "homes",
         "what it shows",
     ]);
-    for scenario in load(paths)? {
+    for scenario in load(paths, &[])? {
         let hosts = &scenario.topology.hosts;
         let mains = hosts.iter().filter(|(_, host)| host.is_main()).count();
         table.add_row([
@@ -64,14 +66,21 @@ pub(super) fn list(paths: &[PathBuf]) -> Result<u8, Refusal> {
 }
 
 /// The scenario of a text that came from elsewhere than a file.
-pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Refusal> {
-    Scenario::load(name, text).map_err(|error| Refusal(format!("{:?}", miette::Report::new(error))))
+pub(super) fn parse(name: &str, text: &str, set: &[Setting]) -> Result<Scenario, Refusal> {
+    Scenario::load_with(name, text, set).map_err(|error| Refusal(format!("{:?}", miette::Report::new(error))))
 }
 
-fn read(file: &Path) -> Result<Scenario, Refusal> {
+/// The capsule in a file.
+pub(super) fn capsule(file: &Path) -> Result<Capsule, Refusal> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
+    Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))
+}
+
+pub(super) fn read(file: &Path, set: &[Setting]) -> Result<Scenario, Refusal> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
-    parse(&name, &text)
+    parse(&name, &text, set)
 }
 
 fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Refusal> {

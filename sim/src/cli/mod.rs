@@ -4,11 +4,19 @@
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the command-line front")]
 
 mod args;
-pub mod compare;
+pub mod baselines;
+mod chaos;
+mod compare;
 mod files;
+mod likelihood;
+mod load;
 mod output;
+pub mod parting;
+pub mod reports;
 mod run;
 pub mod runs;
+mod shrink;
+pub mod sightings;
 
 use clap::Parser;
 
@@ -30,8 +38,17 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     };
     let done = match args.command {
         Command::Run(args) => run::run(args),
+        Command::Chaos(args) => chaos::chaos(args),
         Command::Replay(args) => run::replay(args),
-        Command::Check { paths } => files::check(&paths),
+        Command::Likelihood(args) => likelihood::likelihood(&args),
+        Command::Load(args) => load::load(&args),
+        Command::Shrink(args) => shrink::shrink(args),
+        Command::Check { paths, set } => files::check(&paths, &set),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Schema => {
+            print!("{}", crate::scenario::schema::schema());
+            Ok(0)
+        }
         Command::List { paths } => files::list(&paths),
     };
     done.unwrap_or_else(|error| {
@@ -40,7 +57,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     })
 }
 
-/// What ends a command early: printed as it is, exit code 64.
+/// What ends a command early: to be printed as it is; exit code 64.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Refusal(String);
+pub struct Refusal(String);

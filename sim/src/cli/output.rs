@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use crate::engine::Engine;
 use crate::execute::{Execution, Verdict};
 use crate::gates::show;
 use crate::report::hash;
+
+use super::sightings::Sightings;
 
 /// Lines under the header and at both ends, nothing else.
 const STYLE: TableStyle = TableStyle::new()
@@ -17,10 +20,16 @@ const STYLE: TableStyle = TableStyle::new()
 /// Columns that a table takes up at most: it is to fit a terminal and a CI log.
 const WIDTH_COLUMNS: u16 = 120;
 
-fn empty_table() -> Table {
+/// A table without rows.
+pub(super) fn empty_table() -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH_COLUMNS);
     table
+}
+
+/// A cell whose text stands to the right.
+pub(super) fn right(text: &str) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 /// The line over a run's table.
@@ -32,7 +41,11 @@ pub(super) fn heading(run: &Execution, verdict: Verdict) -> String {
     let homes = hosts.len() - mains;
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let (mains, homes) = (count(mains, "Main"), count(homes, "Home"));
-    format!("{name} · seed {seed} · {mains}, {homes}, {duration} · {}", verdict.as_str())
+    let engine = match run.engine {
+        Engine::Event => String::new(),
+        other => format!(" · on {other}"),
+    };
+    format!("{name} · seed {seed} · {mains}, {homes}, {duration}{engine} · {}", verdict.as_str())
 }
 
 /// The gates with what was measured, then the invariants.
@@ -40,7 +53,6 @@ pub(super) fn table(run: &Execution) -> Table {
     let mut table = empty_table();
     table.set_header(["", "gate", "limit", "measured", "of what"]);
     let mark = |holds: bool| if holds { "✓" } else { "✗" };
-    let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
     for gate in &run.gates {
         table.add_row([
             Cell::new(mark(gate.holds)),
@@ -100,6 +112,8 @@ pub(super) struct Tally {
     pub(super) calls: u64,
     /// Virtual time of all runs.
     pub(super) virtual_time: Duration,
+    /// What must happen in one of them at least.
+    pub(super) sometimes: Sightings,
 }
 
 impl Tally {
@@ -115,6 +129,7 @@ impl Tally {
         self.p99 = self.p99.max(p99);
         self.calls += run.record.calls.total();
         self.virtual_time += run.virtual_time;
+        self.sometimes.add(run);
     }
 }
 
@@ -124,15 +139,18 @@ pub(super) fn summary<'a>(tallies: impl Iterator<Item = (&'a str, &'a Tally)>) -
     table.set_header(["", "scenario", "runs", "passed", "calls", "slowest convergence", "worst p99"]);
     for (name, tally) in tallies {
         let passed = tally.runs - tally.failed.len() as u64;
-        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
         table.add_row([
-            Cell::new(if tally.failed.is_empty() { "✓" } else { "✗" }),
+            Cell::new(if tally.failed.is_empty() && !tally.sometimes.proves_nothing() {
+                "✓"
+            } else {
+                "✗"
+            }),
             Cell::new(name),
-            right(tally.runs.to_string()),
-            right(passed.to_string()),
-            right(tally.calls.to_string()),
-            right(show(tally.convergence)),
-            right(show(tally.p99)),
+            right(&tally.runs.to_string()),
+            right(&passed.to_string()),
+            right(&tally.calls.to_string()),
+            right(&show(tally.convergence)),
+            right(&show(tally.p99)),
         ]);
     }
     table

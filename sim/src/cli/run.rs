@@ -1,7 +1,6 @@
 //! `relay-sim run` and `relay-sim replay`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,48 +10,75 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use relay_node::config::log_filter;
-use relay_reports::html;
+use relay_reports::model::Report;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::args::{ReplayArgs, RunArgs, Seeds};
-use super::compare::{Print, where_they_part};
+use super::baselines::Baselines;
 use super::output::{self, Tally};
+use super::parting::{Print, where_they_part};
+use super::reports::{Reports, write};
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
-use crate::engine::event::Stamp;
-use crate::execute::{Execution, Settings, Verdict, execute};
+use crate::capability::obstacles;
+use crate::engine::{Engine, Stamp};
+use crate::execute::{self, Execution, Settings, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
 use crate::scenario::Scenario;
+use crate::trace::Keep;
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
-const RUNS_MAX: u64 = 1_000_000;
+pub(super) const RUNS_MAX: u64 = 1_000_000;
 
 /// Failed runs of one command that are told in full; the others get a line each.
-const FAILURES_IN_FULL_MAX: usize = 10;
+pub(super) const FAILURES_IN_FULL_MAX: usize = 10;
 
 /// A run that is over, and what is to be said of it.
-struct Done {
-    run: Execution,
-    verdict: Verdict,
+pub(super) struct Done {
+    pub(super) run: Execution,
+    pub(super) verdict: Verdict,
     /// Where two runs of the same seed part, where they do.
     divergence: Option<String>,
     /// It was run twice.
     compared: bool,
-    wall: Duration,
+    pub(super) wall: Duration,
+}
+
+impl Done {
+    /// The report of the run, held against its baseline. `command` runs it again.
+    fn report(&self, command: String, baselines: Option<&mut Baselines>) -> Result<Report, Refusal> {
+        let mut report = report::report(&self.run, command, Some(self.wall));
+        if let Some(divergence) = &self.divergence {
+            report.verdict = relay_reports::model::Verdict::NotDeterministic;
+            report.summary.headline = "Two runs with the same seed differ.".into();
+            report.summary.details.push(divergence.clone());
+        }
+        if let Some(baselines) = baselines
+            && let Some(baseline) = baselines.of(&self.run.scenario.name)?
+        {
+            report.hold_against(baseline);
+        }
+        Ok(report)
+    }
 }
 
 /// Everything that the runs of one command share.
-struct Plan {
-    units: Vec<Unit>,
-    check_determinism: bool,
-    log: Option<tracing::Dispatch>,
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) units: Vec<Unit>,
+    pub(super) engine: Engine,
+    pub(super) check_determinism: bool,
+    /// Each scenario is run with several seeds.
+    pub(super) many_seeds: bool,
+    pub(super) log: Option<tracing::Dispatch>,
 }
 
 /// `relay-sim run`.
 pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
-    let scenarios = files::load(&args.paths)?;
+    let scenarios = files::load(&args.paths, &args.set)?;
     refuse_namesakes(&scenarios)?;
+    refuse_unfit(&scenarios, args.engine)?;
     let range = |scenario: &Scenario| match (args.seed, args.seeds) {
         (_, Some(seeds)) => seeds,
         (seed, None) => {
@@ -74,14 +100,17 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     });
     let plan = Plan {
         units: units.collect(),
+        engine: args.engine,
         check_determinism: args.check_determinism,
+        many_seeds: args.seeds.is_some_and(|seeds| seeds.first < seeds.last),
         log: args.log.as_deref().map(log_to_stderr).transpose()?,
     };
     let several = plan.units.len() > 1;
     let with_seeds = args.seeds.is_some();
-    let asked = args.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()));
-    let jobs = asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let jobs = jobs(args.jobs);
     let bar = if with_seeds { progress(plan.units.len()) } else { ProgressBar::hidden() };
+    let mut reports = args.report.clone().map(|folder| Reports::new(folder, several));
+    let mut baselines = args.baselines.as_deref().map(Baselines::in_folder).transpose()?;
     let started = Instant::now();
     let mut worst = Verdict::Passed;
     let mut failed = 0;
@@ -96,17 +125,15 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
             worst = worst.max(done.verdict);
             failed += usize::from(done.verdict != Verdict::Passed);
             tallies.entry(done.run.scenario.name.clone()).or_default().add(&done.run, done.verdict);
-            let folder = args.report.as_ref().map(|folder| match several {
-                true => folder.join(format!("{}-{}", done.run.scenario.name, done.run.seed)),
-                false => folder.clone(),
-            });
             bar.suspend(|| {
                 if !with_seeds {
                     print_run(&done);
                 }
                 // The failure first: it must be told even where the report cannot be written.
-                let written = write_capsule(unit, &done, &args.capsules, failed <= FAILURES_IN_FULL_MAX)
-                    .and_then(|()| write_report(unit, &done, folder.as_deref()));
+                let again = unit.command_on(done.run.engine);
+                let written = write_capsule(&done, &args.capsules, &again, failed <= FAILURES_IN_FULL_MAX)
+                    .and_then(|()| judge_and_report(&again, &done, baselines.as_mut(), reports.as_mut()))
+                    .map(|verdict| worst = worst.max(verdict));
                 if let Err(error) = written
                     && outcome.is_ok()
                 {
@@ -117,14 +144,29 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     );
     bar.finish_and_clear();
     outcome?;
+    if let Some(index) = reports.map(Reports::finish).transpose()?.flatten() {
+        println!("reports     {}", index.display());
+    }
     if with_seeds {
         println!("{}", output::summary(tallies.iter().map(|(name, tally)| (name.as_str(), tally))));
+        for line in tallies.iter().flat_map(|(name, tally)| tally.sometimes.lines(name)) {
+            println!("{line}");
+        }
+        if tallies.values().any(|tally| tally.sometimes.proves_nothing()) {
+            worst = worst.max(Verdict::GateFailed);
+        }
         let wall = started.elapsed();
         let virtual_time: Duration = tallies.values().map(|tally| tally.virtual_time).sum();
         let speed = virtual_time.as_secs_f64() / wall.as_secs_f64().max(1e-9);
         println!("speed  {speed:.0} virtual seconds per wall second, {} in all", crate::gates::show(wall));
     }
     Ok(worst.exit_code())
+}
+
+/// How many runs go side by side: as many as asked for, or else as there are cores.
+pub(super) fn jobs(asked: Option<u16>) -> NonZeroUsize {
+    let asked = asked.and_then(|jobs| NonZeroUsize::new(jobs.into()));
+    asked.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Reports, capsules and the summary go by the scenario's name.
@@ -142,19 +184,41 @@ fn refuse_namesakes(scenarios: &[Arc<Scenario>]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What an engine cannot do is said before anything runs.
+fn refuse_unfit(scenarios: &[Arc<Scenario>], engine: Engine) -> Result<(), Refusal> {
+    for scenario in scenarios {
+        let found = obstacles(scenario, engine);
+        if !found.is_empty() {
+            let (name, found) = (&scenario.name, found.join("\n  "));
+            return Err(Refusal(format!("{name} needs the event engine, not {engine}, for:\n  {found}")));
+        }
+    }
+    Ok(())
+}
+
 /// `relay-sim replay`.
 pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
-    let name = args.capsule.display().to_string();
-    let text =
-        fs::read_to_string(&args.capsule).map_err(|error| Refusal(format!("cannot read {name}: {error}")))?;
-    let capsule = Capsule::from_json(&text).map_err(|error| Refusal(format!("{name}: {error}")))?;
-    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario)?);
-    let log = args.log.as_deref().map(log_to_stderr).transpose()?;
-    let plan = Plan { units: Vec::new(), check_determinism: false, log };
+    let capsule = files::capsule(&args.capsule)?;
+    let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
+    let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
+    let level = match args.verbose {
+        0 => args.log.as_deref(),
+        1 => Some("info"),
+        _ => Some("debug"),
+    };
+    let log = level.map(log_to_stderr).transpose()?;
+    let engine = capsule.engine;
+    refuse_unfit(std::slice::from_ref(&scenario), engine)?;
+    if let Some(until) = args.until {
+        let settings = Settings { seed: Some(capsule.seed), engine, log, ..Settings::default() };
+        return stopped(&scenario, &settings, until);
+    }
+    let plan = Plan { units: Vec::new(), engine, check_determinism: false, many_seeds: false, log };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
-    write_report(&unit, &done, args.report.as_deref())?;
+    let mut reports = args.report.clone().map(|folder| Reports::new(folder, false));
+    judge_and_report(&unit.command_on(engine), &done, None, reports.as_mut())?;
     let hash = report::hash(&done.run);
     if hash == capsule.trace_hash {
         println!("replayed    event by event: the trace hash is the capsule's");
@@ -171,24 +235,36 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     Ok(done.verdict.exit_code())
 }
 
-fn run_one(plan: &Plan, unit: &Unit) -> Done {
-    let settings = Settings { seed: Some(unit.seed), record_trace: false, log: plan.log.clone() };
+/// Runs until a virtual time, and says how things stand then.
+fn stopped(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Result<u8, Refusal> {
+    let (name, seed) = (&scenario.name, settings.seed.unwrap_or(scenario.run.seed));
+    let snapshot = execute::stop_at(scenario, settings, until)
+        .map_err(|why| Refusal(format!("{name} with seed {seed} does not come so far: {why}")))?;
+    println!("{name} · seed {seed} · stopped\n{snapshot}");
+    Ok(0)
+}
+
+pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
+    let (seed, engine, is_one_of_many) = (Some(unit.seed), plan.engine, plan.many_seeds);
+    let settings = Settings { seed, engine, is_one_of_many, log: plan.log.clone(), ..Settings::default() };
+    let run_again =
+        |record_trace| execute(&unit.scenario, &Settings { record_trace, log: None, ..settings.clone() });
     let started = Instant::now();
     let run = execute(&unit.scenario, &settings);
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
     if plan.check_determinism {
-        let (first, again) = (Print::of(&run), Print::of(&unit.run(false)));
+        let (first, again) = (Print::of(&run), Print::of(&run_again(Keep::Nothing)));
         if first != again {
             verdict = Verdict::NotDeterministic;
-            divergence = Some(where_they_part(&first, &again, |record| unit.run(record)));
+            divergence = Some(where_they_part(&first, &again, run_again));
         }
     }
     Done { run, verdict, divergence, compared: plan.check_determinism, wall }
 }
 
-fn print_run(done: &Done) {
+pub(super) fn print_run(done: &Done) {
     println!("{}", output::heading(&done.run, done.verdict));
     println!("{}", output::table(&done.run));
     println!("{}", output::figures(&done.run, done.wall));
@@ -197,22 +273,35 @@ fn print_run(done: &Done) {
     }
 }
 
-fn write_report(unit: &Unit, done: &Done, folder: Option<&Path>) -> Result<(), Refusal> {
-    let Some(folder) = folder else { return Ok(()) };
-    let mut report = report::report(&done.run, unit.command(), Some(done.wall));
-    if let Some(divergence) = &done.divergence {
-        report.verdict = relay_reports::model::Verdict::NotDeterministic;
-        report.summary.headline = "Two runs with the same seed differ.".into();
-        report.summary.details.push(divergence.clone());
+/// Holds the run against its baseline and writes its report, where either is wanted; `again` is the command that repeats
+/// it. Returns the verdict over both.
+pub(super) fn judge_and_report(
+    again: &str,
+    done: &Done,
+    baselines: Option<&mut Baselines>,
+    reports: Option<&mut Reports>,
+) -> Result<Verdict, Refusal> {
+    if baselines.is_none() && reports.is_none() {
+        return Ok(done.verdict);
     }
-    write(&folder.join("report.json"), &report.to_json_pretty())?;
-    write(&folder.join("report.html"), &html::render(&report))?;
-    println!("report      {}", folder.join("report.html").display());
-    Ok(())
+    let report = done.report(again.to_owned(), baselines)?;
+    let passed_without = done.verdict == Verdict::Passed;
+    let verdict = match report.verdict {
+        relay_reports::model::Verdict::GateFailed if passed_without => {
+            let (name, seed) = (&done.run.scenario.name, done.run.seed);
+            eprintln!("{name} with seed {seed}: {}", report.summary.headline);
+            Verdict::GateFailed
+        }
+        _ => done.verdict,
+    };
+    if let Some(reports) = reports {
+        println!("report      {}", reports.add(&report)?.display());
+    }
+    Ok(verdict)
 }
 
-/// Says what failed and how to see it again, and keeps a capsule.
-fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Result<(), Refusal> {
+/// Says what failed and which command runs it `again`, and keeps a capsule.
+pub(super) fn write_capsule(done: &Done, folder: &Path, again: &str, in_full: bool) -> Result<(), Refusal> {
     if done.verdict == Verdict::Passed {
         return Ok(());
     }
@@ -226,20 +315,13 @@ fn write_capsule(unit: &Unit, done: &Done, folder: &Path, in_full: bool) -> Resu
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
-    eprintln!("  again: {}", unit.command());
+    eprintln!("  again: {again}");
     write(&file, &capsule.to_json())?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Refusal> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(file, text))
-        .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))
-}
-
-fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
+pub(super) fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
     let filter = log_filter(level).map_err(|reason| Refusal(format!("--log: {reason}")))?;
     let lines = tracing_subscriber::fmt::layer()
         .with_timer(Stamp)
@@ -249,7 +331,7 @@ fn log_to_stderr(level: &str) -> Result<tracing::Dispatch, Refusal> {
     Ok(tracing::Dispatch::new(tracing_subscriber::registry().with(filter).with(lines)))
 }
 
-fn progress(runs: usize) -> ProgressBar {
+pub(super) fn progress(runs: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left").expect("the template is sound");
     ProgressBar::new(runs as u64).with_style(style)

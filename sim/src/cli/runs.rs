@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use crate::engine::Engine;
 use crate::execute::{Execution, Settings, execute};
 use crate::scenario::Scenario;
+use crate::trace::Keep;
 
 /// One run: a scenario and a seed.
 #[derive(Clone, Debug)]
@@ -20,13 +22,35 @@ pub struct Unit {
 
 impl Unit {
     /// Runs it.
-    pub fn run(&self, record_trace: bool) -> Execution {
-        execute(&self.scenario, &Settings { seed: Some(self.seed), record_trace, log: None })
+    pub fn run(&self, record_trace: impl Into<Keep>) -> Execution {
+        self.run_on(Engine::default(), record_trace)
+    }
+
+    /// Runs it on an engine.
+    pub fn run_on(&self, engine: Engine, record_trace: impl Into<Keep>) -> Execution {
+        let record_trace = record_trace.into();
+        let seed = Some(self.seed);
+        execute(&self.scenario, &Settings { seed, engine, record_trace, ..Settings::default() })
     }
 
     /// The command that runs it again.
     pub fn command(&self) -> String {
-        format!("cargo sim run {} --seed {}", self.scenario.source.name, self.seed)
+        let mut command = format!("cargo sim run {} --seed {}", self.scenario.source.name, self.seed);
+        for (name, value) in self.scenario.source.set() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:/%+".contains(c);
+            let value =
+                if value.chars().all(plain) { value } else { format!("'{}'", value.replace('\'', "'\\''")) };
+            command.push_str(&format!(" --set {name}={value}"));
+        }
+        command
+    }
+
+    /// The command that runs it again on an engine.
+    pub fn command_on(&self, engine: Engine) -> String {
+        match engine {
+            Engine::Event => self.command(),
+            other => format!("{} --engine {other}", self.command()),
+        }
     }
 }
 
@@ -67,6 +91,16 @@ pub fn side_by_side<U: Sync, R: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_sets_what_was_set() {
+        let text = "[params]\nmains = 1\nabout = \"\"\n[[main]]\nname = \"a\"\ncount = \"${mains}\"\n";
+        let text = format!("description = \"${{about}}\"\n{text}");
+        let set = [("mains".to_owned(), "2".to_owned()), ("about".to_owned(), "it's two".to_owned())];
+        let scenario = Arc::new(Scenario::load_with("two.toml", &text, &set).unwrap());
+        let command = Unit { scenario, seed: 7 }.command();
+        assert_eq!(command, r"cargo sim run two.toml --seed 7 --set about='it'\''s two' --set mains=2");
+    }
 
     #[test]
     fn results_come_in_the_units_order() {

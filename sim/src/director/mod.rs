@@ -5,25 +5,35 @@
 //! | `mod.rs` | the steps of a run, in order |
 //! | `faults.rs` | which hand a fault is in |
 //! | `network.rs` | what goes wrong between hosts |
+//! | `edge.rs` | what goes wrong between a relay and its network |
 //! | `process.rs` | relays that go down and come back |
+//! | `snapshot.rs` | how things stand where a run is stopped |
+//! | `init.rs` | relays that end by themselves, and are tried again |
 //! | `machine.rs` | what goes wrong on a machine whose relay runs on |
+//! | `upgrade.rs` | hosts that come back with another configuration, and the way back |
 
+mod edge;
 mod faults;
+mod init;
 mod machine;
 mod network;
 mod process;
+mod snapshot;
+mod upgrade;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use relay_chaos::Fault;
+use relay_chaos::{Fault, FaultKind};
 
-use crate::engine::event::{CutId, Sim};
+use crate::engine::{CutId, Sim, StallId};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
-use crate::workload::{SharedRecord, load, probe, upstream};
+use crate::workload::{SharedRecord, load, metrics, probe, upstream};
 use crate::world::World;
+
+pub use snapshot::Snapshot;
 
 /// How often what the network saw is taken over, in seconds.
 const OBSERVE_SECONDS: u64 = 10;
@@ -42,6 +52,10 @@ enum Step {
     End(usize),
     /// A fault begins.
     Begin(usize),
+    /// A batch of an upgrade that was given up goes down, to go back.
+    RollBack(usize, usize),
+    /// It starts again as it was.
+    RolledBack(usize, usize),
 }
 
 struct Director {
@@ -52,29 +66,67 @@ struct Director {
     degraded: BTreeMap<usize, Fault<HostSet>>,
     /// Whose certificates have expired, by fault.
     expired: BTreeMap<usize, HostSet>,
+    /// What is still to be done, in order.
+    steps: BTreeSet<(Duration, Step)>,
+    /// How each upgrade stands.
+    upgrades: Vec<upgrade::Standing>,
+    stalls: BTreeMap<usize, StallId>,
+    edge: edge::Edge,
+    /// What is wrong with machines, by fault.
+    ailing: BTreeMap<usize, FaultKind<HostSet>>,
 }
 
 /// Runs the scenario to its end and fills the record.
-pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
+pub async fn direct(sim: impl Into<Sim>, scenario: Arc<Scenario>, record: SharedRecord) {
+    direct_until(sim.into(), scenario, record, None).await;
+}
+
+/// The same, or `until` then only: then it says how things stand.
+pub async fn direct_until(
+    sim: Sim,
+    scenario: Arc<Scenario>,
+    record: SharedRecord,
+    until: Option<Duration>,
+) -> Option<Snapshot> {
     let world = World::build(sim.clone(), Arc::clone(&scenario));
     upstream::start(&world);
     load::start(&world, &record);
     probe::start(&world, &record);
+    metrics::start(&world, &record);
     let mut director = Director {
         world,
         record,
         cuts: BTreeMap::new(),
         degraded: BTreeMap::new(),
         expired: BTreeMap::new(),
+        steps: steps(&scenario),
+        upgrades: vec![upgrade::Standing::default(); scenario.topology.upgrades.len()],
+        stalls: BTreeMap::new(),
+        edge: edge::Edge::default(),
+        ailing: BTreeMap::new(),
     };
+    init::start(&director.world, &director.record);
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
     (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
-    for (at, step) in steps(&scenario) {
+    while let Some((at, step)) = director.steps.first().copied().filter(|(at, _)| *at < scenario.run.duration)
+    {
+        if let Some(until) = until.filter(|until| *until < at) {
+            return Some(director.stop_at(until).await);
+        }
         director.wait_until(at).await;
-        director.perform(step);
+        // Meanwhile something may have come up that is to be done before.
+        if director.steps.first() == Some(&(at, step)) {
+            director.steps.pop_first();
+            director.perform(step);
+        }
+    }
+    if let Some(until) = until.filter(|until| *until < scenario.run.duration) {
+        return Some(director.stop_at(until).await);
     }
     director.wait_until(scenario.run.duration).await;
+    // Who is still held back now owes its callers an outcome all the same.
+    director.resume_all();
     let longest = scenario.loads.iter().map(|load| load.call.timeout).max().unwrap_or_default();
     let patience = scenario.run.duration + longest + Duration::from_secs(LAST_CALLS_SECONDS);
     while director.record().open_calls() > 0 && sim.now() < patience {
@@ -84,10 +136,11 @@ pub async fn direct(sim: Sim, scenario: Arc<Scenario>, record: SharedRecord) {
     let mut record = director.record();
     record.network(seen);
     record.finish(sim.now());
+    None
 }
 
 /// Everything that is to be done before the end, in order.
-fn steps(scenario: &Scenario) -> Vec<(Duration, Step)> {
+fn steps(scenario: &Scenario) -> BTreeSet<(Duration, Step)> {
     let starts = scenario.topology.hosts.iter().map(|(index, host)| (host.start, Step::Start(index)));
     let faults = scenario.faults.iter().enumerate().flat_map(|(number, fault)| {
         let active = fault.active();
@@ -98,10 +151,7 @@ fn steps(scenario: &Scenario) -> Vec<(Duration, Step)> {
     // What holds from the start does so before anything runs.
     let dns = scenario.topology.dns.iter().enumerate().filter(|(_, change)| !change.at.is_zero());
     let dns = dns.map(|(number, change)| (change.at, Step::Dns(number)));
-    let mut steps: Vec<_> =
-        starts.chain(faults).chain(dns).filter(|(at, _)| *at < scenario.run.duration).collect();
-    steps.sort_unstable();
-    steps
+    starts.chain(faults).chain(dns).collect()
 }
 
 impl Director {
@@ -109,12 +159,20 @@ impl Director {
         self.record.lock().expect("nothing panics with the record")
     }
 
-    async fn wait_until(&self, at: Duration) {
-        let sim = &self.world.sim;
-        while sim.now() < at {
+    async fn stop_at(&mut self, at: Duration) -> Snapshot {
+        self.wait_until(at).await;
+        let snapshot = self.snapshot().await;
+        self.record().finish(at);
+        snapshot
+    }
+
+    async fn wait_until(&mut self, at: Duration) {
+        let sim = self.world.sim.clone();
+        while sim.now() < at && self.steps.first().is_none_or(|(next, _)| *next >= at) {
             sim.sleep_until(at.min(sim.now() + Duration::from_secs(OBSERVE_SECONDS))).await;
             let seen = sim.take_observations();
             self.record().network(seen);
+            self.watch_upgrades();
         }
     }
 
@@ -143,9 +201,16 @@ impl Director {
                     convergence.calm(now, "start".into());
                 }
             }
+            Step::RollBack(upgrade, batch) => self.roll_back(upgrade, batch),
+            Step::RolledBack(upgrade, batch) => self.rolled_back(upgrade, batch),
             Step::Begin(number) => {
                 let fault = self.world.scenario.faults[number].clone();
-                self.record().timeline.push(now, None, "fault", fault.to_string());
+                if self.is_called_off(&fault) {
+                    self.steps.retain(|(_, step)| *step != Step::End(number));
+                    return;
+                }
+                let kind = if self.batch(&fault).is_some() { "upgrade" } else { "fault" };
+                self.record().timeline.push(now, None, kind, fault.to_string());
                 self.world.sim.note(None, &format!("fault: {fault}"));
                 // Where nothing is to end, the world is as it is to be at once.
                 let active = fault.active();
@@ -161,6 +226,7 @@ impl Director {
             Step::End(number) => {
                 let fault = self.world.scenario.faults[number].clone();
                 self.world.sim.note(None, &format!("over: {fault}"));
+                self.upgrade(&fault);
                 self.end(number, &fault);
                 if fault.disturbs() {
                     self.record().convergence.calm(now, format!("after {fault}"));

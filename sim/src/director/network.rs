@@ -1,9 +1,9 @@
 //! What goes wrong between hosts.
 
-use relay_chaos::{Direction, Fault, LinkFault, Partition};
+use relay_chaos::{Direction, Fault, LinkFault, Partition, StreamFailure, Streams};
 
 use super::Director;
-use crate::engine::event::HostSet as EngineSet;
+use crate::engine::HostSet as EngineSet;
 use crate::scenario::{HostIndex, HostSet};
 
 impl Director {
@@ -38,6 +38,26 @@ impl Director {
         self.degraded.remove(&number);
         self.set_links();
         self.healed(format!("links from {} to {} are as before", fault.from, fault.to));
+    }
+
+    pub(super) fn break_streams(&mut self, number: usize, streams: &Streams<HostSet>) {
+        let (from, to) =
+            (self.set(|host| streams.from.contains(host)), self.set(|host| streams.to.contains(host)));
+        let share = streams.share.as_f64();
+        match streams.trouble {
+            StreamFailure::Reset => self.world.sim.event().reset_streams(&from, &to, share),
+            StreamFailure::Stall => {
+                let stall = self.world.sim.event().stall_streams(&from, &to, share);
+                self.stalls.insert(number, stall);
+            }
+        }
+    }
+
+    pub(super) fn mend_streams(&mut self, number: usize, streams: &Streams<HostSet>) {
+        if let Some(stall) = self.stalls.remove(&number) {
+            self.world.sim.event().end_stall(stall);
+            self.healed(format!("streams between {} and {} go on", streams.from, streams.to));
+        }
     }
 
     fn set_links(&self) {

@@ -1,15 +1,23 @@
 //! Relays that go down and come back.
 
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use relay_chaos::{Crash, CrashKind, Disk, Stop};
 
 use super::Director;
+use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet};
+use crate::workload::SharedRecord;
+use crate::world::World;
 
 impl Director {
     pub(super) fn crash(&self, crash: &Crash<HostSet>) {
         for host in crash.hosts.hosts() {
+            if let Some(operation) = crash.at_disk_operation {
+                self.cut_power_at(*host, operation, crash.disk);
+                continue;
+            }
             self.gone(*host);
             match crash.how {
                 CrashKind::Kill => self.world.kill(*host),
@@ -23,8 +31,14 @@ impl Director {
 
     pub(super) fn come_back(&self, crash: &Crash<HostSet>) {
         for host in crash.hosts.hosts() {
+            let place = self.world.host(*host);
+            if crash.at_disk_operation.is_some() && self.world.sim.is_powered(place) {
+                // It did too little for the power to go.
+                self.world.sim.event().keep_power(place);
+                continue;
+            }
             if crash.how == CrashKind::PowerCut {
-                self.world.sim.power_on(self.world.host(*host));
+                self.world.sim.power_on(place);
             }
             self.start(*host, "restart");
         }
@@ -45,21 +59,53 @@ impl Director {
         }
     }
 
+    /// Has the power of a host go when its relay uses the disk next, give or take.
+    fn cut_power_at(&self, host: HostIndex, operation: u32, disk: Disk) {
+        let (world, record) = (self.world.clone(), Arc::clone(&self.record));
+        let cut = world.sim.event().power_cut_at_disk_operation(world.host(host), operation);
+        self.world.sim.spawn("power", async move {
+            if cut.await.is_err() {
+                return;
+            }
+            gone(&world, &record, host);
+            world.forget_process(host);
+            if disk == Disk::Wipe {
+                world.sim.wipe(world.host(host));
+            }
+            let name = &world.scenario.topology.hosts.get(host).name;
+            let text = format!("{name} loses power at disk operation {operation}");
+            lock(&record).timeline.push(world.sim.now(), Some(host), "crash", text);
+        });
+    }
+
     pub(super) fn start(&self, host: HostIndex, kind: &'static str) {
-        self.world.start(host);
-        let now = self.world.sim.now();
-        let name = &self.world.scenario.topology.hosts.get(host).name;
-        let node = self.world.node_id(host);
-        self.record().node(now, host, node.as_deref(), true);
-        // Thousands that start at once would hide all else.
-        if kind == "restart" || now > Duration::ZERO {
-            self.record().timeline.push(now, Some(host), kind, format!("{name} starts"));
-        }
+        start(&self.world, &self.record, host, kind);
     }
 
     fn gone(&self, host: HostIndex) {
-        let node = self.world.node_id(host);
-        let now = self.world.sim.now();
-        self.record().node(now, host, node.as_deref(), false);
+        gone(&self.world, &self.record, host);
     }
+}
+
+/// Starts a host's relay, and writes that down.
+pub(super) fn start(world: &World, record: &SharedRecord, host: HostIndex, kind: &'static str) {
+    world.start(host);
+    let now = world.sim.now();
+    let name = &world.scenario.topology.hosts.get(host).name;
+    let node = world.node_id(host);
+    lock(record).node(now, host, node.as_deref(), true);
+    // Thousands that start at once would hide all else.
+    if kind == "restart" || now > Duration::ZERO {
+        lock(record).timeline.push(now, Some(host), kind, format!("{name} starts"));
+    }
+}
+
+/// Writes down that a host's relay is gone.
+pub(super) fn gone(world: &World, record: &SharedRecord, host: HostIndex) {
+    let node = world.node_id(host);
+    lock(record).node(world.sim.now(), host, node.as_deref(), false);
+}
+
+pub(super) fn lock(record: &SharedRecord) -> MutexGuard<'_, Record> {
+    record.lock().expect("nothing panics with the record")
 }

@@ -46,10 +46,10 @@ impl Invariant for ListingEnds {
                 if self.gone.is_empty() {
                     return;
                 }
-                for (service, node) in listed {
-                    if let Some(since) = self.gone.get(node) {
+                for line in listed {
+                    if let Some(since) = self.gone.get(&line.node) {
                         findings.check(at, at.saturating_sub(*since) <= self.bound, || {
-                            let main = main.0;
+                            let (main, service, node) = (main.0, &line.service, &line.node);
                             format!(
                                 "Main {main} lists {service} at {node}, which has been gone since {since:?}"
                             )
@@ -64,6 +64,7 @@ impl Invariant for ListingEnds {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Listed;
     use super::super::testing::{judge, seconds};
     use super::*;
     use crate::scenario::HostIndex;
@@ -72,7 +73,8 @@ mod tests {
     const BOUND: u64 = 700;
 
     fn violated(last_view: u64, back: bool) -> u64 {
-        let listed = [("echo".to_owned(), "home-a".to_owned())];
+        let listed =
+            [Listed { service: "echo".into(), node: "home-a".into(), owner: "main".into(), is_local: true }];
         let view = |at| Observed::Viewed { at: seconds(at), main: HostIndex(0), listed: &listed };
         let mut history =
             vec![view(5), Observed::NodeGone { at: seconds(10), host: HostIndex(1), node: Some("home-a") }];

@@ -4,17 +4,30 @@
 //! looks into a node: what it knows is what callers, operators and the network see.
 
 mod answer_reaches_its_caller;
+mod balancer;
+mod breakers;
+mod deadlines;
 mod listing_ends;
 mod no_inbound_to_homes;
 mod one_outcome;
+mod queue_bounds;
 mod reaches_its_callee;
+mod registry;
+mod reported;
+mod restart_durability;
 mod three_hops;
+mod weather;
 
+use std::fmt;
 use std::time::Duration;
 
 use relay_node::config::Timing;
 
 use crate::scenario::{HostIndex, Scenario};
+
+pub use reported::{OpenBreaker, Reported, Sample};
+pub use restart_durability::{PeerChange, Recalled};
+use weather::Weather;
 
 /// Violations of one invariant that are kept; the rest are counted.
 const VIOLATIONS_KEPT_MAX: usize = 20;
@@ -51,8 +64,35 @@ pub enum Observed<'a> {
         at: Duration,
         /// The Main.
         main: HostIndex,
-        /// Services and the node ids that serve them, sorted.
-        listed: &'a [(String, String)],
+        /// What it lists, sorted.
+        listed: &'a [Listed],
+    },
+    /// A relay was asked how it is.
+    Reported {
+        /// When.
+        at: Duration,
+        /// Its host.
+        host: HostIndex,
+        /// What it says.
+        reported: &'a Reported,
+    },
+    /// A relay's operator changed its peers, or tried to.
+    Changed {
+        /// When.
+        at: Duration,
+        /// Its host.
+        host: HostIndex,
+        /// How.
+        change: &'a PeerChange,
+    },
+    /// A relay told its operator what it knows.
+    Recalled {
+        /// When.
+        at: Duration,
+        /// Its host.
+        host: HostIndex,
+        /// What it knows.
+        recalled: &'a Recalled,
     },
     /// A relay went down.
     NodeGone {
@@ -72,6 +112,19 @@ pub enum Observed<'a> {
         /// Its node id, where it has one already.
         node: Option<&'a str>,
     },
+}
+
+/// A service as a Main lists it. Ordered by service, then by node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// The service.
+    pub service: String,
+    /// The node that serves it.
+    pub node: String,
+    /// The Main that the node is behind.
+    pub owner: String,
+    /// Whether that is the Main that was asked.
+    pub is_local: bool,
 }
 
 /// A call that has ended.
@@ -130,6 +183,19 @@ impl Outcome {
     }
 }
 
+/// In words: `-32004: the time is up`.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Success { .. } => f.write_str("success"),
+            Outcome::Refused { code, message, .. } => write!(f, "{code}: {message}"),
+            Outcome::RelayGone(reason) => write!(f, "its own relay is gone: {reason}"),
+            Outcome::NoOutcome => f.write_str("no outcome"),
+            Outcome::Nonsense(what) => write!(f, "no answer: {what}"),
+        }
+    }
+}
+
 /// A property.
 pub trait Invariant: Send {
     /// Its name, as in its file.
@@ -179,41 +245,70 @@ impl Findings {
     }
 }
 
+/// What stands between the world and those who watch it: it is given what happened and hands on what is to be seen.
+/// Without one everything is seen as it was.
+pub type Lens = Box<dyn FnMut(&Observed<'_>, &mut dyn FnMut(&Observed<'_>)) + Send>;
+
 /// All invariants and what they have found so far.
-pub struct Invariants(Vec<(Box<dyn Invariant>, Findings)>);
+pub struct Invariants {
+    all: Vec<(Box<dyn Invariant>, Findings)>,
+    lens: Option<Lens>,
+}
 
 impl Invariants {
     /// All of them, for a run of this scenario whose relays have these settings.
     pub fn new(scenario: &Scenario, timing: &Timing, probe_gap: Duration) -> Self {
-        let is_home = scenario.topology.hosts.iter().map(|(_, host)| !host.is_main()).collect();
+        let hosts = || scenario.topology.hosts.iter().map(|(_, host)| host);
+        let is_home = hosts().map(|host| !host.is_main()).collect();
+        let names = hosts().map(|host| host.name.clone()).collect();
+        let weather = Weather::new(scenario);
         let all: Vec<Box<dyn Invariant>> = vec![
-            Box::new(one_outcome::OneOutcome::default()),
+            Box::new(one_outcome::OneOutcome::new(weather.clone())),
+            Box::new(deadlines::Deadlines::new(weather.clone())),
             Box::new(answer_reaches_its_caller::AnswerReachesItsCaller),
             Box::new(reaches_its_callee::ReachesItsCallee::new(scenario)),
             Box::new(three_hops::ThreeHops),
             Box::new(no_inbound_to_homes::NoInboundToHomes::new(is_home)),
             Box::new(listing_ends::ListingEnds::new(timing, probe_gap)),
+            Box::new(registry::Registry::new(scenario, timing, probe_gap, weather.clone())),
+            Box::new(balancer::Balancer::new(scenario, timing, weather.clone())),
+            Box::new(breakers::Breakers::new(scenario, weather.clone())),
+            Box::new(queue_bounds::QueueBounds::new(names)),
+            Box::new(restart_durability::RestartDurability::new(weather)),
         ];
-        Invariants(all.into_iter().map(|invariant| (invariant, Findings::default())).collect())
+        let all = all.into_iter().map(|invariant| (invariant, Findings::default())).collect();
+        Invariants { all, lens: None }
+    }
+
+    /// Has everything seen through this from now on: how a test makes sure that the watchers are not blind.
+    pub fn look_through(&mut self, lens: Lens) {
+        self.lens = Some(lens);
     }
 
     /// Shows all of them what happened.
     pub fn observe(&mut self, observed: &Observed<'_>) {
-        for (invariant, findings) in &mut self.0 {
-            invariant.observe(observed, findings);
+        let Invariants { all, lens } = self;
+        let mut show = |observed: &Observed<'_>| {
+            for (invariant, findings) in &mut *all {
+                invariant.observe(observed, findings);
+            }
+        };
+        match lens {
+            Some(lens) => lens(observed, &mut show),
+            None => show(observed),
         }
     }
 
     /// Tells all of them that the run is over.
     pub fn finish(&mut self, at: Duration) {
-        for (invariant, findings) in &mut self.0 {
+        for (invariant, findings) in &mut self.all {
             invariant.finish(at, findings);
         }
     }
 
     /// What each found.
     pub fn results(&self) -> impl Iterator<Item = (&dyn Invariant, &Findings)> {
-        self.0.iter().map(|(invariant, findings)| (&**invariant, findings))
+        self.all.iter().map(|(invariant, findings)| (&**invariant, findings))
     }
 }
 

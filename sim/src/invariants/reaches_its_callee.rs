@@ -16,11 +16,15 @@ pub(super) struct ReachesItsCallee {
 impl ReachesItsCallee {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let services = &scenario.topology.services;
-        let host = |host: &crate::scenario::Host| {
+        let offered =
+            |host| (0..services.len()).filter(move |service| scenario.topology.offers(host, *service));
+        let host = |index, host: &crate::scenario::Host| {
             let id = (host.node_id == NodeId::HostName).then(|| host.name.clone());
-            (id, host.services.iter().map(|service| services[*service].name.clone()).collect())
+            (id, offered(index).map(|service| services[service].name.clone()).collect())
         };
-        ReachesItsCallee { hosts: scenario.topology.hosts.iter().map(|(_, it)| host(it)).collect() }
+        ReachesItsCallee {
+            hosts: scenario.topology.hosts.iter().map(|(index, it)| host(index, it)).collect(),
+        }
     }
 
     fn is(&self, node: Option<&String>, host: HostIndex) -> bool {

@@ -1,4 +1,4 @@
-//! The calls of a run: counted, timed, and the telling ones kept.
+//! The calls of a run: counted and timed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,13 +7,12 @@ use hdrhistogram::Histogram;
 
 use super::OpenCall;
 use crate::invariants::{EndedCall, Outcome};
-use crate::scenario::HostIndex;
 
 /// Points that the curves of a report have, at most.
 const BUCKETS_MAX: u64 = 240;
 
-/// Samples of slow and of failed calls.
-const SAMPLES_MAX: usize = 20;
+/// Calls seldom take longer, in microseconds.
+const USUAL_MICROS: u64 = 20_000_000;
 
 /// Digits of a latency that are kept, for all calls and for each point of a curve.
 const DIGITS: u8 = 3;
@@ -34,16 +33,16 @@ pub struct CallStats {
     pub whole_succeeded: u64,
     /// Most hops that any call made.
     pub hops_max: usize,
+    /// Calls that succeeded, by the hops that they made.
+    pub by_hops: BTreeMap<usize, u64>,
+    /// When the last one ended.
+    pub last_ended: Duration,
     /// How calls ended, by code; `None` for the ones that got no answer from their own relay.
     pub failures: BTreeMap<Option<i64>, u64>,
     /// The curves.
     pub buckets: Vec<Bucket>,
     /// Width of one of them.
     pub bucket_width: Duration,
-    /// The slowest calls that succeeded, the slowest first.
-    pub slowest: Vec<Sample>,
-    /// The first calls that failed though their path was whole, then the first others.
-    pub failed: Vec<Sample>,
 }
 
 /// A span of virtual time.
@@ -54,25 +53,6 @@ pub struct Bucket {
     pub failed_expected: u64,
     /// Calls due in it that failed though their path was whole.
     pub failed_unexpected: u64,
-}
-
-/// One call, kept for people.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// When it was due.
-    pub due: Duration,
-    /// Who called.
-    pub caller: HostIndex,
-    /// Whom, where it was for one host.
-    pub callee: Option<HostIndex>,
-    /// The service called.
-    pub service: String,
-    /// From due to ended.
-    pub took: Duration,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Whether its path was whole.
-    pub whole: bool,
 }
 
 impl CallStats {
@@ -89,11 +69,11 @@ impl CallStats {
             whole: 0,
             whole_succeeded: 0,
             hops_max: 0,
+            by_hops: BTreeMap::new(),
+            last_ended: Duration::ZERO,
             failures: BTreeMap::new(),
             buckets: (0..seconds.div_ceil(width)).map(|_| bucket()).collect(),
             bucket_width: Duration::from_secs(width),
-            slowest: Vec::new(),
-            failed: Vec::new(),
         }
     }
 
@@ -107,11 +87,13 @@ impl CallStats {
         self.whole - self.whole_succeeded
     }
 
-    pub(super) fn ended(&mut self, call: &OpenCall, ended: EndedCall, whole: bool) {
+    pub(super) fn ended(&mut self, call: &OpenCall, ended: &EndedCall, whole: bool) {
         let took = ended.ended.saturating_sub(call.due);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let path = ended.outcome.path();
-        self.hops_max = self.hops_max.max(path.len().saturating_sub(1));
+        let hops = path.len().saturating_sub(1);
+        self.hops_max = self.hops_max.max(hops);
+        self.last_ended = self.last_ended.max(ended.ended);
         let at = usize::try_from(call.due.as_nanos() / self.bucket_width.as_nanos()).unwrap_or(usize::MAX);
         let last = self.buckets.len() - 1;
         let bucket = &mut self.buckets[at.min(last)];
@@ -119,6 +101,7 @@ impl CallStats {
         self.whole += u64::from(whole);
         if succeeded {
             self.succeeded += 1;
+            *self.by_hops.entry(hops).or_insert(0) += 1;
             self.whole_succeeded += u64::from(whole);
             record(&mut self.latency, micros);
             record(&mut bucket.latency, micros);
@@ -134,30 +117,6 @@ impl CallStats {
                 bucket.failed_expected += 1;
             }
         }
-        let slow_enough =
-            self.slowest.len() < SAMPLES_MAX || self.slowest.last().is_some_and(|s| took > s.took);
-        let has_room = self.failed.len() < SAMPLES_MAX || (whole && self.failed.iter().any(|s| !s.whole));
-        if !(if succeeded { slow_enough } else { has_room }) {
-            return;
-        }
-        let sample = Sample {
-            due: call.due,
-            caller: call.caller,
-            callee: call.callee,
-            service: call.service.clone(),
-            took,
-            outcome: ended.outcome,
-            whole,
-        };
-        if succeeded {
-            let at = self.slowest.partition_point(|other| other.took >= took);
-            self.slowest.insert(at, sample);
-            self.slowest.truncate(SAMPLES_MAX);
-        } else {
-            let at = if whole { self.failed.partition_point(|other| other.whole) } else { self.failed.len() };
-            self.failed.insert(at, sample);
-            self.failed.truncate(SAMPLES_MAX);
-        }
     }
 }
 
@@ -165,14 +124,18 @@ fn record(latency: &mut Histogram<u64>, micros: u64) {
     latency.record(micros).expect("a histogram that may grow takes any value");
 }
 
+/// Room for what calls usually take is there from the start: what grows in a run is then not its record.
 fn histogram(digits: u8) -> Histogram<u64> {
-    Histogram::new(digits).expect("2 or 3 digits are fine")
+    let mut histogram = Histogram::new_with_max(USUAL_MICROS, digits).expect("2 or 3 digits are fine");
+    histogram.auto(true);
+    histogram
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::OpenCall;
     use super::*;
+    use crate::scenario::HostIndex;
 
     fn end(stats: &mut CallStats, due: u64, millis: u64, outcome: Outcome, whole: bool) {
         let due = Duration::from_secs(due);
@@ -184,11 +147,12 @@ mod tests {
             due,
             sent: due,
             deadline: due + Duration::from_secs(10),
+            hops: Vec::new(),
         };
         let ended = due + Duration::from_millis(millis);
         stats.ended(
             &call,
-            EndedCall {
+            &EndedCall {
                 call: 1,
                 caller: HostIndex(1),
                 callee: None,
@@ -222,19 +186,6 @@ mod tests {
         assert_eq!(stats.failures, BTreeMap::from([(Some(-32003), 2)]));
         assert_eq!((stats.buckets[60].failed_expected, stats.buckets[60].failed_unexpected), (1, 1));
         assert_eq!((stats.buckets[0].latency.len(), stats.buckets[119].latency.len()), (1, 1));
-        assert!(stats.failed[0].whole && !stats.failed[1].whole, "what should not have failed comes first");
-        assert_eq!(stats.slowest[0].took, Duration::from_millis(30));
         assert!(stats.latency.value_at_quantile(1.0).abs_diff(30_000) < 100, "in microseconds, to 3 digits");
-    }
-
-    #[test]
-    fn samples_are_bounded_and_unexpected_failures_push_expected_ones_out() {
-        let mut stats = CallStats::new(Duration::from_secs(60));
-        (0..50).for_each(|_| end(&mut stats, 1, 5, refused(), false));
-        (0..3).for_each(|_| end(&mut stats, 2, 5, refused(), true));
-        (0..50).for_each(|millis| end(&mut stats, 3, millis, success(), true));
-        assert_eq!((stats.failed.len(), stats.slowest.len()), (SAMPLES_MAX, SAMPLES_MAX));
-        assert_eq!(stats.failed.iter().filter(|sample| sample.whole).count(), 3);
-        assert_eq!(stats.slowest[0].took, Duration::from_millis(49));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::OpenCall;
+use super::{OpenCall, Sample, Samples};
 use crate::invariants::{EndedCall, Outcome};
 
 /// Digits of a latency that are kept.
@@ -29,6 +29,8 @@ pub struct LoadStats {
     pub failures: BTreeMap<Option<i64>, u64>,
     /// The longest time that a call took to fail.
     pub slowest_failure: Duration,
+    /// Those that are kept for people.
+    pub samples: Samples,
 }
 
 impl LoadStats {
@@ -43,6 +45,7 @@ impl LoadStats {
             whole_succeeded: 0,
             failures: BTreeMap::new(),
             slowest_failure: Duration::ZERO,
+            samples: Samples::default(),
         }
     }
 
@@ -51,21 +54,37 @@ impl LoadStats {
         self.succeeded + self.failures.values().sum::<u64>()
     }
 
-    pub(super) fn ended(&mut self, call: &OpenCall, ended: &EndedCall, whole: bool) {
+    pub(super) fn ended(&mut self, call: OpenCall, ended: EndedCall, whole: bool) {
         let took = ended.ended.saturating_sub(call.due);
-        self.whole += u64::from(whole);
         let code = match ended.outcome {
-            Outcome::Success { .. } => {
-                self.succeeded += 1;
-                self.in_time += u64::from(ended.ended <= self.stop);
-                self.whole_succeeded += u64::from(whole);
-                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                return self.latency.record(micros).expect("a histogram that may grow takes any value");
-            }
             Outcome::Refused { code, .. } => Some(code),
             _ => None,
         };
-        *self.failures.entry(code).or_insert(0) += 1;
-        self.slowest_failure = self.slowest_failure.max(took);
+        let in_time = ended.ended <= self.stop;
+        let succeeded = matches!(ended.outcome, Outcome::Success { .. });
+        self.whole += u64::from(whole);
+        let sample = || Sample {
+            due: call.due,
+            sent: call.sent,
+            caller: call.caller,
+            callee: call.callee,
+            service: call.service,
+            took,
+            outcome: ended.outcome,
+            hops: call.hops,
+            whole,
+        };
+        if succeeded {
+            self.succeeded += 1;
+            self.in_time += u64::from(in_time);
+            self.whole_succeeded += u64::from(whole);
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            self.latency.record(micros).expect("a histogram that may grow takes any value");
+            self.samples.succeeded(took, sample);
+        } else {
+            *self.failures.entry(code).or_insert(0) += 1;
+            self.slowest_failure = self.slowest_failure.max(took);
+            self.samples.fail(sample());
+        }
     }
 }

@@ -1,27 +1,38 @@
 //! What a run shows, gathered while it goes on: nothing here grows with the number of calls but a few counters.
 
+mod asked;
 mod calls;
 mod connections;
 mod convergence;
+mod course;
+mod levels;
 mod loads;
+mod samples;
 mod timeline;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relay_chaos::Fault;
 use relay_node::config::Timing;
 
-use crate::engine::event::Observation;
-use crate::invariants::{CallNumber, EndedCall, Invariants, Observed, Outcome};
+use crate::engine::Observation;
+use crate::invariants::{
+    CallNumber, EndedCall, Invariants, Listed, Observed, Outcome, PeerChange, Recalled, Reported,
+};
 use crate::oracle::{Callee, Oracle};
-use crate::scenario::{HostIndex, Scenario};
+use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::world::index_of;
 
-pub use calls::{Bucket, CallStats, Sample};
-pub use connections::Reconnects;
+pub use asked::{AskedFor, ExpectedCalls, Measured, Meter, Sighting};
+pub use calls::{Bucket, CallStats};
+pub use connections::{LinkChange, Reconnects};
 pub use convergence::{Convergence, Episode, EpisodeEnd};
+pub use course::{Count, Course, HostChange};
+pub use levels::{Curve, Levels, Point};
 pub use loads::LoadStats;
+pub use samples::{HopTime, Sample, Samples};
 pub use timeline::{Happening, Timeline};
 
 /// A call under way, as its caller knows it.
@@ -41,6 +52,8 @@ pub struct OpenCall {
     pub sent: Duration,
     /// When its outcome must be there.
     pub deadline: Duration,
+    /// How long each node had it, once that is known.
+    pub hops: Vec<HopTime>,
 }
 
 /// Everything that a run shows.
@@ -58,8 +71,17 @@ pub struct Record {
     pub reconnects: Reconnects,
     /// What happened when.
     pub timeline: Timeline,
-    open: BTreeMap<CallNumber, OpenCall>,
-    next_call: CallNumber,
+    /// What the scenario asks for by name.
+    pub asked: AskedFor,
+    /// Who was up when, and when each invariant was looked at.
+    pub course: Course,
+    under_way: UnderWay,
+}
+
+/// The calls under way.
+struct UnderWay {
+    calls: BTreeMap<CallNumber, OpenCall>,
+    next: CallNumber,
 }
 
 impl Record {
@@ -73,28 +95,41 @@ impl Record {
             loads: scenario.loads.iter().map(|load| LoadStats::new(load.stop)).collect(),
             reconnects: Reconnects::default(),
             timeline: Timeline::default(),
-            open: BTreeMap::new(),
-            next_call: 1,
+            asked: AskedFor::new(scenario),
+            course: Course::new(scenario.run.duration),
+            under_way: UnderWay { calls: BTreeMap::new(), next: 1 },
         }
     }
 
     /// A call is handed to its caller's relay. Returns its number.
     pub fn call_sent(&mut self, call: OpenCall) -> CallNumber {
-        let number = self.next_call;
-        self.next_call += 1;
+        let number = self.under_way.next;
+        self.under_way.next += 1;
+        self.course.pass(call.sent, &self.invariants);
         self.invariants.observe(&Observed::CallSent { at: call.sent, call: number, deadline: call.deadline });
-        self.open.insert(number, call);
+        self.under_way.calls.insert(number, call);
         number
+    }
+
+    /// The nodes on a call's way told how long each of them had it. Before [`Record::call_ended`].
+    pub fn call_timed(&mut self, number: CallNumber, hops: Vec<HopTime>) {
+        if let Some(call) = self.under_way.calls.get_mut(&number) {
+            call.hops = hops;
+        }
     }
 
     /// A call has ended.
     pub fn call_ended(&mut self, number: CallNumber, ended: Duration, outcome: Outcome) {
-        let Some(call) = self.open.remove(&number) else { return };
+        let Some(call) = self.under_way.calls.remove(&number) else { return };
         let callee = match call.callee {
             Some(host) => Callee::Host(host),
             None => Callee::Service(&call.service),
         };
         let whole = self.oracle.path_was_whole(call.caller, callee, call.sent, ended);
+        if !matches!(outcome, Outcome::Success { .. }) {
+            let (service, expected) = (&call.service, !whole);
+            tracing::info!(target: "relay_sim", call = number, service, expected, "a call failed: {outcome}");
+        }
         let ended = EndedCall {
             call: number,
             caller: call.caller,
@@ -105,20 +140,50 @@ impl Record {
             outcome,
         };
         self.invariants.observe(&Observed::CallEnded(&ended));
+        // What is expected to fail says nothing about the others.
+        let whole = !self.asked.expects(&call, &ended) && whole;
+        self.asked.ended(&call, &ended, whole);
+        self.calls.ended(&call, &ended, whole);
         if let Some(load) = self.loads.get_mut(call.load) {
-            load.ended(&call, &ended, whole);
+            load.ended(call, ended, whole);
         }
-        self.calls.ended(&call, ended, whole);
     }
 
     /// How many calls are under way.
     pub fn open_calls(&self) -> usize {
-        self.open.len()
+        self.under_way.calls.len()
     }
 
-    /// A Main told what it lists: services and node ids, sorted.
-    pub fn viewed(&mut self, at: Duration, main: HostIndex, listed: &[(String, String)]) {
+    /// The calls under way.
+    pub fn open(&self) -> impl Iterator<Item = (CallNumber, &OpenCall)> {
+        self.under_way.calls.iter().map(|(number, call)| (*number, call))
+    }
+
+    /// A Main told what it lists, sorted.
+    pub fn viewed(&mut self, at: Duration, main: HostIndex, listed: &[Listed]) {
+        self.course.pass(at, &self.invariants);
         self.invariants.observe(&Observed::Viewed { at, main, listed });
+    }
+
+    /// A relay told how it is.
+    pub fn reported(&mut self, at: Duration, host: HostIndex, reported: &Reported) {
+        self.course.levels.reported(at, host, reported);
+        self.invariants.observe(&Observed::Reported { at, host, reported });
+    }
+
+    /// So many bytes of the run are live.
+    pub fn holds(&mut self, at: Duration, bytes: i64) {
+        self.course.levels.holds(at, u64::try_from(bytes).unwrap_or(0));
+    }
+
+    /// A relay's operator changed its peers, or tried to.
+    pub fn changed(&mut self, at: Duration, host: HostIndex, change: &PeerChange) {
+        self.invariants.observe(&Observed::Changed { at, host, change });
+    }
+
+    /// A relay told its operator what it knows.
+    pub fn recalled(&mut self, at: Duration, host: HostIndex, recalled: &Recalled) {
+        self.invariants.observe(&Observed::Recalled { at, host, recalled });
     }
 
     /// A Main's view, asked for at `asked`, agrees with the truth or not. `all` are the Mains that must agree.
@@ -137,8 +202,15 @@ impl Record {
         }
     }
 
+    /// Something goes wrong that the scenario could not plan for.
+    pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
+        self.oracle.unforeseen(fault);
+    }
+
     /// A relay went down or came up.
     pub fn node(&mut self, at: Duration, host: HostIndex, node: Option<&str>, up: bool) {
+        self.asked.node(at, host, up);
+        self.course.changed(at, host, up);
         self.invariants.observe(&match up {
             true => Observed::NodeBack { at, host, node },
             false => Observed::NodeGone { at, host, node },
@@ -148,9 +220,13 @@ impl Record {
     /// What the network saw.
     pub fn network(&mut self, observations: Vec<Observation>) {
         for observation in observations {
+            if let Observation::Reset { at, host, peer } = observation {
+                self.reconnects.lost(at, index_of(host), index_of(peer));
+            }
             if let Observation::Accepted { at, host, from_host, .. } = observation {
                 let (host, from) = (index_of(host), index_of(from_host));
-                self.reconnects.accepted(at, host, from);
+                let again = self.reconnects.accepted(at, host, from);
+                self.asked.accepted(at, host, from, again);
                 self.invariants.observe(&Observed::Accepted { at, host, from });
             }
         }
@@ -159,6 +235,8 @@ impl Record {
     /// The run is over.
     pub fn finish(&mut self, at: Duration) {
         self.convergence.finish(at);
+        self.asked.finish(at);
         self.invariants.finish(at);
+        self.course.finish(&self.invariants);
     }
 }

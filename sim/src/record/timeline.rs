@@ -33,6 +33,7 @@ impl Timeline {
     /// Adds a line.
     pub fn push(&mut self, at: Duration, host: Option<HostIndex>, kind: &'static str, text: String) {
         self.total += 1;
+        tracing::info!(target: "relay_sim", kind, "{text}");
         if self.kept.len() < HAPPENINGS_KEPT_MAX {
             self.kept.push(Happening { at, host, kind, text });
         }

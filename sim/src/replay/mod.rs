@@ -1,9 +1,14 @@
 //! Capsules: everything that it takes to see a failure again.
 
+mod signature;
+
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Engine;
 use crate::execute::{Execution, Verdict};
 use crate::report::hash;
+
+pub use signature::Signature;
 
 /// The version of the capsule format.
 const FORMAT: u32 = 1;
@@ -22,8 +27,14 @@ pub struct Capsule {
     pub file: String,
     /// The scenario's whole text.
     pub scenario: String,
+    /// The parameters that the command line had set, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<(String, String)>,
     /// The seed.
     pub seed: u64,
+    /// The engine; those written before there were two say nothing.
+    #[serde(default)]
+    pub engine: Engine,
     /// What came of the run, in a word or two.
     pub verdict: String,
     /// What failed, a line each.
@@ -51,7 +62,9 @@ impl Capsule {
             version: env!("CARGO_PKG_VERSION").into(),
             file: run.scenario.source.name.clone(),
             scenario: run.scenario.source.text.clone(),
+            set: run.scenario.source.set().collect(),
             seed: run.seed,
+            engine: run.engine,
             verdict: verdict.as_str().into(),
             failures: failures(run),
             trace_hash: hash(run),
@@ -92,8 +105,7 @@ pub fn failures(run: &Execution) -> Vec<String> {
             panic.at, panic.process, panic.host, panic.task, panic.message
         ));
     }
-    for (invariant, findings) in run.record.invariants.results().filter(|(_, findings)| findings.violated > 0)
-    {
+    for (invariant, findings) in run.violations() {
         let first = &findings.violations[0];
         let name = invariant.name();
         lines.push(format!(
@@ -124,7 +136,9 @@ mod tests {
             version: "0.1.0".into(),
             file: "a.toml".into(),
             scenario: "duration = \"1m\"\n# “quoted”".into(),
+            set: vec![("homes".into(), "100".into())],
             seed: u64::MAX,
+            engine: Engine::Turmoil,
             verdict: "gate failed".into(),
             failures: vec!["gate p99".into()],
             trace_hash: "00ff".into(),
@@ -133,6 +147,8 @@ mod tests {
         assert_eq!(capsule.file_name("a"), format!("a-{}.capsule.json", u64::MAX));
         let newer = capsule.to_json().replace("\"format\": 1", "\"format\": 9");
         assert!(Capsule::from_json(&newer).unwrap_err().to_string().contains("format 9"));
+        let older = capsule.to_json().replace("  \"engine\": \"turmoil\",\n", "");
+        assert_eq!(Capsule::from_json(&older).unwrap().engine, Engine::Event);
         assert!(Capsule::from_json("{}").unwrap_err().to_string().contains("no capsule"));
     }
 }

@@ -1,10 +1,12 @@
 //! What is wrong with a scenario file, where, and what would be right.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
+use super::read::shape::Recorder;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 /// Problems that one report shows; the others are counted.
@@ -87,6 +89,11 @@ impl Problem {
         }
     }
 
+    /// Where the text begins and ends that it is about.
+    fn place(&self) -> (usize, usize) {
+        self.labels.first().map_or((0, 0), |label| (label.offset(), label.offset() + label.len()))
+    }
+
     /// Where it is, in bytes from the start of the text.
     pub fn offset(&self) -> usize {
         self.labels.first().map_or(0, LabeledSpan::offset)
@@ -114,14 +121,50 @@ impl Diagnostic for Problem {
 /// Collects problems while a file is read, so that one look shows all of them.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
+    /// Wants to know what is asked for.
+    pub(super) recorder: Option<Recorder>,
     list: RefCell<Vec<Problem>>,
     names_are_lost: Cell<bool>,
+    origins: RefCell<Vec<Origin>>,
+    /// Where values stand that are read several times.
+    repeated: RefCell<BTreeSet<(usize, usize)>>,
+    /// Tables that lack what a template was to give them.
+    unfinished: RefCell<BTreeSet<(usize, usize)>>,
+}
+
+/// A value that was put where a parameter is named.
+#[derive(Debug)]
+struct Origin {
+    used: Range<usize>,
+    declared: Range<usize>,
+    note: String,
 }
 
 impl Problems {
     /// Notes a problem.
     pub(super) fn add(&self, problem: Problem) {
         self.list.borrow_mut().push(problem);
+    }
+
+    /// Notes that what stands at `used` is the value of something declared elsewhere, which `note` tells.
+    pub(super) fn comes_from(&self, used: Range<usize>, declared: Range<usize>, note: String) {
+        self.origins.borrow_mut().push(Origin { used, declared, note });
+    }
+
+    /// Notes that the values at these places are read several times, or are known to be wrong: each has one problem
+    /// at most, the first that was noted.
+    pub(super) fn repeats(&self, spans: impl Iterator<Item = Range<usize>>) {
+        self.repeated.borrow_mut().extend(spans.map(|span| (span.start, span.end)));
+    }
+
+    /// Notes that the table at `span` was to have keys that are not known: none is missing.
+    pub(super) fn lacks_keys(&self, span: &Range<usize>) {
+        self.unfinished.borrow_mut().insert((span.start, span.end));
+    }
+
+    /// Whether a key that the table at `span` does not have is missing.
+    pub(super) fn misses_keys(&self, span: &Range<usize>) -> bool {
+        !self.unfinished.borrow().contains(&(span.start, span.end))
     }
 
     /// Notes that a host or a service was left out because its own table is wrong.
@@ -143,9 +186,42 @@ impl Problems {
             return None;
         }
         problems.sort_by_key(Problem::offset);
+        self.drop_echoes(&mut problems);
+        self.tell_origins(&mut problems);
         let count = problems.len();
         problems.truncate(MAX_PROBLEMS_SHOWN);
         Some(ScenarioError { source: NamedSource::new(name, text.to_owned()), problems, count })
+    }
+}
+
+impl Problems {
+    /// A table that is used several times has each of its mistakes told once.
+    fn drop_echoes(&self, problems: &mut Vec<Problem>) {
+        let repeated = self.repeated.borrow();
+        let mut told: Vec<Problem> = Vec::new();
+        problems.retain(|problem| {
+            let place = problem.place();
+            let same_place = repeated.contains(&place) && told.iter().any(|other| other.place() == place);
+            let is_echo = same_place || told.contains(problem);
+            // Problems are sorted: what stands far before says nothing about this one.
+            told.retain(|other| other.offset() == problem.offset());
+            if !is_echo {
+                told.push(problem.clone());
+            }
+            !is_echo
+        });
+    }
+
+    /// Where a wrong value comes from a parameter, points at the parameter as well.
+    fn tell_origins(&self, problems: &mut [Problem]) {
+        for problem in problems {
+            let (start, end) = problem.place();
+            let origins = self.origins.borrow();
+            let declared = origins.iter().filter(|it| (it.used.start, it.used.end) == (start, end));
+            for Origin { declared, note, .. } in declared {
+                problem.labels.push(LabeledSpan::new_with_span(Some(note.clone()), declared.clone()));
+            }
+        }
     }
 }
 

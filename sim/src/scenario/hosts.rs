@@ -3,10 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use globset::{Glob, GlobSetBuilder};
+use globset::{Glob, GlobSet, GlobSetBuilder};
 use indexmap::IndexMap;
-use relay_chaos::Selector;
+use relay_chaos::{ClockTrouble, Selector};
 use serde::{Serialize, Serializer};
+
+/// Begins the name of a group.
+pub(super) const GROUP: char = '@';
+/// Stands between a Main and its Homes.
+pub(super) const OF_MAIN: char = '/';
+/// Begins a pattern whose hosts are not meant.
+pub(super) const NOT: char = '!';
 
 /// A host's place among the hosts: the Mains come first, then the Homes, each in the order of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +43,40 @@ pub struct Host {
     pub node_id: NodeId,
     /// What it runs on.
     pub machine: Machine,
+    /// What stands between it and the others, where it is a Home.
+    pub nat: Nat,
+}
+
+/// The translator in front of a Home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nat {
+    /// Whom it lets in with datagrams.
+    pub kind: NatKind,
+    /// How long a mapping lasts over which no datagram is sent.
+    pub mapping: Duration,
+    /// Whether the Home reaches itself by its public address.
+    pub hairpin: bool,
+}
+
+impl Default for Nat {
+    /// As most are: port-restricted, two minutes (RFC 4787, REQ-5), no hairpin.
+    fn default() -> Self {
+        Nat { kind: NatKind::default(), mapping: Duration::from_secs(120), hairpin: false }
+    }
+}
+
+/// Whom a NAT lets in with datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NatKind {
+    /// Everybody.
+    FullCone,
+    /// Addresses that the Home has written to.
+    AddressRestricted,
+    /// Addresses and ports that the Home has written to.
+    #[default]
+    PortRestricted,
+    /// As that, with another public port for each of them.
+    Symmetric,
 }
 
 /// What a relay runs on.
@@ -45,12 +86,21 @@ pub struct Machine {
     pub per_message: Duration,
     /// How many messages are worked on at the same time; at least 1.
     pub cores: u32,
+    /// How long its disk takes to sync something; zero: no time.
+    pub per_sync: Duration,
+    /// What is wrong with its clocks from the start.
+    pub clock: ClockTrouble,
 }
 
 impl Default for Machine {
-    /// Nothing takes time.
+    /// Nothing takes time, and the clocks are true.
     fn default() -> Self {
-        Machine { per_message: Duration::ZERO, cores: 1 }
+        Machine {
+            per_message: Duration::ZERO,
+            cores: 1,
+            per_sync: Duration::ZERO,
+            clock: ClockTrouble::default(),
+        }
     }
 }
 
@@ -94,6 +144,7 @@ impl Host {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     by_name: IndexMap<String, Host>,
+    groups: IndexMap<String, Vec<HostIndex>>,
 }
 
 impl Hosts {
@@ -141,24 +192,86 @@ impl Hosts {
         self.by_name.get_index_of(name).and_then(|index| u32::try_from(index).ok()).map(HostIndex)
     }
 
-    /// The hosts that match one pattern, in order. A plain name costs one look-up, a glob one pass over all hosts.
+    /// Has `@name` stand for these hosts.
+    pub(super) fn define(&mut self, name: &str, hosts: Vec<HostIndex>) {
+        self.groups.insert(name.to_owned(), hosts);
+    }
+
+    /// The names of the groups.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
+    /// The hosts that match one pattern, in order: a name, a glob, `@group`, `main/home` (Homes by their Main), or
+    /// `mains` and `homes` where no host is called so. A plain name costs one look-up, all else one pass over all hosts.
     ///
     /// # Errors
     /// When the pattern is not a glob; the message says why.
     pub fn matching(&self, pattern: &str) -> Result<Vec<HostIndex>, String> {
+        if let Some(group) = pattern.strip_prefix(GROUP) {
+            return Ok(self.groups.get(group).cloned().unwrap_or_default());
+        }
+        if let Some((main, home)) = pattern.split_once(OF_MAIN) {
+            let (main, home) = (Names::of(main)?, Names::of(home)?);
+            return Ok(self.filter(|host| match &host.role {
+                Role::Home { main: own, .. } => {
+                    main.is_match(&self.get(*own).name) && home.is_match(&host.name)
+                }
+                Role::Main { .. } => false,
+            }));
+        }
+        match Names::of(pattern)? {
+            Names::One(name) => Ok(match (self.find(name), name) {
+                (Some(host), _) => vec![host],
+                (None, "mains") => self.filter(Host::is_main),
+                (None, "homes") => self.filter(|host| !host.is_main()),
+                (None, _) => Vec::new(),
+            }),
+            glob @ Names::Glob(_) => Ok(self.filter(|host| glob.is_match(&host.name))),
+        }
+    }
+
+    /// The hosts that match `selector`, in order, each once: those that match any of its patterns, or all where each of
+    /// them begins with `!`, without those that match what follows a `!`. A pattern that is not a glob matches nothing.
+    pub fn select(&self, selector: &Selector) -> HostSet {
+        let matching = |pattern: &str| self.matching(pattern).unwrap_or_default();
+        let patterns = || selector.patterns().iter().map(String::as_str);
+        let without: Vec<_> = patterns().filter_map(|it| it.strip_prefix(NOT)).flat_map(matching).collect();
+        let mut hosts: Vec<_> = patterns().filter(|it| !it.starts_with(NOT)).flat_map(matching).collect();
+        if patterns().all(|it| it.starts_with(NOT)) {
+            hosts = self.filter(|_| true);
+        }
+        hosts.retain(|host| !without.contains(host));
+        HostSet::new(selector.clone(), hosts)
+    }
+
+    fn filter(&self, wanted: impl Fn(&Host) -> bool) -> Vec<HostIndex> {
+        self.iter().filter(|(_, host)| wanted(host)).map(|(index, _)| index).collect()
+    }
+}
+
+/// Names of hosts: one of them, or all that a glob fits.
+enum Names<'a> {
+    One(&'a str),
+    Glob(GlobSet),
+}
+
+impl<'a> Names<'a> {
+    fn of(pattern: &'a str) -> Result<Names<'a>, String> {
         if !Selector::is_glob(pattern) {
-            return Ok(self.find(pattern).into_iter().collect());
+            return Ok(Names::One(pattern));
         }
         let glob = Glob::new(pattern).map_err(|error| error.kind().to_string())?;
         // A set compiles to an error where a single glob would panic.
         let glob = GlobSetBuilder::new().add(glob).build().map_err(|error| error.kind().to_string())?;
-        Ok(self.iter().filter(|(_, host)| glob.is_match(&host.name)).map(|(index, _)| index).collect())
+        Ok(Names::Glob(glob))
     }
 
-    /// The hosts that match `selector`, in order, each once. A pattern that is not a glob matches nothing.
-    pub fn select(&self, selector: &Selector) -> HostSet {
-        let matching = |pattern: &String| self.matching(pattern).unwrap_or_default();
-        HostSet::new(selector.clone(), selector.patterns().iter().flat_map(matching).collect())
+    fn is_match(&self, name: &str) -> bool {
+        match self {
+            Names::One(one) => *one == name,
+            Names::Glob(glob) => glob.is_match(name),
+        }
     }
 }
 

@@ -7,8 +7,12 @@ use relay_node::federation::Policy;
 
 use relay_chaos::{ByteSize, Fault, Rate, Share};
 
+use super::asked::Asked;
 use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
+use super::parts::{Parameter, Phase};
+use super::profile::Profile;
+use super::upgrade::Upgrade;
 
 /// What runs, under which load and faults, and what must hold.
 ///
@@ -44,10 +48,19 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The parameters that it names, with the values that they had.
+    pub parameters: Vec<Parameter>,
+}
+
+impl Source {
+    /// The parameters that were set from outside, and their values.
+    pub fn set(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.parameters.iter().filter(|it| it.is_set).map(|it| (it.name.clone(), it.value.clone()))
+    }
 }
 
 /// How long a scenario runs, with which seed, how closely watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunPlan {
     /// Virtual time from the start to the end.
     pub duration: Duration,
@@ -55,6 +68,12 @@ pub struct RunPlan {
     pub seed: u64,
     /// How often the Mains' views are read.
     pub probe_interval: Duration,
+    /// How often each relay's metrics are read.
+    pub report_interval: Duration,
+    /// How often each Main's operator changes something; there is none where it is `None`.
+    pub operator_every: Option<Duration>,
+    /// Its parts that have a name, one after the other from the start on.
+    pub phases: Vec<Phase>,
 }
 
 /// Settings of every relay; what is `None` is the node's own default.
@@ -87,6 +106,19 @@ pub struct Topology {
     pub services: Vec<Service>,
     /// What names stand for, by the time from which on they do.
     pub dns: Vec<DnsChange>,
+    /// The configurations that change while the federation runs, in the order of the file. Their stops are among the faults.
+    pub upgrades: Vec<Upgrade>,
+}
+
+impl Topology {
+    /// Whether a host offers a service at any time, from the start or by an upgrade.
+    pub fn offers(&self, host: HostIndex, service: usize) -> bool {
+        let later = |upgrade: &Upgrade| {
+            upgrade.change.services.as_ref().is_some_and(|services| services.contains(&service))
+                && upgrade.batches.iter().any(|batch| batch.hosts.contains(host))
+        };
+        self.hosts.get(host).services.contains(&service) || self.upgrades.iter().any(later)
+    }
 }
 
 /// A name stands for these Mains from a certain time on.
@@ -181,7 +213,7 @@ pub struct CallPlan {
 }
 
 /// When the calls of a [`Load`] are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// Each host calls at this rate, whether or not earlier calls were answered.
     Open {
@@ -190,12 +222,16 @@ pub enum Arrival {
         /// How they are spread.
         pacing: Pacing,
     },
+    /// Each host calls at rates that change with time, whether or not earlier calls were answered.
+    Profile(Profile),
     /// Each host has so many callers; each of them waits for its answer, thinks, and calls again.
     Closed {
         /// Callers on each host.
         callers: u32,
         /// Time from an answer to the next call.
         think: Duration,
+        /// All callers of a host together make no more than this; `None`: as many as there is time for.
+        calls: Option<u64>,
     },
 }
 
@@ -210,7 +246,7 @@ pub enum Pacing {
 }
 
 /// What must hold at the end; what is `None` is not asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gates {
     /// Every Main's view of all services equals the truth at most so long after the last start, heal or restart.
     pub convergence: Option<Duration>,
@@ -226,6 +262,19 @@ pub struct Gates {
     pub min_calls: Option<u64>,
     /// How often hosts came back that had lost a connection.
     pub reconnects: ReconnectGates,
+    /// How much things may grow while nothing more is asked of them.
+    pub growth: GrowthGates,
+    /// What is asked for by name.
+    pub asked: Asked,
+}
+
+/// By how much the mean of the last quarter of the run may be above that of the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrowthGates {
+    /// Live bytes.
+    pub memory: Option<Share>,
+    /// Each table and queue that relays report, all relays together.
+    pub tables: Option<Share>,
 }
 
 /// How often hosts may come back to one that they had a connection to before.
@@ -272,13 +321,19 @@ pub struct LatencyGates {
 }
 
 impl Scenario {
-    /// The hosts that offer the service called `name`.
+    /// The settings of relays at any time: those of the start, and those that upgrades give some of them.
+    pub fn settings(&self) -> impl Iterator<Item = NodeSettings> + '_ {
+        let later = self.topology.upgrades.iter().map(|upgrade| upgrade.change.node.or(self.node));
+        std::iter::once(self.node).chain(later)
+    }
+
+    /// The hosts that offer the service called `name`, at any time.
     pub fn offering<'a>(&'a self, name: &'a str) -> impl Iterator<Item = HostIndex> + 'a {
         let service = self.topology.services.iter().position(|service| service.name == name);
         self.topology
             .hosts
             .iter()
-            .filter(move |(_, host)| service.is_some_and(|it| host.services.contains(&it)))
+            .filter(move |(index, _)| service.is_some_and(|it| self.topology.offers(*index, it)))
             .map(|(index, _)| index)
     }
 }

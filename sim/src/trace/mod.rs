@@ -2,10 +2,14 @@
 //! order. Kept in full on request, so that [`first_divergence`] can say where two runs part.
 
 mod divergence;
+mod keep;
+mod words;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 pub use divergence::{Divergence, first_divergence};
+use keep::Kept;
+pub use keep::{Keep, window_of};
 
 /// Stands for "no host", "no process" or "no task" in an [`Event`].
 pub const NONE: u32 = u32::MAX;
@@ -71,6 +75,9 @@ pub enum Kind {
     Note,
     /// A core works on what was just received. `a`: for so many nanoseconds.
     Busy,
+    /// A disk did not do its work. `a`: 0 failed, 1 full, 2 lost a sync, 3 rotted, 4 its host lost power; payload: hash of
+    /// the file's name.
+    DiskFault,
 }
 
 /// One thing that happened. `a`, `b` and `payload`: see [`Kind`].
@@ -94,7 +101,10 @@ pub struct Event {
     pub kind: Kind,
 }
 
-/// Bytes of one kept event; a day of a small federation is some hundred million of them.
+/// Events from one checkpoint to the next. Those between two checkpoints fit into memory: 3 MiB.
+pub const CHECKPOINT_EVENTS: u64 = 1 << 16;
+
+/// Bytes of one kept event; a day of a small federation is some ten million of them and more.
 const EVENT_BYTES: usize = 48;
 const _: () = assert!(size_of::<Event>() == EVENT_BYTES);
 
@@ -105,6 +115,7 @@ pub struct Trace {
     count: u64,
     actor: Actor,
     notes: u64,
+    checkpoints: Vec<u64>,
     kept: Option<Kept>,
 }
 
@@ -121,20 +132,15 @@ impl Default for Actor {
     }
 }
 
-/// What a recording trace keeps on top of the hash.
-#[derive(Debug, Default)]
-struct Kept {
-    events: Vec<Event>,
-    hosts: Vec<String>,
-    processes: Vec<&'static str>,
-    tasks: Vec<&'static str>,
-    notes: Vec<String>,
-}
-
 impl Trace {
-    /// An empty trace. With `record`, every event is kept; the hash is the same either way.
-    pub fn new(record: bool) -> Self {
-        Self { kept: record.then(Kept::default), ..Self::default() }
+    /// An empty trace that keeps these events; the hash is the same whichever they are.
+    pub fn new(keep: impl Into<Keep>) -> Self {
+        Self { kept: Kept::new(keep.into()), ..Self::default() }
+    }
+
+    /// The hash after each [`CHECKPOINT_EVENTS`] events: where two of them differ, the runs have parted before.
+    pub fn checkpoints(&self) -> &[u64] {
+        &self.checkpoints
     }
 
     /// The hash over everything so far.
@@ -147,7 +153,7 @@ impl Trace {
         self.count
     }
 
-    /// The events kept: empty unless the run recorded them.
+    /// The events kept, in order: empty unless some were wanted.
     pub fn events(&self) -> &[Event] {
         self.kept.as_ref().map_or(&[], |kept| &kept.events)
     }
@@ -184,6 +190,13 @@ impl Trace {
         }
     }
 
+    /// What a [`Kind::Fault`] with this first detail is called.
+    pub(crate) fn name_fault(&mut self, fault: u64, name: impl FnOnce() -> String) {
+        if let Some(kept) = &mut self.kept {
+            kept.faults.entry(fault).or_insert_with(name);
+        }
+    }
+
     pub(crate) fn name_process(&mut self, name: &'static str) {
         if let Some(kept) = &mut self.kept {
             kept.processes.push(name);
@@ -200,9 +213,12 @@ impl Trace {
         let Actor { process, task } = self.actor;
         let event = Event { at, a, b, payload, host, process, task, kind };
         self.hash = xxh3_64_with_seed(&bytes_of(&event), self.hash);
-        self.count += 1;
         if let Some(kept) = &mut self.kept {
-            kept.events.push(event);
+            kept.take(self.count, event);
+        }
+        self.count += 1;
+        if self.count.is_multiple_of(CHECKPOINT_EVENTS) {
+            self.checkpoints.push(self.hash);
         }
     }
 }
@@ -223,6 +239,24 @@ fn bytes_of(event: &Event) -> [u8; EVENT_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checkpoints_say_where_to_look() {
+        let run = |odd: u64| {
+            let mut trace = Trace::new(false);
+            (0..3 * CHECKPOINT_EVENTS + 5).for_each(|at| {
+                trace.emit(at, Kind::Timer, 0, u64::from(at == odd), 0);
+            });
+            trace
+        };
+        let odd = 2 * CHECKPOINT_EVENTS + 7;
+        let (plain, other) = (run(u64::MAX), run(odd));
+        assert_eq!((plain.checkpoints().len(), plain.checkpoints()[1]), (3, other.checkpoints()[1]));
+        let window = window_of(plain.checkpoints(), other.checkpoints());
+        assert!(window.contains(&odd) && window.end - window.start < 2 * CHECKPOINT_EVENTS, "{window:?}");
+        let last = window_of(plain.checkpoints(), run(3 * CHECKPOINT_EVENTS + 1).checkpoints());
+        assert!(last.contains(&(3 * CHECKPOINT_EVENTS + 1)), "beyond the last checkpoint: {last:?}");
+    }
 
     fn sample(record: bool, last: u64) -> Trace {
         let mut trace = Trace::new(record);

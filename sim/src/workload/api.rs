@@ -4,15 +4,16 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 use relay_node::env::Env;
 use relay_node::http::{Client, ClientError, Server};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::invariants::{CallNumber, Outcome};
+use crate::record::HopTime;
 
 /// How long a connection is kept that nobody uses, in seconds: half of a relay's own patience.
 const MAX_IDLE_SECONDS: u64 = 30;
@@ -73,6 +74,14 @@ struct ErrorPath {
 #[derive(Deserialize)]
 struct Trace {
     path: Vec<String>,
+    #[serde(default)]
+    timing: Vec<Timing>,
+}
+
+#[derive(Deserialize)]
+struct Timing {
+    node: String,
+    ms: f64,
 }
 
 #[derive(Deserialize)]
@@ -93,13 +102,14 @@ impl Api {
         Api { client: Client::of(server, MAX_ANSWER_BYTES, Duration::from_secs(MAX_IDLE_SECONDS)), env, host }
     }
 
-    /// Makes a call and waits for its outcome, which is the relay's to give; bound it from outside.
-    pub async fn call(&self, call: &RemoteCall<'_>) -> Outcome {
+    /// Makes a call and waits for its outcome, which is the relay's to give; bound it from outside. Beside it, how long
+    /// each node on its way had it, as far as they told.
+    pub async fn call(&self, call: &RemoteCall<'_>) -> (Outcome, Vec<HopTime>) {
         let request = Request::post("/rpc").header(HOST, self.host.clone()).body(Full::from(body(call)));
         let request = request.expect("every part is a valid header");
         match self.client.send(&self.env, request).await {
             Ok((_, body)) => outcome(call, &body),
-            Err(error) => Outcome::RelayGone(error.to_string()),
+            Err(error) => (Outcome::RelayGone(error.to_string()), Vec::new()),
         }
     }
 
@@ -111,6 +121,25 @@ impl Api {
         let request = Request::get(route).header(HOST, self.host.clone()).body(Full::default());
         let (_, body) = self.client.send(&self.env, request.expect("every part is a valid header")).await?;
         Ok(body)
+    }
+}
+
+impl Api {
+    /// Sends a request that changes the relay, with its admin token. Returns the status of the answer.
+    ///
+    /// # Errors
+    /// When the relay is not there.
+    pub async fn admin(
+        &self,
+        method: Method,
+        route: &'static str,
+        token: &str,
+        body: String,
+    ) -> Result<StatusCode, ClientError> {
+        let request = Request::builder().method(method).uri(route).header(HOST, self.host.clone());
+        let request = request.header(AUTHORIZATION, format!("Bearer {token}")).body(Full::from(body));
+        let (status, _) = self.client.send(&self.env, request.expect("every part is a valid header")).await?;
+        Ok(status)
     }
 }
 
@@ -136,27 +165,34 @@ fn body(call: &RemoteCall<'_>) -> String {
     text
 }
 
-fn outcome(call: &RemoteCall<'_>, body: &[u8]) -> Outcome {
+fn outcome(call: &RemoteCall<'_>, body: &[u8]) -> (Outcome, Vec<HopTime>) {
+    let nonsense = |what: String| (Outcome::Nonsense(what), Vec::new());
     let reply: Reply<'_> = match serde_json::from_slice(body) {
         Ok(reply) => reply,
-        Err(error) => return Outcome::Nonsense(format!("{error}: {}", String::from_utf8_lossy(body))),
+        Err(error) => return nonsense(format!("{error}: {}", String::from_utf8_lossy(body))),
     };
-    let traced = reply.trace.map(|trace| trace.path);
-    match (reply.result, reply.error, reply.id) {
+    let (path, timing) = reply.trace.map_or_else(Default::default, |trace| (trace.path, trace.timing));
+    let hops = timing.into_iter().map(|it| HopTime {
+        node: it.node,
+        // A relay that tells nonsense of its time spoils a diagram, not the run.
+        took: Duration::try_from_secs_f64(it.ms / 1e3).unwrap_or_default(),
+    });
+    let outcome = match (reply.result, reply.error, reply.id) {
         (Some(result), None, Some(id)) => {
             // Services that do not echo answer everyone alike; then only the envelope tells whose answer it is.
             let answers = match serde_json::from_str::<Echo>(result.get()) {
                 Ok(echo) if call.echoes => echo.nonce,
-                Err(_) if call.echoes => return Outcome::Nonsense(result.get().to_owned()),
+                Err(_) if call.echoes => return nonsense(result.get().to_owned()),
                 _ => id,
             };
-            Outcome::Success { answers, path: traced.unwrap_or_default() }
+            Outcome::Success { answers, path }
         }
         (None, Some(error), Some(_)) => {
             Outcome::Refused { code: error.code, message: error.message, path: error.data.path }
         }
-        _ => Outcome::Nonsense(String::from_utf8_lossy(body).into_owned()),
-    }
+        _ => return nonsense(String::from_utf8_lossy(body).into_owned()),
+    };
+    (outcome, hops.collect())
 }
 
 #[cfg(test)]
@@ -193,10 +229,15 @@ mod tests {
 
     #[test]
     fn replies_become_outcomes() {
-        let outcome = |text: &str| outcome(&call(), text.as_bytes());
+        let timed = |text: &str| outcome(&call(), text.as_bytes());
+        let outcome = |text: &str| timed(text).0;
         let success =
             outcome(r#"{"jsonrpc":"2.0","result":{"nonce":7},"trace":{"path":["a","b"],"hops":1},"id":7}"#);
         assert_eq!(success, Outcome::Success { answers: 7, path: vec!["a".into(), "b".into()] });
+        let (_, hops) = timed(
+            r#"{"jsonrpc":"2.0","result":{"nonce":7},"trace":{"path":["a"],"timing":[{"node":"a","ms":1.5}]},"id":7}"#,
+        );
+        assert_eq!(hops, [HopTime { node: "a".into(), took: Duration::from_micros(1_500) }]);
         let crossed = outcome(r#"{"jsonrpc":"2.0","result":{"nonce":8},"id":7}"#);
         assert_eq!(crossed, Outcome::Success { answers: 8, path: vec![] });
         let refused = outcome(

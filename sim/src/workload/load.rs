@@ -1,14 +1,17 @@
 //! Callers: they make the calls of a scenario's loads, open or closed, and write down how each ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use relay_node::env::{Env, Rng};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::SharedRecord;
 use super::api::{Api, RemoteCall};
-use crate::engine::event::ProcessKind;
+use super::pace::Pace;
+use crate::engine::ProcessKind;
 use crate::invariants::Outcome;
 use crate::record::OpenCall;
 use crate::scenario::{Arrival, HostIndex, Load, Pacing, ServiceKind, Target};
@@ -47,20 +50,32 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
     let api = world.api(env.clone(), index);
     let caller = Arc::new(Caller { world, record, index, env, api });
     let scenario = Arc::clone(&caller.world.scenario);
+    let seed = caller.env.entropy.seed("load");
     for (number, load) in scenario.loads.iter().enumerate().filter(|(_, load)| load.from.contains(index)) {
-        let rng = caller.env.rng("load");
-        match load.arrival {
+        let rng = stream(seed, load, 0);
+        match &load.arrival {
             Arrival::Open { .. } => caller.env.spawn("load-open", open(Arc::clone(&caller), number, rng)),
-            Arrival::Closed { callers, .. } => {
-                for _ in 0..callers {
-                    let rng = caller.env.rng("load-closed");
-                    caller.env.spawn("load-closed", closed(Arc::clone(&caller), number, rng));
+            Arrival::Profile(_) => {
+                caller.env.spawn("load-profile", profile(Arc::clone(&caller), number, rng));
+            }
+            Arrival::Closed { callers, calls, .. } => {
+                let left = calls.map(|calls| Arc::new(AtomicU64::new(calls)));
+                for one in 1..=*callers {
+                    let rng = stream(seed, load, one);
+                    caller.env.spawn("load-closed", closed(Arc::clone(&caller), number, left.clone(), rng));
                 }
             }
         }
     }
     // The process lives as long as its callers may call.
     std::future::pending::<()>().await;
+}
+
+/// What one caller of a load draws on one host, whatever other loads there are.
+fn stream(seed: [u8; 32], load: &Load, caller: u32) -> Rng {
+    let mut rng = Rng::from_seed(seed);
+    rng.set_stream(xxh3_64_with_seed(load.name.as_bytes(), u64::from(caller)));
+    rng
 }
 
 /// Calls at a rate, whether or not earlier calls were answered.
@@ -85,15 +100,31 @@ async fn open(caller: Arc<Caller>, load: usize, mut rng: Rng) {
     }
 }
 
-/// Calls, waits for the outcome, thinks, and calls again.
-async fn closed(caller: Arc<Caller>, load: usize, mut rng: Rng) {
+/// Calls at rates that change with time, whether or not earlier calls were answered.
+async fn profile(caller: Arc<Caller>, load: usize, mut rng: Rng) {
+    let scenario = Arc::clone(&caller.world.scenario);
+    let plan = &scenario.loads[load];
+    let Arrival::Profile(profile) = &plan.arrival else { return };
+    let mut pace = Pace::new(profile, &mut rng);
+    while let Some(due) = pace.next(&mut rng).filter(|due| *due < plan.stop) {
+        caller.world.sim.sleep_until(due).await;
+        let (caller_now, callee) = (Arc::clone(&caller), pick(&caller, plan, &mut rng));
+        caller.env.spawn("call", async move { caller_now.call(load, callee, due).await });
+    }
+}
+
+/// Calls, waits for the outcome, thinks, and calls again, while calls are `left`.
+async fn closed(caller: Arc<Caller>, load: usize, left: Option<Arc<AtomicU64>>, mut rng: Rng) {
     let scenario = Arc::clone(&caller.world.scenario);
     let plan = &scenario.loads[load];
     let Arrival::Closed { think, .. } = plan.arrival else { return };
     caller.world.sim.sleep_until(plan.start).await;
     loop {
         let now = caller.world.sim.now();
-        if now >= plan.stop {
+        let take = |left: &Arc<AtomicU64>| {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+        };
+        if now >= plan.stop || !left.as_ref().is_none_or(take) {
             return;
         }
         let callee = pick(&caller, plan, &mut rng);
@@ -119,6 +150,7 @@ impl Caller {
         let plan = &scenario.loads[load].call;
         let service = scenario.topology.services.iter().find(|service| service.name == plan.service);
         let sent = self.world.sim.now();
+        let deadline = scenario.owed_by(self.index, sent, plan.timeout) + Duration::from_millis(GRACE_MILLIS);
         let number = self.record.lock().expect("nothing panics with the record").call_sent(OpenCall {
             load,
             caller: self.index,
@@ -126,7 +158,8 @@ impl Caller {
             service: plan.service.clone(),
             due,
             sent,
-            deadline: sent + plan.timeout + Duration::from_millis(GRACE_MILLIS),
+            deadline,
+            hops: Vec::new(),
         });
         let call = RemoteCall {
             number,
@@ -138,10 +171,12 @@ impl Caller {
             priority: plan.priority,
             echoes: service.is_some_and(|service| !matches!(service.kind, ServiceKind::Static(_))),
         };
-        let patience = plan.timeout + Duration::from_millis(GRACE_MILLIS + PATIENCE_MILLIS);
+        let patience = deadline - sent + Duration::from_millis(PATIENCE_MILLIS);
         let outcome = self.env.deadline(patience, self.api.call(&call)).await;
-        let outcome = outcome.unwrap_or(Outcome::NoOutcome);
+        let (outcome, hops) = outcome.unwrap_or((Outcome::NoOutcome, Vec::new()));
         let ended = self.world.sim.now();
-        self.record.lock().expect("nothing panics with the record").call_ended(number, ended, outcome);
+        let mut record = self.record.lock().expect("nothing panics with the record");
+        record.call_timed(number, hops);
+        record.call_ended(number, ended, outcome);
     }
 }

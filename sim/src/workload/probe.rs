@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::SharedRecord;
-use crate::engine::event::ProcessKind;
+use super::{SharedRecord, operator, watch};
+use crate::engine::ProcessKind;
+use crate::heap;
+use crate::invariants::Listed;
 use crate::scenario::{HostIndex, Role};
 use crate::world::World;
 
@@ -25,6 +27,8 @@ struct View {
 struct Entry {
     name: String,
     node_id: String,
+    main_relay: String,
+    scope: String,
     reachable: bool,
 }
 
@@ -33,18 +37,25 @@ pub fn longest_gap(interval: Duration) -> Duration {
     interval * IDLE_FACTOR + Duration::from_secs(PATIENCE_SECONDS)
 }
 
-/// Starts one reader on each Main.
+/// Starts one reader on each Main, and the other watchers.
 pub fn start(world: &World, record: &SharedRecord) {
+    watch::start(world, record);
+    operator::start(world, record);
     for (index, _) in world.scenario.topology.hosts.iter().filter(|(_, host)| host.is_main()) {
         let (world, record) = (world.clone(), Arc::clone(record));
         world.sim.clone().start(world.host(index), "probe", ProcessKind::Harness, |env| {
             let api = world.api(env.clone(), index);
+            let counts_memory = index.0 == 0;
             Box::pin(async move {
                 let interval = world.scenario.run.probe_interval;
                 let patience = Duration::from_secs(PATIENCE_SECONDS);
                 let mut skipped = 0;
                 loop {
                     world.sim.sleep(interval).await;
+                    if counts_memory && let Some(bytes) = heap::live_bytes() {
+                        let at = world.sim.now();
+                        record.lock().expect("nothing panics with the record").holds(at, bytes);
+                    }
                     let wanted =
                         record.lock().expect("nothing panics with the record").convergence.is_pending();
                     skipped += 1;
@@ -65,19 +76,24 @@ pub fn start(world: &World, record: &SharedRecord) {
 fn look(world: &World, record: &SharedRecord, main: HostIndex, asked: Duration, body: &[u8]) {
     let view: View = serde_json::from_slice(body).expect("a Main tells its registry as JSON");
     let at = world.sim.now();
-    let mut listed: Vec<(String, String)> = Vec::with_capacity(view.services.len());
-    let mut reachable: Vec<(String, String)> = Vec::with_capacity(view.services.len());
+    let mut listed: Vec<Listed> = Vec::with_capacity(view.services.len());
+    let mut reachable: Vec<(String, String)> = Vec::new();
+    let is_pending = record.lock().expect("nothing panics with the record").convergence.is_pending();
     for entry in view.services {
-        let line = (entry.name, entry.node_id);
-        if entry.reachable {
-            reachable.push(line.clone());
+        if is_pending && entry.reachable {
+            reachable.push((entry.name.clone(), entry.node_id.clone()));
         }
-        listed.push(line);
+        listed.push(Listed {
+            service: entry.name,
+            node: entry.node_id,
+            owner: entry.main_relay,
+            is_local: entry.scope == "local",
+        });
     }
     listed.sort_unstable();
     let mut record = record.lock().expect("nothing panics with the record");
     record.viewed(at, main, &listed);
-    if record.convergence.is_pending() {
+    if is_pending {
         reachable.sort_unstable();
         let mains: Vec<HostIndex> = world
             .scenario
@@ -101,12 +117,13 @@ fn truth(world: &World) -> Vec<(String, String)> {
                 std::iter::once(main).chain(fallback).any(|main| world.is_up(*main))
             }
         };
-        if host.services.is_empty() || !has_main || !world.is_up(index) {
+        let services = world.services(index);
+        if services.is_empty() || !has_main || !world.is_up(index) {
             continue;
         }
         // A relay that has not made its id yet cannot be listed; the views agree once it has.
         let node = world.node_id(index).unwrap_or_default();
-        let names = host.services.iter().map(|service| &world.scenario.topology.services[*service].name);
+        let names = services.iter().map(|service| &world.scenario.topology.services[*service].name);
         truth.extend(names.map(|name| (name.clone(), node.clone())));
     }
     truth.sort_unstable();

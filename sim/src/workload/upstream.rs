@@ -15,7 +15,7 @@ use relay_node::env::{Env, Rng};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::engine::event::ProcessKind;
+use crate::engine::ProcessKind;
 use crate::scenario::{ServiceKind, Upstream};
 use crate::world::World;
 
@@ -29,10 +29,13 @@ struct Call<'a> {
 
 /// Starts the server of every such service on every host that offers it.
 pub fn start(world: &World) {
-    for (index, host) in world.scenario.topology.hosts.iter() {
-        for service in &host.services {
-            if let ServiceKind::Http(plan) = world.scenario.topology.services[*service].kind {
-                let at = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), World::upstream_port(*service));
+    let topology = &world.scenario.topology;
+    for (index, _) in topology.hosts.iter() {
+        for (service, described) in topology.services.iter().enumerate() {
+            if let ServiceKind::Http(plan) = described.kind
+                && topology.offers(index, service)
+            {
+                let at = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), World::upstream_port(service));
                 let host = world.host(index);
                 world.sim.start(host, "upstream", ProcessKind::Harness, |env| Box::pin(serve(env, at, plan)));
             }

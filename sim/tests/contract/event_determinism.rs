@@ -16,6 +16,7 @@ async fn busy(mut world: World) {
         jitter: Duration::from_millis(20),
         loss: 0.05,
         bandwidth: None,
+        ..Link::default()
     };
     sim.set_uniform_links(link);
     let at = world.right_at(80);
@@ -61,7 +62,7 @@ async fn busy(mut world: World) {
 }
 
 fn play(seed: u64, record: bool) -> RunEnd<()> {
-    let end = simulate(Options { seed, record, ..Options::default() }, busy);
+    let end = simulate(Options { seed, record: record.into(), ..Options::default() }, busy);
     assert!(end.outcome.is_ok() && end.panics.is_empty(), "{:?} {:?}", end.outcome, end.panics);
     end
 }
@@ -76,7 +77,7 @@ fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
     assert_eq!(one.trace.hash(), two.trace.hash());
     assert_ne!(one.trace.hash(), other.trace.hash());
     let text = first_divergence(&one.trace, &other.trace).expect("seeds differ").to_string();
-    assert!(text.contains("> first ") && text.contains("task="), "{text}");
+    assert!(text.contains("first") && text.contains("client#"), "{text}");
 }
 
 #[test]

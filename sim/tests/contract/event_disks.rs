@@ -112,7 +112,7 @@ fn a_database_survives_its_processes_and_not_a_wipe() {
 #[test]
 fn the_same_work_is_the_same_trace_whatever_sqlite_did_before() {
     let work = || -> Trace {
-        let options = Options { record: true, ..Options::default() };
+        let options = Options { record: true.into(), ..Options::default() };
         let end = simulate(options, |mut world| async move {
             for round in 0..5 {
                 leave_open(&world, move |database| {

@@ -169,7 +169,10 @@ async fn rough_ride(world: World) {
         let jitter = Duration::from_millis(rng.random_range(0..30));
         let loss = rng.random_range(0.0..0.4);
         let bandwidth = rng.random_bool(0.5).then(|| rng.random_range(100_000..10_000_000));
-        world.sim.set_uniform_links(Link { latency: LATENCY, jitter, loss, bandwidth });
+        let queue = bandwidth.filter(|_| rng.random()).map(|_| rng.random_range(1..200_000));
+        let corrupt = rng.random_range(0.0..0.2);
+        let link = Link { latency: LATENCY, jitter, loss, bandwidth, queue, corrupt, ..Link::default() };
+        world.sim.set_uniform_links(link);
         let (from, to) = if rng.random() { (world.left, world.right) } else { (world.right, world.left) };
         let cut = rng.random_bool(0.3).then(|| world.sim.cut(from.into(), to.into()));
         let mut part = vec![0; rng.random_range(1..100_000)];
@@ -252,7 +255,7 @@ fn a_full_backlog_makes_diallers_try_again() {
 fn datagrams_get_lost_and_out_of_order() {
     const COUNT: u32 = 500;
     simulated(|world| async move {
-        let link = Link { latency: LATENCY, jitter: LATENCY, loss: 0.2, bandwidth: None };
+        let link = Link { latency: LATENCY, jitter: LATENCY, loss: 0.2, ..Link::default() };
         world.sim.set_uniform_links(link);
         let left = world.left_env().network.bind_datagram("0.0.0.0:0".parse().unwrap()).await.unwrap();
         let right = world.right_env().network.bind_datagram(world.right_at(53)).await.unwrap();
@@ -269,6 +272,79 @@ fn datagrams_get_lost_and_out_of_order() {
         }
         assert!((350..450).contains(&got.len()), "{} of {COUNT} arrived", got.len());
         assert!(!got.is_sorted(), "10 ms of jitter on datagrams 1 ms apart");
+    });
+}
+
+/// How 1,000 numbered datagrams, 5 ms apart, arrive over this link.
+fn datagrams(link: Link) -> Vec<Vec<u8>> {
+    succeed(simulate(Options::default(), move |world| async move {
+        world.sim.set_uniform_links(link);
+        let left = world.left_env().network.bind_datagram("0.0.0.0:0".parse().unwrap()).await.unwrap();
+        let right = world.right_env().network.bind_datagram(world.right_at(53)).await.unwrap();
+        let sim = world.sim.clone();
+        let to = right.local_addr();
+        world.left_env().spawn("sender", async move {
+            for number in 0..1000_u32 {
+                left.send_to(&number.to_be_bytes(), to).await.unwrap();
+                sim.sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let mut got = Vec::new();
+        let mut buffer = [0; 16];
+        while let Some(received) =
+            world.right_env().deadline(Duration::from_secs(1), right.recv_from(&mut buffer)).await
+        {
+            got.push(buffer[..received.unwrap().0].to_vec());
+        }
+        got
+    }))
+}
+
+#[test]
+fn datagrams_are_doubled() {
+    let got = datagrams(Link { latency: LATENCY, duplicate: 0.1, ..Link::default() });
+    assert!((1060..1140).contains(&got.len()), "{}", got.len());
+    let mut once = got.clone();
+    once.dedup();
+    assert_eq!(once.len(), 1000, "each arrives");
+}
+
+#[test]
+fn datagrams_are_overtaken() {
+    let got = datagrams(Link { latency: LATENCY, reorder: 0.1, ..Link::default() });
+    assert_eq!(got.len(), 1000);
+    let late = got.windows(2).filter(|pair| pair[0] > pair[1]).count();
+    assert!((60..140).contains(&late), "{late} came after a later one");
+    let mut sorted = got;
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(sorted.len(), 1000, "none is lost, none comes twice");
+}
+
+#[test]
+fn in_some_datagrams_one_bit_is_wrong() {
+    let got = datagrams(Link { latency: LATENCY, corrupt: 0.1, ..Link::default() });
+    assert_eq!(got.len(), 1000);
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+    let flipped = |(sent, got): (u32, &Vec<u8>)| (sent ^ number(got)).count_ones();
+    let wrong: Vec<u32> = (0..).zip(&got).map(flipped).filter(|bits| *bits > 0).collect();
+    assert!((60..140).contains(&wrong.len()), "{}", wrong.len());
+    assert!(wrong.iter().all(|bits| *bits == 1));
+}
+
+#[test]
+fn what_is_corrupted_in_a_stream_is_sent_again() {
+    simulated(|world| async move {
+        let (mut left, mut right) = world.connect(80).await;
+        world.sim.set_uniform_links(Link { latency: LATENCY, corrupt: 0.5, ..Link::default() });
+        let started = world.sim.now();
+        for number in 0..100_u8 {
+            left.write_all(&[number]).await.unwrap();
+            let mut got = [0];
+            right.read_exact(&mut got).await.unwrap();
+            assert_eq!(got, [number]);
+        }
+        assert!(world.sim.now() - started > Duration::from_secs(10), "half of them cost 200 ms or more");
     });
 }
 

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use relay_node::env::production::{CertificateFiles, Machine};
-use relay_node::env::{Env, SrvRecord, Stream};
-use relay_sim::engine::event::{
-    Certificate, CutId, Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind, RunEnd, Sim, run,
+use relay_node::env::{BoxFuture, Env, SrvRecord, Stream};
+use relay_sim::engine::event::{Sim, run};
+use relay_sim::engine::{
+    self, Certificate, CutId, Engine, Halt, HostId, HostSpec, Link, Nat, Options, ProcessId, ProcessKind,
+    RunEnd,
 };
 
+use super::faults::Pair;
 use super::name_server;
 
 /// Two hosts that reach each other.
@@ -27,6 +30,14 @@ pub(crate) struct Site {
 
 /// What the right host's certificate is for.
 pub(crate) const RIGHT_NAMES: [&str; 2] = ["right.test", "192.0.2.7"];
+
+/// From one simulated host to another.
+pub(crate) const LATENCY: Duration = Duration::from_millis(10);
+
+/// What lies between simulated hosts.
+pub(crate) fn links() -> Link {
+    Link { latency: LATENCY, ..Link::default() }
+}
 
 /// Hosts with the right host's names, and something wrong with their certificates.
 pub(crate) struct Impostors {
@@ -96,37 +107,99 @@ pub(crate) fn on_event_engine<F>(case: impl FnOnce(Site) -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let end = simulate(Options::default(), |world| async move {
-        let names = RIGHT_NAMES.map(str::to_owned).to_vec();
-        let sound = Certificate { names, expires: None, trusted: true };
-        let certified = |name: &str, address: &str, certificate: Certificate| {
-            let host = world.sim.add_host(public(name, address));
-            world.sim.set_certificate(host, Some(certificate));
-            world.sim.env(host, idle(&world.sim, host))
-        };
-        let impostors = Impostors {
-            unknown: certified("unknown", "10.0.0.3", Certificate { trusted: false, ..sound.clone() }),
-            expired: certified(
-                "expired",
-                "10.0.0.4",
-                Certificate { expires: Some(Duration::ZERO), ..sound.clone() },
-            ),
-        };
-        world.sim.set_certificate(world.right, Some(sound));
-        let record = |priority, weight, port, target: &str| SrvRecord {
-            priority,
-            weight,
-            port,
-            target: target.into(),
-        };
-        let records = vec![record(20, 0, 8081, "main-b.test"), record(10, 5, 8080, "main-a.test")];
-        world.sim.set_srv("_relay._tcp.fed.test", records);
-        world.sim.set_srv("_relay._tcp.empty.test", Vec::new());
-        let (left, right) = (world.left_env(), world.right_env());
-        let site = Site { left, right, right_address: world.right_address(), impostors };
-        case(site).await;
-    });
+    succeed(on_engine(Engine::Event, |sim| case(site(sim))));
+}
+
+/// Runs a case on turmoil. One that is said not to pass there, with the reason, must fail.
+pub(crate) fn on_turmoil<F>(case: impl FnOnce(Site) -> F + Send + 'static, cannot: Option<&str>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fails_where_it_cannot(on_engine(Engine::Turmoil, |sim| case(site(sim))), cannot);
+}
+
+pub(crate) fn fault_on_event_engine<F>(case: impl FnOnce(Pair) -> F + Send + 'static)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let end = on_engine(Engine::Event, |sim| case(Pair::new(sim)));
+    assert!(end.panics.len() == usize::from(end.outcome.is_err()), "{:?}", end.panics);
     succeed(end);
+}
+
+/// As [`on_turmoil`].
+pub(crate) fn fault_on_turmoil<F>(case: impl FnOnce(Pair) -> F + Send + 'static, cannot: Option<&str>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let end = on_engine(Engine::Turmoil, |sim| case(Pair::new(sim)));
+    assert!(end.outcome.is_err() || end.panics.is_empty(), "{:?}", end.panics);
+    fails_where_it_cannot(end, cannot);
+}
+
+fn fails_where_it_cannot(end: RunEnd<()>, cannot: Option<&str>) {
+    match cannot {
+        Some(reason) => {
+            let passes = end.outcome.is_ok();
+            assert!(!passes, "this passes on turmoil: it is not true any more that {reason}");
+        }
+        None => succeed(end),
+    }
+}
+
+/// The longest that a case may take on an engine: one that waits for ever fails then. Turmoil is slow.
+const fn patience(engine: Engine) -> Duration {
+    match engine {
+        Engine::Event => Duration::from_secs(3_600),
+        Engine::Turmoil => Duration::from_secs(300),
+    }
+}
+
+fn on_engine<F>(engine: Engine, case: impl FnOnce(&engine::Sim) -> F + Send + 'static) -> RunEnd<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    engine::run(engine, Options::default(), |sim| {
+        Box::pin(async move {
+            sim.set_uniform_links(links());
+            let case = case(&sim);
+            let too_long = sim.sleep(patience(sim.engine()));
+            tokio::select! {
+                biased;
+                () = case => {}
+                () = too_long => panic!("the case does not end"),
+            }
+        })
+    })
+}
+
+/// Two hosts on an engine, and what stands around them.
+fn site(sim: &engine::Sim) -> Site {
+    let names = RIGHT_NAMES.map(str::to_owned).to_vec();
+    let sound = Certificate { names, expires: None, trusted: true };
+    let add = |name: &str, address: &str, certificate: Option<Certificate>| {
+        let host = sim.add_host(public(name, address));
+        sim.set_certificate(host, certificate);
+        let idle = |_env| -> BoxFuture<'static, ()> { Box::pin(std::future::pending()) };
+        sim.env(host, sim.start(host, "idle", ProcessKind::Node, idle))
+    };
+    let unknown = Certificate { trusted: false, ..sound.clone() };
+    let expired = Certificate { expires: Some(Duration::ZERO), ..sound.clone() };
+    let site = Site {
+        left: add("left", "10.0.0.1", None),
+        right: add("right", "10.0.0.2", Some(sound)),
+        right_address: "10.0.0.2".parse().unwrap(),
+        impostors: Impostors {
+            unknown: add("unknown", "10.0.0.3", Some(unknown)),
+            expired: add("expired", "10.0.0.4", Some(expired)),
+        },
+    };
+    let record =
+        |priority, weight, port, target: &str| SrvRecord { priority, weight, port, target: target.into() };
+    let records = vec![record(20, 0, 8081, "main-b.test"), record(10, 5, 8080, "main-a.test")];
+    sim.set_srv("_relay._tcp.fed.test", records);
+    sim.set_srv("_relay._tcp.empty.test", Vec::new());
+    site
 }
 
 /// Two simulated hosts, each with an idle process.
@@ -187,7 +260,7 @@ pub(crate) fn public(name: &str, address: &str) -> HostSpec {
 
 /// A host behind a translator.
 pub(crate) fn behind_nat(name: &str, address: &str, public: &str) -> HostSpec {
-    let nat = Some(Nat { public: public.parse().unwrap() });
+    let nat = Some(Nat::new(public.parse().unwrap()));
     HostSpec { name: name.to_owned(), address: address.parse().unwrap(), nat }
 }
 
@@ -207,7 +280,7 @@ where
 {
     run(options, |sim| {
         Box::pin(async move {
-            sim.set_uniform_links(Link { latency: Duration::from_millis(10), ..Link::default() });
+            sim.set_uniform_links(links());
             let left = sim.add_host(public("left", "10.0.0.1"));
             let right = sim.add_host(public("right", "10.0.0.2"));
             let (left_process, right_process) = (idle(&sim, left), idle(&sim, right));

@@ -147,3 +147,27 @@ fn a_main_lists_what_others_announced_before_it_hears_from_them_again() {
         assert_eq!(federated(&sim, &world).await, known(true));
     });
 }
+
+#[test]
+fn a_clock_that_was_set_back_keeps_nothing_alive_for_longer() {
+    in_world(APART, async |sim, world| {
+        for host in [FIRST, SECOND, HOME] {
+            world.start(host);
+        }
+        sim.sleep(Duration::from_secs(5)).await;
+        add(&sim, &world).await;
+        sim.sleep(Duration::from_secs(300)).await;
+        world.kill(SECOND);
+        world.kill(HOME);
+        let day = 86_400 * 1_000_000_000;
+        sim.jump_clock(world.host(FIRST), -day);
+        kill(&world);
+        sim.sleep(Duration::from_secs(1)).await;
+        assert_eq!(federated(&sim, &world).await, [("echo".to_owned(), false)], "from its disk");
+        sim.sleep(Duration::from_secs(601)).await;
+        assert!(
+            federated(&sim, &world).await.is_empty(),
+            "no longer than anything lives that is not confirmed"
+        );
+    });
+}

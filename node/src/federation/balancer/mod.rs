@@ -36,9 +36,9 @@ const SURVEY_MOST: usize = 128;
 /// Instances that are asked for one that is allowed before all count as out.
 const SEARCH_MOST: usize = 1_024;
 /// Instances whose load is kept. One beyond them is balanced as if it had no history.
-const MAX_INSTANCES: usize = 65_536;
+pub(super) const MAX_INSTANCES: usize = 65_536;
 /// Services whose turn is kept, for round-robin. One beyond them starts each turn at random.
-const MAX_TURNS: usize = 65_536;
+pub(super) const MAX_TURNS: usize = 65_536;
 
 /// Costs within this factor are a tie.
 const TIE_FACTOR: f64 = 2.0;
@@ -202,6 +202,11 @@ impl Balancer {
     /// Instances whose load is kept.
     pub fn instances(&self) -> usize {
         self.instances
+    }
+
+    /// Services whose turn in round-robin is kept.
+    pub fn turns(&self) -> usize {
+        self.turns.len()
     }
 
     fn power_of_two<'n>(

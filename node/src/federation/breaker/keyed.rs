@@ -6,11 +6,11 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::{Breaker, Permit, Refused, State, Verdict};
+use super::{Breaker, Permit, Refused, Stage, State, Verdict};
 use crate::env::Instant;
 
 /// Breakers that are kept at once. A key beyond them is not judged: its calls pass.
-pub(super) const MAX_BREAKERS: usize = 65_536;
+pub(in crate::federation) const MAX_BREAKERS: usize = 65_536;
 
 /// How long a breaker that refuses nothing is kept without a call.
 const IDLE: Duration = Duration::from_secs(60);
@@ -27,6 +27,35 @@ pub struct Breakers<K> {
     swept: Instant,
     /// A breaker that is dropped and made anew starts here, so that permits of the former are not taken for its own.
     next_generation: u64,
+    changes: Changes,
+}
+
+/// How often breakers went from one stage to another, by both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes([[u64; Stage::ALL.len()]; Stage::ALL.len()]);
+
+impl Changes {
+    fn note(&mut self, from: Stage, to: Stage) {
+        if from != to {
+            self.0[from as usize][to as usize] += 1;
+        }
+    }
+
+    /// From, to, how often: every change that a breaker may make, and any other that it made all the same.
+    pub fn iter(&self) -> impl Iterator<Item = (Stage, Stage, u64)> {
+        let pairs = Stage::ALL.into_iter().flat_map(|from| Stage::ALL.into_iter().map(move |to| (from, to)));
+        pairs
+            .map(|(from, to)| (from, to, self.0[from as usize][to as usize]))
+            .filter(|(from, to, count)| from.may_become(*to) || *count > 0)
+    }
+
+    /// Both together.
+    pub fn plus(mut self, other: &Changes) -> Changes {
+        for (from, to, count) in other.iter() {
+            self.0[from as usize][to as usize] += count;
+        }
+        self
+    }
 }
 
 #[derive(Debug)]
@@ -37,7 +66,12 @@ struct Kept {
 
 impl<K> Default for Breakers<K> {
     fn default() -> Self {
-        Breakers { breakers: IndexMap::new(), swept: Instant::default(), next_generation: 0 }
+        Breakers {
+            breakers: IndexMap::new(),
+            swept: Instant::default(),
+            next_generation: 0,
+            changes: Changes::default(),
+        }
     }
 }
 
@@ -60,7 +94,10 @@ impl<K: Hash + Eq> Breakers<K> {
             Entry::Occupied(mut kept) => {
                 let kept = kept.get_mut();
                 kept.used = now;
-                kept.breaker.allow(now)
+                let before = kept.breaker.stage();
+                let permit = kept.breaker.allow(now);
+                self.changes.note(before, kept.breaker.stage());
+                permit
             }
             Entry::Vacant(place) if room => {
                 let breaker = Breaker { generation: self.next_generation, ..Breaker::default() };
@@ -79,13 +116,20 @@ impl<K: Hash + Eq> Breakers<K> {
     pub fn record(&mut self, key: &K, permit: Permit, verdict: Verdict, now: Instant) {
         if let Some(kept) = self.breakers.get_mut(key) {
             kept.used = now;
+            let before = kept.breaker.stage();
             kept.breaker.record(permit, verdict, now);
+            self.changes.note(before, kept.breaker.stage());
         }
     }
 
     /// [`Breaker::state`] of this key's.
     pub fn state(&self, key: &K, now: Instant) -> State {
         self.breakers.get(key).map_or(State::Closed, |kept| kept.breaker.state(now))
+    }
+
+    /// How often breakers changed their stage so far. One that is dropped changes nothing.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Drops a key's breaker, for one that is gone for good.

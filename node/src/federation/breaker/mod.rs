@@ -19,7 +19,8 @@ use super::{CallError, Failure};
 use crate::env::Instant;
 use window::Window;
 
-pub use keyed::Breakers;
+pub(super) use keyed::MAX_BREAKERS;
+pub use keyed::{Breakers, Changes};
 
 /// Failures in a row that open a breaker.
 const CONSECUTIVE_FAILURES: u32 = 5;
@@ -63,6 +64,37 @@ pub enum State {
     },
     /// The next call is a probe, or one is under way.
     HalfOpen,
+}
+
+/// Where a breaker stands, without times: what it changes from and to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Calls pass.
+    Closed,
+    /// Calls are refused.
+    Open,
+    /// A probe is under way, or is the next call.
+    HalfOpen,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Stage; 3] = [Stage::Closed, Stage::Open, Stage::HalfOpen];
+
+    /// Whether a breaker may go from here to there.
+    pub const fn may_become(self, to: Stage) -> bool {
+        use Stage::{Closed, HalfOpen, Open};
+        matches!((self, to), (Closed, Open) | (Open, HalfOpen) | (HalfOpen, Closed | Open))
+    }
+
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Stage::Closed => "closed",
+            Stage::Open => "open",
+            Stage::HalfOpen => "half-open",
+        }
+    }
 }
 
 /// The right to make one call. To be given back with [`Breaker::record`].
@@ -170,6 +202,15 @@ impl Breaker {
             Phase::Closed { .. } => State::Closed,
             Phase::Open { until } if now < until => State::Open { until },
             Phase::Open { .. } | Phase::Probing { .. } | Phase::Waiting => State::HalfOpen,
+        }
+    }
+
+    /// Where it stands. One whose time to be open is up is half-open from its probe on.
+    pub fn stage(&self) -> Stage {
+        match self.phase {
+            Phase::Closed { .. } => Stage::Closed,
+            Phase::Open { .. } => Stage::Open,
+            Phase::Probing { .. } | Phase::Waiting => Stage::HalfOpen,
         }
     }
 

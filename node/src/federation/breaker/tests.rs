@@ -335,3 +335,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn changes_are_counted_by_both_ends_and_legal_ones_are_told_from_the_start() {
+    let mut breakers = Breakers::new();
+    let told =
+        |breakers: &Breakers<&str>| breakers.changes().iter().map(|(.., count)| count).collect::<Vec<_>>();
+    assert_eq!(
+        told(&breakers),
+        [0, 0, 0, 0],
+        "closed-open, open-half-open, half-open-closed, half-open-open"
+    );
+    for _ in 0..CONSECUTIVE_FAILURES {
+        let permit = breakers.allow("a", at(0)).unwrap();
+        breakers.record(&"a", permit, Verdict::Failure, at(0));
+    }
+    let probe = breakers.allow("a", at(30_000)).unwrap();
+    breakers.record(&"a", probe, Verdict::Failure, at(30_000));
+    let probe = breakers.allow("a", at(60_000)).unwrap();
+    breakers.record(&"a", probe, Verdict::Success, at(60_000));
+    assert_eq!(told(&breakers), [1, 2, 1, 1]);
+    assert_eq!(
+        told(&breakers),
+        breakers.changes().plus(Breakers::<&str>::new().changes()).iter().map(|it| it.2).collect::<Vec<_>>()
+    );
+    let legal = |from: Stage, to: Stage| from.may_become(to);
+    assert!(!legal(Stage::Closed, Stage::HalfOpen) && !legal(Stage::Open, Stage::Closed));
+}

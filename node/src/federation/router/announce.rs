@@ -31,7 +31,7 @@ const ENTRY_BYTES: usize = 64;
 const GONE_PER_PART: usize = 1_000;
 
 /// Mains that one node remembers having heard of. More are not dialled.
-const MAX_KNOWN_MAINS: usize = 1_024;
+pub(super) const MAX_KNOWN_MAINS: usize = 1_024;
 
 /// What is to be announced, and when.
 #[derive(Default)]

@@ -284,7 +284,7 @@ impl Router {
                 self.home_offers(&node, introduction.services, at);
             }
             LinkRole::Peer => {
-                self.health.peer_lives(&node, at.now);
+                self.health.peer_is_back(&node);
                 // A Home that went by this Main's id has lost its link to it.
                 self.registry.home_down(&node);
                 self.known_mains.insert(node);

@@ -1,8 +1,10 @@
 //! What can be read of a router's state.
 
 use super::Router;
+use super::announce::MAX_KNOWN_MAINS;
 use crate::env::Instant;
-use crate::federation::{Failure, LinkId, LinkInfo, LinkRole, Registry};
+use crate::federation::breaker::Changes;
+use crate::federation::{BreakerState, Failure, Level, LinkId, LinkInfo, LinkRole, Registry};
 use crate::wire::{NodeId, PublicKey};
 
 impl Router {
@@ -78,9 +80,22 @@ impl Router {
         self.pending.len()
     }
 
-    /// Breakers that are open, and half-open.
-    pub fn tripped(&self, now: Instant) -> (usize, usize) {
+    /// Breakers that are not closed: the node, the service where it is about an instance and not about the link to a
+    /// Main, and the state.
+    pub fn tripped(&self, now: Instant) -> impl Iterator<Item = (&NodeId, Option<&str>, BreakerState)> {
         self.health.tripped(now)
+    }
+
+    /// How often breakers changed since the start.
+    pub fn breaker_changes(&self) -> Changes {
+        self.health.breaker_changes()
+    }
+
+    /// How full the tables are that grow with calls, services and links.
+    pub fn levels(&self) -> impl Iterator<Item = Level> {
+        let intake = self.intake.levels(&self.pending, self.links.len());
+        let mains = Level::new("known-mains", self.known_mains.len(), MAX_KNOWN_MAINS);
+        intake.into_iter().chain(self.health.levels()).chain([mains])
     }
 
     /// Calls that failed at this node since the start, by code.

@@ -4,8 +4,9 @@
 //! [`Connections::stalled`] names the directions to look at when something heals.
 
 mod transport;
+mod trouble;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
 use std::task::{Context, Poll, Waker};
 
@@ -17,6 +18,8 @@ use super::pool::{Key, Pool};
 use super::state::State;
 use super::timeline::{Flags, Side};
 use crate::trace::Kind;
+
+pub use trouble::StallId;
 
 /// How much may be sent and not yet read.
 pub(super) const WINDOW_BYTES: u32 = 256 * 1024;
@@ -33,6 +36,9 @@ const GIVE_UP_NANOS: u64 = 15 * 60 * 1_000_000_000;
 pub(super) struct Connections {
     pub(super) pool: Pool<Connection>,
     stalled: BTreeSet<Side>,
+    /// What stalls hold back, though its path is whole.
+    stalls: BTreeMap<StallId, Vec<Side>>,
+    next_stall: u32,
 }
 
 pub(super) struct Connection {
@@ -57,9 +63,25 @@ pub(super) enum Holder {
 pub(super) struct End {
     pub(super) host: HostId,
     pub(super) process: u32,
+    /// Where the other end is.
+    peer: HostId,
     pub(super) holder: Holder,
+    /// Its process has a descriptor for it.
+    pub(super) is_accepted: bool,
+    flow: Flow,
     failure: Option<ErrorKind>,
     pipe: Pipe,
+}
+
+/// What the translator in front of an end knows of its stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// That there is one, or there is no translator.
+    Known,
+    /// Nothing: what goes out is answered with a reset.
+    Unknown,
+    /// Nothing, and that reset is on its way.
+    Asked,
 }
 
 /// The direction in which an end sends.
@@ -96,6 +118,8 @@ struct Stall {
     credit: u32,
     /// The other end's data arrived, and it does not learn so.
     acks: bool,
+    /// It found no room in front of its line: what was sent before it is on its way all the same.
+    is_queue: bool,
 }
 
 impl Stall {
@@ -123,7 +147,8 @@ impl End {
             writer: None,
             reader: None,
         };
-        Self { host, process, holder: Holder::Process, failure: None, pipe }
+        let (holder, flow) = (Holder::Process, Flow::Known);
+        Self { host, process, peer: to, holder, is_accepted: false, flow, failure: None, pipe }
     }
 
     fn is_live(&self) -> bool {
@@ -247,7 +272,8 @@ impl State {
                 pipe.buffer = VecDeque::new();
             }
             pipe.arrived -= count as u32;
-            if pipe.outstanding <= CREDIT_BYTES {
+            // Where acknowledgements do not get through, the window stays as full as the sender believes it to be.
+            if pipe.outstanding <= CREDIT_BYTES && here.pipe.stall.is_none() {
                 pipe.outstanding -= (count as u32).min(pipe.outstanding);
             } else {
                 self.send_credit(side, count as u32);

@@ -1,6 +1,6 @@
 //! What a run's handles share, and the life of processes and tasks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,14 +8,17 @@ use async_task::{Builder, Runnable};
 use relay_node::env::BoxFuture;
 use slab::Slab;
 
+use super::clock::Clocks;
 use super::cpu::Turn;
 use super::executor::{self, Guarded, Meta, Polled, Ready};
 use super::host::{Life, Process, ProcessKind};
+use super::libc_hooks;
 use super::link::HostId;
 use super::stamp;
 use super::state::{Farewell, State};
 use super::timeline::Event;
-use crate::trace::Kind;
+use super::watchdog::Watched;
+use crate::trace::{Keep, Kind};
 
 /// The first process of every run.
 pub(super) const DIRECTOR: u32 = 0;
@@ -23,10 +26,14 @@ pub(super) const DIRECTOR: u32 = 0;
 pub(super) struct Core {
     state: Mutex<State>,
     pub(super) ready: Arc<Ready>,
+    /// Whether the state has something left to do after the poll that is going on.
+    aftermath: Arc<AtomicBool>,
     /// The state's virtual time, readable without its lock.
     pub(super) now: AtomicU64,
-    pub(super) seed: u64,
-    pub(super) unix_start: Duration,
+    pub(super) clocks: Clocks,
+    /// What seeds are derived from; changed by [`reseed`](Self::reseed).
+    seed: AtomicU64,
+    unix_start: Duration,
     panics: Mutex<Vec<TaskPanic>>,
 }
 
@@ -45,13 +52,31 @@ pub struct TaskPanic {
     pub at: Duration,
 }
 
+impl Watched for Core {
+    fn current_poll(&self) -> Option<u64> {
+        self.ready.current().map(|(_, number)| number)
+    }
+
+    fn describe_poll(&self) -> String {
+        let Some((meta, _)) = self.ready.current() else { return "a task".to_owned() };
+        let host = match self.state.try_lock() {
+            Ok(state) => state.hosts.name(meta.host).to_owned(),
+            Err(_) => format!("number {}", meta.host),
+        };
+        format!("task {} on host {host}", meta.name)
+    }
+}
+
 impl Core {
-    pub(super) fn new(seed: u64, record: bool, unix_start: Duration) -> Self {
+    pub(super) fn new(seed: u64, record: Keep, unix_start: Duration) -> Self {
+        let state = State::new(seed, record);
         Self {
-            state: Mutex::new(State::new(seed, record)),
+            aftermath: state.aftermath.any.clone(),
+            state: Mutex::new(state),
             ready: Arc::new(Ready::new(seed)),
             now: AtomicU64::new(0),
-            seed,
+            clocks: Clocks::default(),
+            seed: AtomicU64::new(seed),
             unix_start,
             panics: Mutex::default(),
         }
@@ -61,17 +86,36 @@ impl Core {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the watchdog, which must not wait for a lock that a stuck poll may hold.
-    pub(super) fn try_host_name(&self, host: u32) -> String {
-        match self.state.try_lock() {
-            Ok(state) => state.hosts.name(host).to_owned(),
-            Err(_) => format!("number {host}"),
-        }
+    /// What seeds are derived from.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.load(Ordering::Relaxed)
     }
 
-    /// Virtual wall-clock time, since 1970.
-    pub(super) fn unix(&self) -> Duration {
-        self.unix_start + Duration::from_nanos(self.now.load(Ordering::Relaxed))
+    /// Draws everything that is left to chance from another seed from now on.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.seed.store(seed, Ordering::Relaxed);
+        self.ready.reseed(seed);
+        self.lock().topology.reseed(seed);
+        libc_hooks::reseed(seed);
+    }
+
+    /// What the wall clock of a host shows, since 1970: nothing before that.
+    pub(super) fn unix(&self, host: HostId) -> Duration {
+        let now = self.now.load(Ordering::Relaxed);
+        let truth = self.unix_start + Duration::from_nanos(now);
+        let ahead = self.clocks.ahead(host, now);
+        let by = Duration::from_nanos(ahead.unsigned_abs());
+        if ahead < 0 { truth.saturating_sub(by) } else { truth + by }
+    }
+
+    /// Shows the task that is polled its host's clocks, where libraries read them past the seams.
+    fn show_clocks(&self, host: HostId) {
+        if self.clocks.are_true() {
+            return;
+        }
+        let now = self.now.load(Ordering::Relaxed);
+        let monotonic = self.clocks.monotonic(host, now).cast_signed().wrapping_sub(now.cast_signed());
+        libc_hooks::show(monotonic, self.clocks.ahead(host, now));
     }
 
     pub(super) fn take_panics(&self) -> Vec<TaskPanic> {
@@ -122,6 +166,10 @@ impl Core {
         let turn = {
             let mut state = self.lock();
             let now = state.timeline.now;
+            if state.is_held(meta.process) {
+                drop(state);
+                return self.ready.hold(runnable);
+            }
             let turn = match state.is_charged(HostId(meta.host), meta.process) {
                 true => state.cpus.begin(meta.host, meta.id, now),
                 false => Turn::Free,
@@ -135,6 +183,7 @@ impl Core {
             turn
         };
         stamp::set_host(meta.host);
+        self.show_clocks(HostId(meta.host));
         match executor::run(runnable) {
             Polled::Pending => {}
             Polled::Finished => self.finished(meta),
@@ -148,6 +197,28 @@ impl Core {
                 state.timeline.at(until, Event::CoreFree(meta.host));
             }
         }
+        if self.aftermath.load(Ordering::Relaxed) {
+            self.clear_up(meta.process);
+        }
+    }
+
+    /// A task of `process` was polled, and did something to its disk that is not over with its poll.
+    fn clear_up(&self, process: u32) {
+        let mut state = self.lock();
+        self.aftermath.store(false, Ordering::Relaxed);
+        if let Some(until) = state.aftermath.until.take()
+            && let Some(key) = self.ready.put_off(process)
+        {
+            state.timeline.at(until, Event::DiskDone(key));
+        }
+        drop(state);
+        self.bury();
+    }
+
+    /// Drops the tasks of processes that died with their hosts' power.
+    pub(super) fn bury(&self) {
+        let dead = std::mem::take(&mut self.lock().aftermath.dead);
+        dead.into_iter().for_each(|process| self.drop_tasks(process));
     }
 
     /// A core of this host is free: those in its line are polled in order, as long as there is a core for one.
@@ -171,13 +242,8 @@ impl Core {
         if !state.processes.alive(process) {
             return;
         }
-        let end = match farewell {
-            Farewell::Close => 0,
-            Farewell::Reset => 1,
-            Farewell::Silence => 2,
-        };
         let (now, host) = (state.timeline.now, state.processes.list[process as usize].host);
-        state.trace.emit(now, Kind::ProcessEnd, host.0, u64::from(process), end);
+        state.trace.emit(now, Kind::ProcessEnd, host.0, u64::from(process), farewell as u64);
         state.cut_off(process, farewell);
         drop(state);
         self.drop_tasks(process);
@@ -206,6 +272,10 @@ impl Core {
     }
 
     fn panicked(&self, meta: Meta, message: String) {
+        if !self.lock().processes.alive(meta.process) {
+            // Its host lost power before the task said so: nobody ever saw it.
+            return;
+        }
         self.note_panic(meta, message);
         self.kill(meta.process, Farewell::Reset);
     }

@@ -64,21 +64,33 @@ pub(super) enum Turn {
 }
 
 impl Cpus {
+    /// Says what messages cost from now on. What is being worked on keeps its core. Where nothing costs anything, nothing
+    /// is counted either, unless it was before.
     pub(super) fn set(&mut self, host: HostId, cpu: Cpu) {
-        if cpu.per_message.is_zero() {
-            self.by_host.remove(&host.0);
+        if cpu.per_message.is_zero() && !self.charges(host) {
             return;
         }
-        let cores = vec![Core { until: 0, task: 0 }; cpu.cores.max(1) as usize];
-        self.by_host.insert(host.0, Processor { cost: nanos(cpu.per_message), cores, current: None });
+        self.count(host, cpu.cores);
+        if let Some(processor) = self.by_host.get_mut(&host.0) {
+            processor.cost = nanos(cpu.per_message);
+            // Of those that are busy the ones that are so for longest stay.
+            processor.cores.sort_by_key(|core| std::cmp::Reverse(core.until));
+            processor.cores.resize(cpu.cores.max(1) as usize, Core { until: 0, task: 0 });
+        }
     }
 
-    /// Whether messages cost something on any host.
+    /// Counts messages, which cost nothing yet.
+    pub(super) fn count(&mut self, host: HostId, cores: u32) {
+        let cores = || vec![Core { until: 0, task: 0 }; cores.max(1) as usize];
+        self.by_host.entry(host.0).or_insert_with(|| Processor { cost: 0, cores: cores(), current: None });
+    }
+
+    /// Whether messages are counted on any host.
     pub(super) fn are_used(&self) -> bool {
         !self.by_host.is_empty()
     }
 
-    /// Whether messages cost something on this host.
+    /// Whether messages are counted on this host.
     pub(super) fn charges(&self, host: HostId) -> bool {
         self.are_used() && self.by_host.contains_key(&host.0)
     }

@@ -18,6 +18,8 @@ use crate::trace::Kind;
 const PAYLOAD_MAX_BYTES: usize = 65_507;
 /// Received and not yet read, by socket; beyond this datagrams are dropped (Linux, `rmem_default`).
 const RECEIVE_QUEUE_BYTES: usize = 212_992;
+/// A datagram that is to be overtaken comes later by one to two times its link's latency, or this where that is longer.
+const OVERTAKEN_NANOS_MIN: u64 = 10_000_000;
 /// What one datagram takes of the queue besides its payload.
 const QUEUE_OVERHEAD_BYTES: usize = 256;
 
@@ -55,6 +57,7 @@ impl State {
         at: SocketAddr,
     ) -> io::Result<(Key, SocketAddr)> {
         self.processes.check(process)?;
+        self.check_descriptors(process)?;
         let at = self.hosts.bind(host, at, |host| &host.sockets)?;
         let (queue, wakers) = (VecDeque::new(), Vec::new());
         let key = self.datagrams.sockets.insert(Socket { host, process, at, queue, queued_bytes: 0, wakers });
@@ -81,17 +84,37 @@ impl State {
         };
         let mut path = Path::new(host, target);
         if self.topology.blocked(&mut path)
-            || self.topology.loses(&mut path)
-            || self.topology.overloaded(&mut path, now)
+            || self.topology.loses_datagram(&mut path)
+            || self.topology.overloaded(&mut path, now, bytes.len() as u64)
         {
             self.drop_datagram(host, port, bytes.len());
             return Ok(());
         }
-        let at = self.topology.arrival(&mut path, now, bytes.len() as u64);
-        let flying =
-            self.datagrams.flying.insert(Flying { path, from, to: inner, target, bytes: bytes.into() });
-        self.timeline.at(at, Event::Datagram(flying));
+        let (mishaps, _, dice) = self.topology.mishaps(&mut path);
+        if dice.chance(mishaps.duplicate) {
+            // A way of its own: it is not to come at the same time.
+            let path = Path::new(host, target);
+            self.launch(Flying { path, from, to: inner, target, bytes: bytes.into() });
+        }
+        self.launch(Flying { path, from, to: inner, target, bytes: bytes.into() });
         Ok(())
+    }
+
+    /// Puts a datagram on its way, late or damaged where the path does that.
+    fn launch(&mut self, mut flying: Flying) {
+        let now = self.timeline.now;
+        let mut at = self.topology.arrival(&mut flying.path, now, flying.bytes.len() as u64);
+        let (mishaps, latency, dice) = self.topology.mishaps(&mut flying.path);
+        if dice.chance(mishaps.reorder) {
+            let lag = latency.max(OVERTAKEN_NANOS_MIN);
+            at = at.saturating_add(lag).saturating_add(dice.below(lag));
+        }
+        if dice.chance(mishaps.corrupt) && !flying.bytes.is_empty() {
+            let bit = dice.below(flying.bytes.len() as u64 * 8) as usize;
+            flying.bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let key = self.datagrams.flying.insert(flying);
+        self.timeline.at(at, Event::Datagram(key));
     }
 
     pub(super) fn datagram(&mut self, key: Key) {
@@ -171,6 +194,7 @@ impl State {
         }
         let translators = &mut self.datagrams.translators;
         let from = match &self.hosts.get(host).nat {
+            Some(nat) if nat.public == to.ip() && !nat.hairpin => return None,
             Some(nat) => translators.outbound(nat, internal, to, now)?,
             None => internal,
         };
@@ -179,6 +203,24 @@ impl State {
         }
         let inner = translators.inbound(to, from, now)?;
         Some((from, inner, self.hosts.owner(inner.ip())?))
+    }
+
+    /// The address of the translator in front of a host, if there is one.
+    pub(super) fn public_address(&self, host: HostId) -> Option<IpAddr> {
+        self.hosts.get(host).nat.as_ref().map(|nat| nat.public)
+    }
+
+    /// The translator with this address forgets all mappings, and gets another address where `moved` says so.
+    pub(super) fn forget_mappings(&mut self, public: IpAddr, moved: Option<IpAddr>) {
+        self.datagrams.translators.forget(public);
+        self.disown_streams(public);
+        let Some(moved) = moved else { return self.disown_dials(public) };
+        for nat in self.hosts.iter_mut().filter_map(|host| host.nat.as_mut()) {
+            if nat.public == public {
+                nat.public = moved;
+            }
+        }
+        self.disown_dials(public);
     }
 
     fn drop_datagram(&mut self, host: HostId, port: u64, bytes: usize) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -56,12 +56,19 @@ impl Ports {
     pub(super) fn clear(&mut self) {
         *self = Ports::default();
     }
+
+    /// How many sockets a process holds with which it dials still; those that are connected are streams.
+    pub(super) fn dials_of(&self, process: u32) -> usize {
+        let dialling = |dial: &&Dial| dial.process == process && !matches!(dial.result, Some(Ok(_)));
+        self.dials.values().filter(dialling).count()
+    }
 }
 
 impl State {
     /// Begins to dial; [`poll_dial`](Self::poll_dial) tells how it ends.
     pub(super) fn dial(&mut self, host: HostId, process: u32, to: SocketAddr) -> io::Result<Key> {
         self.processes.check(process)?;
+        self.check_descriptors(process)?;
         let target = self.hosts.target(host, to.ip());
         let from = self.hosts.source(host, to.ip(), target);
         let aim = target.map_or(u64::from(crate::trace::NONE), |target| u64::from(target.0));
@@ -103,6 +110,15 @@ impl State {
     pub(super) fn drop_dials(&mut self, process: u32) {
         for key in self.ports.dials.keys_where(|dial| dial.process == process) {
             self.ports.dials.remove(key);
+        }
+    }
+
+    /// The translator with this address has forgotten who dials through it: their next packets come from other ports.
+    pub(super) fn disown_dials(&mut self, public: IpAddr) {
+        let from_there = |dial: &Dial| dial.result.is_none() && dial.from.ip() == public;
+        for key in self.ports.dials.keys_where(from_there) {
+            let Some(dial) = self.ports.dials.get_mut(key) else { continue };
+            dial.from = self.hosts.source(dial.host, dial.to.ip(), dial.target);
         }
     }
 
@@ -155,7 +171,8 @@ impl State {
             // It was there when it answered: its host resets what it no longer knows.
             return self.finish_dial(key, Err(ErrorKind::ConnectionReset));
         };
-        let ends = [End::new(host, process, target), End::new(target, listening.process, host)];
+        let mut ends = [End::new(host, process, target), End::new(target, listening.process, host)];
+        ends[0].is_accepted = true;
         let side = Side::new(self.connections.pool.insert(Connection { ends, listener, from }), 0);
         self.transmit(side, 0, Flags::OPEN);
         self.finish_dial(key, Ok(side));
@@ -200,6 +217,7 @@ impl State {
         at: SocketAddr,
     ) -> io::Result<(Key, SocketAddr)> {
         self.processes.check(process)?;
+        self.check_descriptors(process)?;
         let at = self.hosts.bind(host, at, |host| &host.listeners)?;
         let listening = Listening { host, process, at, queue: VecDeque::new(), waker: None };
         let key = self.ports.listeners.insert(listening);
@@ -216,13 +234,19 @@ impl State {
         let Some(listening) = self.ports.listeners.get_mut(key) else {
             return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         };
-        match listening.queue.pop_front() {
-            Some(found) => Poll::Ready(Ok(found)),
-            None => {
-                listening.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
+        if listening.queue.is_empty() {
+            listening.waker = Some(context.waker().clone());
+            return Poll::Pending;
         }
+        let process = listening.process;
+        // Without a descriptor for it, it stays in the queue.
+        self.check_descriptors(process)?;
+        let found = self.ports.listeners.get_mut(key).and_then(|listening| listening.queue.pop_front());
+        let Some((side, from)) = found else { return Poll::Pending };
+        if let Some(connection) = self.connections.pool.get_mut(side.connection()) {
+            connection.ends[side.end()].is_accepted = true;
+        }
+        Poll::Ready(Ok((side, from)))
     }
 
     /// Closes a listener. What waits in its queue is reset; with `tell`, the diallers learn so.

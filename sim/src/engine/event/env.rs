@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,27 +14,33 @@ use relay_node::env::{
     Stream, UnixTime,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::core::Core;
-use super::disk;
+use super::disk::{self, Operation};
 use super::host::ProcessKind;
 use super::link::HostId;
+use super::names::{Answer, SILENCE_NANOS};
 use super::pool::Key;
 use super::random::derive;
 use super::timeline::Side;
 use super::tls;
-use crate::trace::Kind;
+use crate::trace::NONE;
 
 /// One process's place in the world.
 struct Seat {
     core: Arc<Core>,
     host: HostId,
     process: u32,
+    /// Whose clocks it sees: the test's own programs see true ones.
+    clock: HostId,
 }
 
 pub(super) fn env(core: &Arc<Core>, host: HostId, process: u32) -> Env {
-    let seat = Arc::new(Seat { core: core.clone(), host, process });
+    let clock = match core.lock().processes.kind(process) {
+        ProcessKind::Node => host,
+        ProcessKind::Harness => HostId(NONE),
+    };
+    let seat = Arc::new(Seat { core: core.clone(), host, process, clock });
     Env {
         clock: seat.clone(),
         network: seat.clone(),
@@ -44,27 +50,49 @@ pub(super) fn env(core: &Arc<Core>, host: HostId, process: u32) -> Env {
     }
 }
 
-impl Clock for Seat {
-    fn now(&self) -> Instant {
-        Instant::from_nanos(self.core.now.load(Ordering::Relaxed))
-    }
-
-    fn unix(&self) -> UnixTime {
-        UnixTime(self.core.unix())
-    }
-
-    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
-        Box::pin(sleep_until(self.core.clone(), at.as_nanos()))
+impl Seat {
+    /// Waits for what a name server says of `name`, if it does.
+    async fn hear<T>(&self, name: &str, answer: Answer<T>) -> io::Result<T> {
+        match answer {
+            Answer::Found(found) => Ok(found),
+            Answer::Failed(error) => Err(error),
+            Answer::Silent => {
+                let until = self.now().as_nanos().saturating_add(SILENCE_NANOS);
+                sleep_until(self.core.clone(), self.clock, until).await;
+                let message = format!("{name}: the name server does not answer");
+                Err(io::Error::new(io::ErrorKind::TimedOut, message))
+            }
+        }
     }
 }
 
-/// Waits for a virtual time. The timer exists from the first poll to the end or the drop.
-pub(super) fn sleep_until(core: Arc<Core>, at: u64) -> impl Future<Output = ()> + Send + 'static {
-    Sleep { core, at, timer: None }
+impl Clock for Seat {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.core.clocks.monotonic(self.clock, self.core.now.load(Ordering::Relaxed)))
+    }
+
+    fn unix(&self) -> UnixTime {
+        UnixTime(self.core.unix(self.clock))
+    }
+
+    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(sleep_until(self.core.clone(), self.clock, at.as_nanos()))
+    }
+}
+
+/// Waits until the monotonic clock of `host` has reached `at`. The timer exists from the first poll to the end or the drop.
+pub(super) fn sleep_until(
+    core: Arc<Core>,
+    host: HostId,
+    at: u64,
+) -> impl Future<Output = ()> + Send + 'static {
+    Sleep { core, host, at, timer: None }
 }
 
 struct Sleep {
     core: Arc<Core>,
+    host: HostId,
+    /// What the host's clock is to read.
     at: u64,
     timer: Option<Key>,
 }
@@ -73,8 +101,9 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Sleep { core, at, timer } = self.get_mut();
-        core.lock().timeline.poll_sleep(timer, *at, context)
+        let Sleep { core, host, at, timer } = self.get_mut();
+        let at = core.clocks.reached(*host, *at);
+        core.lock().timeline.poll_sleep(timer, (host.0, at), context)
     }
 }
 
@@ -92,7 +121,19 @@ impl Spawner for Seat {
     }
 
     fn spawn_blocking(&self, name: &'static str, work: Box<dyn FnOnce() + Send>) {
-        self.core.spawn(self.process, name, Box::pin(async move { work() }));
+        let (core, host) = (self.core.clone(), self.host);
+        self.core.spawn(
+            self.process,
+            name,
+            Box::pin(async move {
+                // Blocking work is work on the disk: it waits while that is busy.
+                let busy = || core.lock().disk_busy_until(host);
+                while let Some(until) = busy() {
+                    sleep_until(core.clone(), HostId(NONE), until).await;
+                }
+                work();
+            }),
+        );
     }
 }
 
@@ -103,27 +144,19 @@ impl Entropy for Seat {
         let drawn = host.seeds.entry(name).or_insert(0);
         *drawn += 1;
         let drawn = *drawn;
-        derive(self.core.seed, &[b"seed", host.name.as_bytes(), name.as_bytes(), &drawn.to_le_bytes()])
+        derive(self.core.seed(), &[b"seed", host.name.as_bytes(), name.as_bytes(), &drawn.to_le_bytes()])
     }
 }
 
 impl Storage for Seat {
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let mut state = self.core.lock();
-        state.processes.check(self.process)?;
-        let value = state.hosts.get(self.host).disk.value(name).map(<[u8]>::to_vec);
-        let (now, name) = (state.timeline.now, xxh3_64(name.as_bytes()));
-        state.trace.emit_bytes(now, Kind::StorageRead, self.host.0, name, value.as_deref().unwrap_or(&[]));
+        let mut value = None;
+        self.core.lock().operate(self.process, name, Operation::Load(&mut value))?;
         Ok(value)
     }
 
     fn write(&self, name: &str, value: &[u8]) -> io::Result<()> {
-        let mut state = self.core.lock();
-        state.processes.check(self.process)?;
-        let now = state.timeline.now;
-        let label = xxh3_64(name.as_bytes());
-        state.trace.emit_bytes(now, Kind::StorageWrite, self.host.0, label, value);
-        state.hosts.get_mut(self.host).disk.put(name, value);
+        self.core.lock().operate(self.process, name, Operation::Put(value))?;
         Ok(())
     }
 
@@ -167,26 +200,13 @@ impl Network for Seat {
     }
 
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let found = match bare.parse::<IpAddr>() {
-            Ok(address) => Some(address),
-            Err(_) => self.core.lock().hosts.find(bare),
-        };
-        let result = match found {
-            Some(address) => Ok(vec![SocketAddr::new(address, port)]),
-            None => Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"))),
-        };
-        Box::pin(async move { result })
+        let answer = self.core.lock().look_up(self.process, self.host, host, port);
+        Box::pin(async move { Ok(vec![self.hear(host, answer).await?]) })
     }
 
     fn resolve_srv<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<SrvRecord>>> {
-        let found = self.core.lock().hosts.srv(name).to_vec();
-        Box::pin(async move {
-            if found.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} has no such records")));
-            }
-            Ok(found)
-        })
+        let answer = self.core.lock().look_up_srv(self.process, self.host, name);
+        Box::pin(self.hear(name, answer))
     }
 
     fn secure_client<'a>(
@@ -194,7 +214,9 @@ impl Network for Seat {
         stream: Stream,
         server_name: &'a str,
     ) -> BoxFuture<'a, io::Result<Stream>> {
-        let now = Duration::from_nanos(self.core.now.load(Ordering::Relaxed));
+        // What is valid until when is judged by this host's clock.
+        let now = self.core.now.load(Ordering::Relaxed);
+        let now = Duration::from_nanos(now.saturating_add_signed(self.core.clocks.ahead(self.clock, now)));
         let check = self.core.lock().processes.kind(self.process) == ProcessKind::Node;
         Box::pin(tls::client(stream, server_name, now, check))
     }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use async_task::Task;
+use relay_chaos::NameAnswer;
 use relay_node::env::SrvRecord;
 use slab::Slab;
 
@@ -31,7 +32,7 @@ pub struct HostSpec {
 
 /// Names a process of a run. Numbers are never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessId(pub(super) u32);
+pub struct ProcessId(pub(in crate::engine) u32);
 
 /// Whether a process shares its host's fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,10 @@ pub(super) struct Hosts {
     names: HashMap<String, HostId>,
     addresses: HashMap<IpAddr, HostId>,
     srv: HashMap<String, Vec<SrvRecord>>,
+    /// What is wrong with the name servers of hosts.
+    names_trouble: BTreeMap<HostId, NameAnswer>,
+    /// How many descriptors a process of a host may hold, where that is limited.
+    descriptors: BTreeMap<HostId, u32>,
 }
 
 impl Hosts {
@@ -106,6 +111,10 @@ impl Hosts {
         self.names.get(name).map(|host| self.get(*host).address)
     }
 
+    pub(super) fn named(&self, name: &str) -> Option<HostId> {
+        self.names.get(name).copied()
+    }
+
     /// The SRV records of a name.
     pub(super) fn srv(&self, name: &str) -> &[SrvRecord] {
         self.srv.get(&srv_key(name)).map_or(&[], Vec::as_slice)
@@ -113,6 +122,38 @@ impl Hosts {
 
     pub(super) fn set_srv(&mut self, name: &str, records: Vec<SrvRecord>) {
         self.srv.insert(srv_key(name), records);
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.list.len() as u64
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Host> {
+        self.list.iter_mut()
+    }
+
+    /// What is wrong with the name server of a host.
+    pub(super) fn names(&self, host: HostId) -> Option<NameAnswer> {
+        self.names_trouble.get(&host).copied()
+    }
+
+    pub(super) fn set_names(&mut self, host: HostId, trouble: Option<NameAnswer>) {
+        match trouble {
+            Some(trouble) => self.names_trouble.insert(host, trouble),
+            None => self.names_trouble.remove(&host),
+        };
+    }
+
+    /// How many descriptors a process of the host may hold, where that is limited.
+    pub(super) fn descriptors(&self, host: HostId) -> Option<u32> {
+        self.descriptors.get(&host).copied()
+    }
+
+    pub(super) fn set_descriptors(&mut self, host: HostId, limit: Option<u32>) {
+        match limit {
+            Some(limit) => self.descriptors.insert(host, limit),
+            None => self.descriptors.remove(&host),
+        };
     }
 
     /// The host that packets from `from` to `address` reach: nobody behind a NAT from outside.

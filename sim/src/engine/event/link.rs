@@ -4,21 +4,37 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use relay_chaos::JitterShape;
+
+use super::jitter;
 use super::random::Dice;
 
 /// Latency between two programs on one host.
-const LOOPBACK: Wire = Wire { latency: 20_000, jitter: 0, loss: 0.0, bandwidth: None };
+const LOOPBACK: Wire = Wire {
+    latency: 20_000,
+    jitter: 0,
+    shape: JitterShape::Uniform,
+    loss: 0.0,
+    stream_loss: 0.0,
+    bandwidth: None,
+    queue: NO_LIMIT,
+    mishaps: Mishaps { duplicate: 0.0, reorder: 0.0, corrupt: 0.0 },
+};
 /// The retransmission timeout before anything is known of the path (Linux: `TCP_RTO_MIN`).
 pub(super) const RTO_NANOS: u64 = 200_000_000;
 /// Retransmissions are never further apart (Linux: `TCP_RTO_MAX`).
 pub(super) const RTO_MAX_NANOS: u64 = 120_000_000_000;
-/// Datagrams that would wait longer than this for bandwidth are dropped.
+/// Datagrams that would wait longer than this for bandwidth are dropped, where no queue is given.
 const DATAGRAM_QUEUE_NANOS: u64 = 1_000_000_000;
+/// What an idle line takes at once, however small its queue: a packet.
+const PACKET_BYTES: u64 = 1_500;
+/// A queue of any length.
+const NO_LIMIT: u64 = u64::MAX;
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Names a host of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(pub(super) u32);
+pub struct HostId(pub(in crate::engine) u32);
 
 impl HostId {
     /// The host's place in the order in which hosts were added, from 0.
@@ -32,18 +48,39 @@ impl HostId {
 pub struct Link {
     /// Time from sending to arrival, at least.
     pub latency: Duration,
-    /// Added to the latency: uniform between zero and this.
+    /// Added to the latency: so much, in the way that `shape` says.
     pub jitter: Duration,
+    /// How the jitter is distributed.
+    pub shape: JitterShape,
     /// The share of packets lost, in `0.0..=1.0`. A stream shows it as delay, datagrams are gone.
     pub loss: f64,
     /// Bytes per second, shared by everything from the one host to the other; `None` is unlimited.
     pub bandwidth: Option<u64>,
+    /// Bytes that wait for bandwidth, at most; more is lost. `None`: a second's worth of datagrams, any number of
+    /// bytes of streams.
+    pub queue: Option<u64>,
+    /// The share of datagrams that arrive twice, in `0.0..=1.0`.
+    pub duplicate: f64,
+    /// The share of datagrams that later ones overtake, in `0.0..=1.0`.
+    pub reorder: f64,
+    /// The share of packets with a flipped bit, in `0.0..=1.0`. Datagrams arrive like that; what streams sent is lost.
+    pub corrupt: f64,
 }
 
 impl Default for Link {
     /// 1 ms, nothing lost, unlimited.
     fn default() -> Self {
-        Self { latency: Duration::from_millis(1), jitter: Duration::ZERO, loss: 0.0, bandwidth: None }
+        Self {
+            latency: Duration::from_millis(1),
+            jitter: Duration::ZERO,
+            shape: JitterShape::Uniform,
+            loss: 0.0,
+            bandwidth: None,
+            queue: None,
+            duplicate: 0.0,
+            reorder: 0.0,
+            corrupt: 0.0,
+        }
     }
 }
 
@@ -93,29 +130,49 @@ impl From<HostId> for HostSet {
 
 /// Names a cut, for healing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CutId(u32);
+pub struct CutId(pub(in crate::engine) u32);
 
 /// A [`Link`] in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Wire {
     latency: u64,
     jitter: u64,
+    shape: JitterShape,
     loss: f64,
+    /// TCP's checksum finds what is corrupted: it is as if lost.
+    stream_loss: f64,
     bandwidth: Option<u64>,
+    queue: u64,
+    mishaps: Mishaps,
+}
+
+/// What happens to datagrams and to nothing else, as shares.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mishaps {
+    pub(super) duplicate: f64,
+    pub(super) reorder: f64,
+    pub(super) corrupt: f64,
 }
 
 impl From<Link> for Wire {
     fn from(link: Link) -> Self {
+        let share = |share: f64| share.clamp(0.0, 1.0);
+        let (loss, corrupt) = (share(link.loss), share(link.corrupt));
         Self {
             latency: nanos(link.latency),
             jitter: nanos(link.jitter),
-            loss: link.loss.clamp(0.0, 1.0),
+            shape: link.shape,
+            loss,
+            stream_loss: loss + (1.0 - loss) * corrupt,
             bandwidth: link.bandwidth.map(|rate| rate.max(1)),
+            // What has no line has no queue.
+            queue: link.bandwidth.and(link.queue).unwrap_or(NO_LIMIT),
+            mishaps: Mishaps { duplicate: share(link.duplicate), reorder: share(link.reorder), corrupt },
         }
     }
 }
 
-pub(super) fn nanos(duration: Duration) -> u64 {
+pub(in crate::engine) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -127,11 +184,38 @@ pub(super) struct Path {
     epoch: u32,
     wire: Wire,
     blocked: bool,
+    /// How many reasons of its own a stream has to let nothing through, while the path between its hosts is whole.
+    stuck: u16,
+    /// Its own draws, from the first on: for latency and loss, and for what goes wrong beyond.
+    dice: Option<[Dice; 2]>,
+    /// Which seed these are from: see [`Topology::reseed`].
+    era: u16,
 }
 
 impl Path {
     pub(super) fn new(from: HostId, to: HostId) -> Self {
-        Self { from: from.0, to: to.0, epoch: 0, wire: LOOPBACK, blocked: false }
+        Self {
+            from: from.0,
+            to: to.0,
+            epoch: 0,
+            wire: LOOPBACK,
+            blocked: false,
+            stuck: 0,
+            dice: None,
+            era: 0,
+        }
+    }
+
+    /// Lets nothing through, for one more reason.
+    pub(super) fn stick(&mut self) {
+        self.stuck += 1;
+        self.epoch = 0;
+    }
+
+    /// Takes one of those reasons back.
+    pub(super) fn unstick(&mut self) {
+        self.stuck = self.stuck.saturating_sub(1);
+        self.epoch = 0;
     }
 }
 
@@ -140,9 +224,21 @@ struct Cut {
     to: HostSet,
 }
 
-/// All paths. There is no state per pair of hosts, except where a pair has limited bandwidth and used it.
+/// What waits in front of a line.
+struct Backlog {
+    nanos: u64,
+    bytes: u64,
+}
+
+/// All paths. There is no state per pair of hosts, except where a pair has limited bandwidth and used it, or drew lots.
+///
+/// Each path, that of a connection or of a datagram, has draws of its own: they depend on its ends and on how many there
+/// were between these before it, and on nothing that happens between other hosts.
 pub(super) struct Topology {
     dice: Dice,
+    mischief: Dice,
+    /// By pair, in one direction: how many paths have drawn.
+    drawn: HashMap<(u32, u32), u64>,
     epoch: u32,
     model: LinkModel,
     cuts: BTreeMap<CutId, Cut>,
@@ -150,18 +246,30 @@ pub(super) struct Topology {
     dark: Vec<bool>,
     /// When the pair's line is free again, for pairs with limited bandwidth.
     busy: HashMap<(u32, u32), u64>,
+    /// How often another seed was given.
+    era: u16,
 }
 
 impl Topology {
+    /// Draws what becomes of packets from another seed from now on.
+    pub(super) fn reseed(&mut self, seed: u64) {
+        self.dice = Dice::new(seed, "network");
+        self.mischief = Dice::new(seed, "network faults");
+        self.era += 1;
+    }
+
     pub(super) fn new(seed: u64) -> Self {
         Self {
             dice: Dice::new(seed, "network"),
+            drawn: HashMap::new(),
+            mischief: Dice::new(seed, "network faults"),
             epoch: 1,
             model: Arc::new(|_, _| Link::default()),
             cuts: BTreeMap::new(),
             next_cut: 0,
             dark: Vec::new(),
             busy: HashMap::new(),
+            era: 0,
         }
     }
 
@@ -202,9 +310,15 @@ impl Topology {
         path.blocked
     }
 
+    /// Whether anything gets from one host to the other at present, whatever a stream's own reasons are.
+    pub(super) fn is_open(&self, from: HostId, to: HostId) -> bool {
+        !self.blocked(&mut Path::new(from, to))
+    }
+
     /// When a packet of `bytes` sent `now` arrives, on the first try.
     pub(super) fn arrival(&mut self, path: &mut Path, now: u64, bytes: u64) -> u64 {
-        let wire = self.wire(path);
+        self.refresh(path);
+        let wire = &path.wire;
         let departure = match wire.bandwidth {
             None => now,
             Some(rate) => {
@@ -214,19 +328,24 @@ impl Topology {
                 *free
             }
         };
-        let jitter = if wire.jitter == 0 { 0 } else { self.dice.below(wire.jitter + 1) };
-        departure.saturating_add(wire.latency).saturating_add(jitter)
+        let (latency, spread, shape) = (wire.latency, wire.jitter, wire.shape);
+        let jitter = match shape {
+            _ if spread == 0 => 0,
+            JitterShape::Uniform => self.dice(path).below(spread.saturating_add(1)),
+            shape => jitter::draw(self.dice(path), shape, spread),
+        };
+        departure.saturating_add(latency).saturating_add(jitter)
     }
 
     /// As [`arrival`](Self::arrival), with the time that retransmission of lost tries takes.
     pub(super) fn reliable_arrival(&mut self, path: &mut Path, now: u64, bytes: u64) -> u64 {
         let mut arrival = self.arrival(path, now, bytes);
-        let loss = self.wire(path).loss;
+        let loss = path.wire.stream_loss;
         if loss > 0.0 {
             let mut wait = RTO_NANOS;
             // At a loss of 1 nothing ever arrives: the cap only keeps the loop finite.
             for _ in 0..64 {
-                if !self.dice.chance(loss) {
+                if !self.dice(path).chance(loss) {
                     break;
                 }
                 arrival = arrival.saturating_add(wait);
@@ -236,24 +355,91 @@ impl Topology {
         arrival
     }
 
-    /// Whether a packet without retransmission is lost on this path.
+    /// Whether a packet of a handshake is lost on this path.
     pub(super) fn loses(&mut self, path: &mut Path) -> bool {
-        let loss = self.wire(path).loss;
-        self.dice.chance(loss)
-    }
-
-    /// Whether the line is so busy that a datagram is dropped.
-    pub(super) fn overloaded(&mut self, path: &mut Path, now: u64) -> bool {
-        self.wire(path).bandwidth.is_some()
-            && self.busy.get(&(path.from, path.to)).is_some_and(|free| *free > now + DATAGRAM_QUEUE_NANOS)
-    }
-
-    fn wire(&self, path: &mut Path) -> Wire {
-        if path.from == path.to {
-            return LOOPBACK;
-        }
         self.refresh(path);
-        path.wire
+        let loss = path.wire.stream_loss;
+        loss > 0.0 && self.dice(path).chance(loss)
+    }
+
+    /// Whether a datagram is lost on this path.
+    pub(super) fn loses_datagram(&mut self, path: &mut Path) -> bool {
+        self.refresh(path);
+        let loss = path.wire.loss;
+        loss > 0.0 && self.dice(path).chance(loss)
+    }
+
+    /// Whether so much waits for the line that a datagram of `bytes` is dropped.
+    pub(super) fn overloaded(&mut self, path: &mut Path, now: u64, bytes: u64) -> bool {
+        self.refresh(path);
+        let waits = self.backlog(path, now);
+        match path.wire.queue {
+            NO_LIMIT => waits.nanos > DATAGRAM_QUEUE_NANOS,
+            queue => waits.nanos > 0 && waits.bytes.saturating_add(bytes) > queue,
+        }
+    }
+
+    /// How many of the `bytes` of a stream find room in front of the line; of a path that is up to date.
+    pub(super) fn room(&self, path: &Path, now: u64, bytes: u32) -> u32 {
+        if path.wire.queue == NO_LIMIT {
+            return bytes;
+        }
+        let waits = self.backlog(path, now);
+        let room = match waits.nanos {
+            0 => path.wire.queue.max(PACKET_BYTES),
+            _ => path.wire.queue.saturating_sub(waits.bytes),
+        };
+        match u32::try_from(room) {
+            Ok(room) if room < bytes && u64::from(room) < PACKET_BYTES => 0,
+            Ok(room) => room.min(bytes),
+            Err(_) => bytes,
+        }
+    }
+
+    /// How long a sender takes to notice what found no room, and to send it again: a round trip, with what waits in
+    /// front of the line (RFC 5681, fast retransmit).
+    pub(super) fn recovery(&self, path: &Path, now: u64) -> u64 {
+        self.backlog(path, now).nanos.saturating_add(path.wire.latency.saturating_mul(2)).max(1)
+    }
+
+    /// What waits for the line at `now`.
+    fn backlog(&self, path: &Path, now: u64) -> Backlog {
+        let (Some(rate), Some(free)) = (path.wire.bandwidth, self.busy.get(&(path.from, path.to))) else {
+            return Backlog { nanos: 0, bytes: 0 };
+        };
+        let nanos = free.saturating_sub(now);
+        let bytes = u64::try_from(u128::from(nanos) * u128::from(rate) / NANOS_PER_SECOND);
+        Backlog { nanos, bytes: bytes.unwrap_or(u64::MAX) }
+    }
+
+    /// What may happen to a datagram on this path, and the dice for it.
+    pub(super) fn mishaps<'p>(&mut self, path: &'p mut Path) -> (Mishaps, u64, &'p mut Dice) {
+        self.refresh(path);
+        let (mishaps, latency) = (path.wire.mishaps, path.wire.latency);
+        (mishaps, latency, &mut self.draws(path)[1])
+    }
+
+    /// The draws of this path for latency and loss.
+    fn dice<'p>(&mut self, path: &'p mut Path) -> &'p mut Dice {
+        &mut self.draws(path)[0]
+    }
+
+    fn draws<'p>(&mut self, path: &'p mut Path) -> &'p mut [Dice; 2] {
+        let Path { from, to, dice, era, .. } = path;
+        if *era != self.era {
+            (*dice, *era) = (None, self.era);
+        }
+        dice.get_or_insert_with(|| {
+            let number = self.drawn.entry((*from, *to)).or_insert(0);
+            *number += 1;
+            let own = self.dice.split(&[u64::from(*from), u64::from(*to), *number]);
+            [own, own.split(&[1])]
+        })
+    }
+
+    /// The dice for what goes wrong with streams and names.
+    pub(super) fn mischief(&mut self) -> &mut Dice {
+        &mut self.mischief
     }
 
     fn refresh(&self, path: &mut Path) {
@@ -262,7 +448,8 @@ impl Topology {
         }
         let (from, to) = (HostId(path.from), HostId(path.to));
         path.wire = (self.model)(from, to).into();
-        path.blocked = self.is_dark(from)
+        path.blocked = path.stuck > 0
+            || self.is_dark(from)
             || self.is_dark(to)
             || self.cuts.values().any(|cut| cut.from.contains(from) && cut.to.contains(to));
         path.epoch = self.epoch;

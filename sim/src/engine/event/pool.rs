@@ -56,6 +56,11 @@ impl<T> Pool<T> {
         Some(value)
     }
 
+    /// All values, in slot order.
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+    }
+
     /// The keys whose values satisfy `wanted`, in slot order.
     pub(super) fn keys_where(&self, wanted: impl Fn(&T) -> bool) -> Vec<Key> {
         let mut keys = Vec::new();

@@ -11,14 +11,15 @@ use relay_node::env::BoxFuture;
 use thiserror::Error;
 
 use super::core::{Core, DIRECTOR, TaskPanic};
-use super::executor::{self, Meta};
+use super::executor::Meta;
 use super::host::{Life, ProcessKind};
 use super::libc_hooks;
 use super::link::{HostId, nanos};
+use super::panics;
 use super::sim::Sim;
 use super::state::Farewell;
 use super::watchdog::Watchdog;
-use crate::trace::{NONE, Trace};
+use crate::trace::{Keep, NONE, Trace};
 
 /// Polls at one virtual instant; more are an endless loop.
 const POLLS_PER_INSTANT_MAX: u64 = 1_000_000;
@@ -36,18 +37,22 @@ const UNIX_START: Duration = Duration::from_secs(1_767_225_600);
 pub struct Options {
     /// Decides everything that is left to chance.
     pub seed: u64,
-    /// Keeps every event, for [`first_divergence`](crate::trace::first_divergence).
-    pub record: bool,
+    /// The events that are kept, for [`first_divergence`](crate::trace::first_divergence).
+    pub record: Keep,
     /// The wall-clock time at which the run starts, since 1970.
     pub unix_start: Duration,
     /// Where logs of the run go; `None` leaves it to the global subscriber. Stamp them with
     /// [`Stamp`](super::Stamp).
     pub log: Option<tracing::Dispatch>,
+    /// From this virtual time on, everything that is drawn anew comes from this other seed: who is polled next, what
+    /// the network does, seeds that processes ask for, what libraries take from the system. Seeds that were handed out
+    /// before, and generators made of them, go on as they are: those of loads and of relays that run already.
+    pub reseed: Option<(Duration, u64)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, record: false, unix_start: UNIX_START, log: None }
+        Self { seed: 0, record: Keep::Nothing, unix_start: UNIX_START, log: None, reseed: None }
     }
 }
 
@@ -89,6 +94,9 @@ pub enum Halt {
     /// The director panicked; the panic is among [`RunEnd::panics`] as well.
     #[error("the director panicked: {0}")]
     DirectorPanicked(String),
+    /// The engine cannot go on, and says why.
+    #[error("{0}")]
+    Stopped(String),
 }
 
 /// A process in a deadlock.
@@ -145,12 +153,17 @@ pub fn run<T: Send + 'static>(
     options: Options,
     director: impl FnOnce(Sim) -> BoxFuture<'static, T> + Send + 'static,
 ) -> RunEnd<T> {
-    let body = move || {
-        let dispatch = options.log.clone();
-        match dispatch {
-            Some(dispatch) => tracing::dispatcher::with_default(&dispatch, || run_here(&options, director)),
-            None => run_here(&options, director),
-        }
+    on_fresh_thread(options, |options| run_here(options, director))
+}
+
+/// One run is one thread: what it makes virtual for its thread ends with it.
+pub(in crate::engine) fn on_fresh_thread<T: Send + 'static>(
+    options: Options,
+    run: impl FnOnce(&Options) -> T + Send + 'static,
+) -> T {
+    let body = move || match options.log.clone() {
+        Some(dispatch) => tracing::dispatcher::with_default(&dispatch, || run(&options)),
+        None => run(&options),
     };
     let thread = thread::Builder::new().name("simulation".to_owned()).stack_size(STACK_BYTES).spawn(body);
     match thread.expect("the system gives a thread").join() {
@@ -164,8 +177,8 @@ fn run_here<T: Send + 'static>(
     director: impl FnOnce(Sim) -> BoxFuture<'static, T> + Send + 'static,
 ) -> RunEnd<T> {
     libc_hooks::enter(options.seed, nanos(options.unix_start));
-    executor::keep_panics();
-    let core = Arc::new(Core::new(options.seed, options.record, options.unix_start));
+    panics::keep_panics();
+    let core = Arc::new(Core::new(options.seed, options.record.clone(), options.unix_start));
     let watchdog = Watchdog::start(&core);
     let result = Arc::new(Mutex::new(None));
     let slot = result.clone();
@@ -177,7 +190,7 @@ fn run_here<T: Send + 'static>(
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
     };
     core.spawn(DIRECTOR, "director", Box::pin(main));
-    let halt = drive(&core);
+    let halt = drive(&core, options.reseed);
     let (trace, virtual_time) = {
         let mut state = core.lock();
         (std::mem::take(&mut state.trace), Duration::from_nanos(state.timeline.now))
@@ -198,7 +211,7 @@ fn run_here<T: Send + 'static>(
 }
 
 /// Polls what can go on, and moves time where nothing can, until the director is done.
-fn drive(core: &Core) -> Option<Halt> {
+fn drive(core: &Core, mut reseed: Option<(Duration, u64)>) -> Option<Halt> {
     let mut polls = 0;
     let mut counts = BTreeMap::new();
     loop {
@@ -223,13 +236,20 @@ fn drive(core: &Core) -> Option<Halt> {
             return Some(deadlock(core));
         }
         let now = state.timeline.now;
-        let freed = state.cpus.take_freed();
+        let (freed, done) = (state.cpus.take_freed(), state.aftermath.done.take());
         drop(state);
         if now != before {
             core.now.store(now, Ordering::Relaxed);
+            core.ready.at(now);
             libc_hooks::set_now(now);
+            if let Some((_, seed)) = reseed.take_if(|(at, _)| now >= nanos(*at)) {
+                core.reseed(seed);
+            }
             polls = 0;
             counts.clear();
+        }
+        if let Some(key) = done {
+            core.ready.put_back(key);
         }
         if let Some(host) = freed {
             core.serve_line(host);

@@ -1,21 +1,27 @@
 //! The handle through which a director, or a process of the test, moves the world.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use relay_chaos::NameAnswer;
 use relay_node::env::{BoxFuture, Env, SrvRecord};
+use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::connection::StallId;
 use super::core::{Core, DIRECTOR};
 use super::cpu::Cpu;
+use super::disk::DiskFaults;
 use super::env;
 use super::host::{HostSpec, ProcessId, ProcessKind};
 use super::link::{CutId, HostId, HostSet, Link, LinkModel, nanos};
 use super::observe::Observation;
 use super::stamp;
 use super::state::Farewell;
+use super::timeline::Event;
 use super::tls::Certificate;
 use crate::trace::{Kind, NONE};
 
@@ -28,7 +34,7 @@ pub struct Sim {
 }
 
 /// What a [`Kind::Fault`] in the trace says in its first detail.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Fault {
     Cut,
     Heal,
@@ -38,6 +44,20 @@ enum Fault {
     Link,
     Certificate,
     Dns,
+    Stall,
+    EndStall,
+    ResetStreams,
+    Nat,
+    Descriptors,
+    Names,
+    Cpu,
+    Pause,
+    Resume,
+    Drift,
+    Jump,
+    WallClock,
+    Disk,
+    PowerCutArmed,
 }
 
 impl Sim {
@@ -48,7 +68,7 @@ impl Sim {
 
     /// Waits until `at`, counted from the start of the run.
     pub fn sleep_until(&self, at: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(env::sleep_until(self.core.clone(), nanos(at)))
+        Box::pin(env::sleep_until(self.core.clone(), HostId(NONE), nanos(at)))
     }
 
     /// Waits for `duration`.
@@ -68,9 +88,70 @@ impl Sim {
         state.hosts.add(spec)
     }
 
-    /// What messages cost on `host` from now on; nothing unless this was said. To be said before it has connections.
+    /// What messages cost on `host` from now on; nothing unless this was said. On connections that are there already when
+    /// it is said for the first time, each piece that is read counts as a message, unless
+    /// [`count_messages`](Self::count_messages) came before.
     pub fn set_cpu(&self, host: HostId, cpu: Cpu) {
-        self.core.lock().cpus.set(host, cpu);
+        let mut state = self.core.lock();
+        let changes = state.cpus.charges(host);
+        state.cpus.set(host, cpu);
+        if changes {
+            // Whoever waits for a core may have one now.
+            let now = state.timeline.now;
+            state.trace.emit(now, Kind::Fault, host.0, Fault::Cpu as u64, nanos(cpu.per_message));
+            state.timeline.at(now, Event::CoreFree(host.0));
+        }
+    }
+
+    /// Counts messages on `host` from now on, so that [`set_cpu`](Self::set_cpu) may come at any time.
+    pub fn count_messages(&self, host: HostId) {
+        self.core.lock().cpus.count(host, 1);
+    }
+
+    /// Polls no task of the nodes that run on `host` until [`resume`](Self::resume), as after SIGSTOP. The kernel lives
+    /// on: it takes connections and bytes as long as there is room, and clocks go on. Nodes that start later and harness
+    /// processes are not concerned.
+    pub fn pause(&self, host: HostId) {
+        self.fault(Fault::Pause, host);
+        let mut state = self.core.lock();
+        let nodes = state.nodes_of(host);
+        state.paused.extend(nodes);
+    }
+
+    /// Lets the nodes on `host` go on: all that came due meanwhile is due now.
+    pub fn resume(&self, host: HostId) {
+        self.fault(Fault::Resume, host);
+        let mut state = self.core.lock();
+        let nodes = state.nodes_of(host);
+        state.paused.retain(|process| !nodes.contains(process));
+        drop(state);
+        self.core.ready.let_go(host.0);
+    }
+
+    /// Has all clocks of `host` run fast from now on by so many parts per million, or slow where that is below zero; at
+    /// most 50 % either way. Timers fire accordingly, those included that are set already.
+    pub fn set_drift(&self, host: HostId, ppm: i32) {
+        self.trace_fault(Fault::Drift, Some(host), i64::from(ppm).cast_unsigned());
+        let mut state = self.core.lock();
+        self.core.clocks.drift(host, state.timeline.now, ppm);
+        state.timeline.wake_sleepers(host.0);
+    }
+
+    /// Moves the wall clock of `host` by so many nanoseconds. Its monotonic clock and its timers do not notice.
+    pub fn jump_clock(&self, host: HostId, by: i64) {
+        self.trace_fault(Fault::Jump, Some(host), by.cast_unsigned());
+        self.core.clocks.jump(host, by);
+    }
+
+    /// Sets the wall clock of `host` so many nanoseconds ahead of the true one.
+    pub fn set_wall_clock(&self, host: HostId, ahead: i64) {
+        self.trace_fault(Fault::WallClock, Some(host), ahead.cast_unsigned());
+        self.core.clocks.set(host, nanos(self.now()), ahead);
+    }
+
+    /// The host that was added with this name.
+    pub fn find_host(&self, name: &str) -> Option<HostId> {
+        self.core.lock().hosts.named(name)
     }
 
     /// The name that `host` was added with.
@@ -117,17 +198,43 @@ impl Sim {
     /// what they had not synced to their disk; its harness processes stay, and see their connections to those reset.
     pub fn power_cut(&self, host: HostId) {
         self.fault(Fault::PowerCut, host);
-        let nodes = {
-            let mut state = self.core.lock();
-            state.topology.set_dark(host, true);
-            state.nodes_of(host)
-        };
-        for node in nodes {
-            self.core.kill(node, Farewell::Silence);
-        }
         let mut state = self.core.lock();
-        state.forget_kernel(host);
-        state.hosts.get_mut(host).disk.power_cut();
+        state.lose_power(host);
+        drop(state);
+        self.core.bury();
+    }
+
+    /// Has the host lose its power at the so-manieth operation, from 1, that a node does to its disk from now on. The
+    /// operation fails, a write may be torn, and all else is as with [`power_cut`](Self::power_cut). What this gives ends
+    /// well when it happens, and with an error once it cannot any more: after [`keep_power`](Self::keep_power), or
+    /// another power cut.
+    pub fn power_cut_at_disk_operation(&self, host: HostId, operation: u32) -> oneshot::Receiver<()> {
+        self.trace_fault(Fault::PowerCutArmed, Some(host), u64::from(operation));
+        self.core.lock().hosts.get_mut(host).disk.cut_power_at(operation)
+    }
+
+    /// Takes back what [`power_cut_at_disk_operation`](Self::power_cut_at_disk_operation) said.
+    pub fn keep_power(&self, host: HostId) {
+        self.core.lock().hosts.get_mut(host).disk.keep_power();
+    }
+
+    /// Says what the host's disk does wrong from now on. What nodes do to it is concerned, and nobody else.
+    pub fn set_disk_faults(&self, host: HostId, faults: DiskFaults) {
+        self.trace_fault(Fault::Disk, Some(host), xxh3_64(format!("{faults:?}").as_bytes()));
+        let mut state = self.core.lock();
+        let host = state.hosts.get_mut(host);
+        host.disk.set_faults(faults, self.core.seed(), &host.name);
+    }
+
+    /// Says how long the host's disk takes to sync something. Whoever waits for that in a node goes on afterwards; of
+    /// several at once each waits for those before it.
+    pub fn set_sync_time(&self, host: HostId, time: Duration) {
+        self.core.lock().hosts.get_mut(host).disk.set_sync_time(nanos(time));
+    }
+
+    /// A small value on a host's disk, as somebody sees it who looks at the disk from outside.
+    pub fn stored(&self, host: HostId, name: &str) -> Option<Vec<u8>> {
+        self.core.lock().hosts.get(host).disk.value(name).map(<[u8]>::to_vec)
     }
 
     /// Gives a host its power back. No process is started; what comes for connections of old is answered with
@@ -194,6 +301,59 @@ impl Sim {
         state.look_at_stalled();
     }
 
+    /// Lets nothing through any more, either way, in a share (`0.0..=1.0`, drawn for each) of the streams that there are
+    /// between hosts of `from` and hosts of `to`. New ones are well.
+    pub fn stall_streams(&self, from: &HostSet, to: &HostSet, share: f64) -> StallId {
+        self.trace_fault(Fault::Stall, None, 0);
+        self.core.lock().stall_streams(from, to, share)
+    }
+
+    /// Takes a stall back. What it held is sent at TCP's next retransmission.
+    pub fn end_stall(&self, stall: StallId) {
+        self.trace_fault(Fault::EndStall, None, 0);
+        self.core.lock().end_stall(stall);
+    }
+
+    /// Breaks a share (`0.0..=1.0`, drawn for each) of the streams that there are between hosts of `from` and hosts of
+    /// `to`: both ends get a reset.
+    pub fn reset_streams(&self, from: &HostSet, to: &HostSet, share: f64) {
+        self.trace_fault(Fault::ResetStreams, None, 0);
+        self.core.lock().reset_streams(from, to, share);
+    }
+
+    /// Has the translator in front of a host, where there is one, forget all mappings. Nobody is told: what comes for
+    /// them is not let in, and what goes out over streams that it knew is answered with a reset.
+    pub fn forget_nat(&self, host: HostId) {
+        self.fault(Fault::Nat, host);
+        let mut state = self.core.lock();
+        if let Some(public) = state.public_address(host) {
+            state.forget_mappings(public, None);
+        }
+    }
+
+    /// As [`forget_nat`](Self::forget_nat), and the translator has the address `to` from now on, for all who are behind
+    /// it.
+    pub fn move_nat(&self, host: HostId, to: IpAddr) {
+        self.trace_fault(Fault::Nat, Some(host), xxh3_64(to.to_string().as_bytes()));
+        let mut state = self.core.lock();
+        if let Some(public) = state.public_address(host) {
+            state.forget_mappings(public, Some(to));
+        }
+    }
+
+    /// How many sockets each node process of a host may hold from now on, those that are open included; one more fails
+    /// with EMFILE. `None`: any number.
+    pub fn set_descriptor_limit(&self, host: HostId, limit: Option<u32>) {
+        self.trace_fault(Fault::Descriptors, Some(host), limit.map_or(u64::MAX, u64::from));
+        self.core.lock().hosts.set_descriptors(host, limit);
+    }
+
+    /// What the node processes of a host get from now on when they ask for a name; `None`: what is right.
+    pub fn set_names(&self, host: HostId, answer: Option<NameAnswer>) {
+        self.trace_fault(Fault::Names, Some(host), answer.map_or(u64::MAX, |answer| answer as u64));
+        self.core.lock().hosts.set_names(host, answer);
+    }
+
     /// What happened on the network since the last call, in order.
     pub fn take_observations(&self) -> Vec<Observation> {
         self.core.lock().observations.take()
@@ -218,6 +378,7 @@ impl Sim {
     fn trace_fault(&self, fault: Fault, host: Option<HostId>, detail: u64) {
         let mut state = self.core.lock();
         let now = state.timeline.now;
+        state.trace.name_fault(fault as u64, || format!("{fault:?}"));
         state.trace.emit(now, Kind::Fault, host.map_or(NONE, |host| host.0), fault as u64, detail);
     }
 }

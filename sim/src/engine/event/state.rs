@@ -3,6 +3,10 @@
 //! No future is polled or dropped while the lock is held; waking a task only puts it on the ready list, which has a
 //! lock of its own.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::connection::{Connections, End, Holder};
 use super::cpu::Cpus;
 use super::datagram::Datagrams;
@@ -11,7 +15,7 @@ use super::host::{Hosts, Life, ProcessKind, Processes};
 use super::link::{HostId, Topology};
 use super::observe::Observations;
 use super::timeline::{Event, Side, Timeline};
-use crate::trace::{Kind, NONE, Trace};
+use crate::trace::{Keep, Kind, NONE, Trace};
 
 pub(super) struct State {
     pub(super) timeline: Timeline,
@@ -20,13 +24,41 @@ pub(super) struct State {
     pub(super) hosts: Hosts,
     pub(super) processes: Processes,
     pub(super) cpus: Cpus,
+    pub(super) aftermath: Aftermath,
+    /// Processes that are not polled.
+    pub(super) paused: BTreeSet<u32>,
     pub(super) connections: Connections,
     pub(super) ports: Ports,
     pub(super) datagrams: Datagrams,
     pub(super) observations: Observations,
 }
 
-/// How a process loses its network.
+/// What is left to do after a poll, because of what the task did to its disk.
+#[derive(Default)]
+pub(super) struct Aftermath {
+    /// Whether there is anything; readable without the lock of the state.
+    pub(super) any: Arc<AtomicBool>,
+    /// Processes that died with their hosts' power, and whose tasks are still there.
+    pub(super) dead: Vec<u32>,
+    /// When the disk is done: whoever was woken goes on then.
+    pub(super) until: Option<u64>,
+    /// Those who waited for this may go on.
+    pub(super) done: Option<u32>,
+}
+
+impl Aftermath {
+    fn bury(&mut self, process: u32) {
+        self.dead.push(process);
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn wait_until(&mut self, until: u64) {
+        self.until = Some(until);
+        self.any.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How a process loses its network. The numbers are in traces.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Farewell {
     /// It ended by itself: what is still open is closed in order.
@@ -38,7 +70,7 @@ pub(super) enum Farewell {
 }
 
 impl State {
-    pub(super) fn new(seed: u64, record: bool) -> Self {
+    pub(super) fn new(seed: u64, record: Keep) -> Self {
         Self {
             timeline: Timeline::default(),
             trace: Trace::new(record),
@@ -46,6 +78,8 @@ impl State {
             hosts: Hosts::default(),
             processes: Processes::default(),
             cpus: Cpus::default(),
+            aftermath: Aftermath::default(),
+            paused: BTreeSet::new(),
             connections: Connections::default(),
             ports: Ports::default(),
             datagrams: Datagrams::default(),
@@ -68,6 +102,7 @@ impl State {
             Event::Segment { from, bytes, flags, sent } => self.deliver(from, bytes, flags, sent),
             Event::Credit { to, bytes } => self.credit(to, bytes),
             Event::Reset { to } => self.reset(to),
+            Event::Unknown { to } => self.unknown(to),
             Event::Retransmit { from, since } => self.retransmit(from, since),
             Event::GiveUp { from, since } => self.give_up(from, since),
             Event::Syn(dial) => self.syn(dial),
@@ -76,6 +111,7 @@ impl State {
             Event::Refused(dial) => self.refused(dial),
             Event::Datagram(key) => self.datagram(key),
             Event::CoreFree(host) => self.cpus.free(host),
+            Event::DiskDone(key) => self.aftermath.done = Some(key),
         }
         true
     }
@@ -98,6 +134,20 @@ impl State {
                 Farewell::Silence => self.vanish(side, self.is_local(side)),
             }
         }
+    }
+
+    /// Takes the power from a host: its network and disk first. The tasks of its nodes are dropped when the poll that is
+    /// going on is over.
+    pub(super) fn lose_power(&mut self, host: HostId) {
+        self.topology.set_dark(host, true);
+        let now = self.timeline.now;
+        for node in self.nodes_of(host) {
+            self.trace.emit(now, Kind::ProcessEnd, host.0, u64::from(node), Farewell::Silence as u64);
+            self.cut_off(node, Farewell::Silence);
+            self.aftermath.bury(node);
+        }
+        self.forget_kernel(host);
+        self.hosts.get_mut(host).disk.power_cut();
     }
 
     /// The host lost power: what its kernel still had to send for streams that were closed is gone as well.
@@ -127,6 +177,11 @@ impl State {
         self.connections = Connections::default();
         self.ports.clear();
         self.datagrams = Datagrams::default();
+    }
+
+    /// Whether no task of this process is polled at present.
+    pub(super) fn is_held(&self, process: u32) -> bool {
+        !self.paused.is_empty() && self.paused.contains(&process)
     }
 
     /// Whether what this process receives costs its host time.

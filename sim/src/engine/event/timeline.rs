@@ -77,6 +77,8 @@ pub(super) enum Event {
     Credit { to: Side, bytes: u32 },
     /// A reset arrives at the side.
     Reset { to: Side },
+    /// "I know no such stream" arrives at the side, whose translator has forgotten it.
+    Unknown { to: Side },
     /// What the side sent at `since` is retransmitted.
     Retransmit { from: Side, since: u64 },
     /// What the side sent at `since` was retransmitted long enough.
@@ -93,6 +95,17 @@ pub(super) enum Event {
     Datagram(Key),
     /// A core of this host is free again.
     CoreFree(u32),
+    /// A disk is done with what these tasks wait for.
+    DiskDone(u32),
+}
+
+/// A sleep that has begun.
+struct Timer {
+    waker: Option<Waker>,
+    /// Whose clock it goes by.
+    host: u32,
+    /// The virtual time at which it fires.
+    at: u64,
 }
 
 struct Entry {
@@ -129,7 +142,7 @@ pub(super) struct Timeline {
     pub(super) now: u64,
     sequence: u64,
     heap: BinaryHeap<Entry>,
-    timers: Pool<Option<Waker>>,
+    timers: Pool<Timer>,
     cancelled: usize,
 }
 
@@ -155,25 +168,43 @@ impl Timeline {
         }
     }
 
-    /// Polls a sleep until `at` whose timer, once there is one, is `key`.
-    pub(super) fn poll_sleep(&mut self, key: &mut Option<Key>, at: u64, context: &Context<'_>) -> Poll<()> {
+    /// Polls a sleep by the clock of `host` until the virtual time `at`. Its timer, once there is one, is `key`; one that
+    /// was set before the host's clock was changed is set anew.
+    pub(super) fn poll_sleep(
+        &mut self,
+        key: &mut Option<Key>,
+        (host, at): (u32, u64),
+        context: &Context<'_>,
+    ) -> Poll<()> {
         if self.now >= at {
             self.cancel(key.take());
             return Poll::Ready(());
+        }
+        if key.and_then(|key| self.timers.get(key)).is_some_and(|timer| timer.at != at) {
+            self.cancel(key.take());
         }
         if at == NEVER {
             return Poll::Pending;
         }
         match key.and_then(|key| self.timers.get_mut(key)) {
-            Some(Some(waker)) => waker.clone_from(context.waker()),
-            Some(waker) => *waker = Some(context.waker().clone()),
+            Some(Timer { waker: Some(waker), .. }) => waker.clone_from(context.waker()),
+            Some(timer) => timer.waker = Some(context.waker().clone()),
             None => {
-                let timer = self.timers.insert(Some(context.waker().clone()));
+                let timer = self.timers.insert(Timer { waker: Some(context.waker().clone()), host, at });
                 *key = Some(timer);
                 self.at(at, Event::Timer(timer));
             }
         }
         Poll::Pending
+    }
+
+    /// Has all who sleep by the clock of `host` look at it again: it runs otherwise from now on.
+    pub(super) fn wake_sleepers(&mut self, host: u32) {
+        for key in self.timers.keys_where(|timer| timer.host == host) {
+            if let Some(waker) = self.timers.get(key).and_then(|timer| timer.waker.as_ref()) {
+                waker.wake_by_ref();
+            }
+        }
     }
 
     /// Forgets a timer whose sleep is gone.
@@ -194,7 +225,7 @@ impl Timeline {
 
     /// Takes the waker of a timer that fires, and frees the timer.
     pub(super) fn fire(&mut self, key: Key) -> Option<Waker> {
-        self.timers.remove(key).flatten()
+        self.timers.remove(key).and_then(|timer| timer.waker)
     }
 }
 
@@ -222,11 +253,25 @@ mod tests {
         let context = Context::from_waker(Waker::noop());
         for round in 0..100_000 {
             let mut key = None;
-            assert!(timeline.poll_sleep(&mut key, 1_000_000 + round, &context).is_pending());
+            assert!(timeline.poll_sleep(&mut key, (0, 1_000_000 + round), &context).is_pending());
             timeline.cancel(key);
         }
         assert!(timeline.heap.len() <= 2 * CANCELLED_TIMERS_MIN, "{}", timeline.heap.len());
         assert!(timeline.advance().is_none(), "nothing is left to happen");
         assert_eq!(timeline.now, 0, "cancelled timers do not move time");
+    }
+
+    #[test]
+    fn a_timer_moves_with_its_sleep() {
+        let mut timeline = Timeline::default();
+        let context = Context::from_waker(Waker::noop());
+        let mut key = None;
+        for at in [100, 50, NEVER, 70] {
+            assert!(timeline.poll_sleep(&mut key, (0, at), &context).is_pending());
+        }
+        assert!(matches!(timeline.advance(), Some(Event::Timer(timer)) if Some(timer) == key));
+        assert_eq!(timeline.now, 70);
+        assert!(timeline.poll_sleep(&mut key, (0, 70), &context).is_ready());
+        assert!(timeline.advance().is_none());
     }
 }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use relay_chaos::quantity::duration;
 
+use super::super::asked::Asked;
 use super::super::error::Problem;
 use super::super::hosts::Hosts;
-use super::super::model::{Arrival, Gates, LatencyGates, Load, LoadGates, Pacing, ReconnectGates, RunPlan};
+use super::super::model::{
+    Arrival, Gates, GrowthGates, LatencyGates, Load, LoadGates, Pacing, ReconnectGates, RunPlan,
+};
 use super::settings::positive;
 use super::table::Table;
 use super::values::Codes;
@@ -34,6 +37,8 @@ pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &Ru
             total: table.get("reconnects"),
             per_second: table.get("reconnects_per_second"),
         },
+        growth: GrowthGates { memory: table.get("memory_growth"), tables: table.get("table_growth") },
+        asked: Asked::default(),
     };
     if !has_load {
         for key in NEED_CALLS.into_iter().filter(|key| table.has(key)) {
@@ -120,10 +125,22 @@ fn min_calls(table: &mut Table<'_>, loads: &[Load]) -> Option<u64> {
 
 /// How many calls a load makes at most, where that can be known.
 fn most_calls(load: &Load) -> Option<u64> {
-    let Arrival::Open { rate, pacing: Pacing::Even } = load.arrival else { return None };
     let callers = u128::try_from(load.from.hosts().len()).ok()?;
-    let time = load.stop.saturating_sub(load.start);
-    // The interval is rounded down to whole nanoseconds, which errs on the side of more calls.
-    let each = time.as_nanos() / rate.interval().as_nanos().max(1) + 1;
+    let each = match &load.arrival {
+        Arrival::Open { rate, pacing: Pacing::Even } => {
+            let time = load.stop.saturating_sub(load.start);
+            // The interval is rounded down to whole nanoseconds, which errs on the side of more calls.
+            time.as_nanos() / rate.interval().as_nanos().max(1) + 1
+        }
+        Arrival::Profile(profile) if profile.pacing == Pacing::Even => profile
+            .segments
+            .iter()
+            .map(|it| {
+                it.calls_until(it.window.length().as_secs_f64()).ceil() as u128 + u128::from(it.burst_calls())
+            })
+            .sum::<u128>()
+            .saturating_add(1),
+        Arrival::Open { .. } | Arrival::Profile(_) | Arrival::Closed { .. } => return None,
+    };
     u64::try_from(callers * each).ok()
 }

@@ -7,10 +7,11 @@ use relay_chaos::quantity::duration;
 use relay_chaos::{ByteSize, Rate};
 
 use super::super::error::{Problem, did_you_mean, list};
-use super::super::hosts::{Host, HostSet, NodeId};
+use super::super::hosts::{HostSet, NodeId};
 use super::super::model::{Arrival, CallPlan, Load, Pacing, Service, Target, Topology};
 use super::gates;
 use super::names::{Lookup, check_name, find_service};
+use super::profile;
 use super::settings::{before_end, positive};
 use super::table::Table;
 use super::values::Names;
@@ -58,7 +59,7 @@ pub(super) fn read(file: &mut Table<'_>, topology: &Topology, end: Duration) -> 
 fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Load> {
     let name = table.require::<String>("name");
     let name = name.filter(|name| check_name(table, name, "load"));
-    let arrival = arrival(table);
+    let mut arrival = arrival(table);
     let lookup = Lookup { hosts: &topology.hosts, problems: table.problems() };
     let from = table.require::<Names>("from").and_then(|names| lookup.select(&names));
     let service = table.require::<String>("service");
@@ -66,8 +67,13 @@ fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Loa
     let call = call(table, service.map(|it| &topology.services[it]));
     let target = target(table, topology, service, from.as_ref());
     let start = before_end(table, "start", "this load starts", end).unwrap_or_default();
-    let stop = stop(table, start, end);
+    let mut stop = stop(table, start, end);
+    if let Some(Arrival::Profile(profile)) = &mut arrival {
+        stop = profile::place(table, profile, start, stop);
+    }
     let gates = gates::of_load(table);
+    // Read with all else that is asked for.
+    table.ask(&["expect"]);
     Some(Load {
         name: name?.into_inner(),
         from: from?,
@@ -92,12 +98,18 @@ fn arrival(table: &mut Table<'_>) -> Option<Arrival> {
         Some(Kind::Open) => {
             table.call("a [[load]] of kind \"open\"");
             let pacing = table.word("pacing", &[("even", Pacing::Even), ("poisson", Pacing::Poisson)]);
-            let rate = table.require::<Rate>("rate")?;
-            if rate.get_ref().per_second() > MAX_CALLS_PER_SECOND {
-                let label = format!("expected at most {MAX_CALLS_PER_SECOND}/s for each host");
-                table.problem(Problem::new("too many calls", rate.span(), label));
+            let pacing = pacing.unwrap_or_default();
+            if table.has("profile") {
+                if let Some(rate) = table.read::<Rate>("rate") {
+                    let label = "expected `rate` or `profile`";
+                    table.problem(Problem::new("the profile says the rate", rate.span(), label));
+                }
+                return Some(Arrival::Profile(profile::read(table, pacing)?));
             }
-            Some(Arrival::Open { rate: rate.into_inner(), pacing: pacing.unwrap_or_default() })
+            table.ask(&["rate", "profile"]);
+            let rate = table.require::<Rate>("rate")?;
+            profile::check(table, &rate);
+            Some(Arrival::Open { rate: rate.into_inner(), pacing })
         }
         Some(Kind::Closed) => {
             table.call("a [[load]] of kind \"closed\"");
@@ -107,10 +119,16 @@ fn arrival(table: &mut Table<'_>) -> Option<Arrival> {
                 let message = format!("{} callers on each host", callers.get_ref());
                 table.problem(Problem::new(message, callers.span(), format!("expected 1 to {MAX_CALLERS}")));
             }
-            Some(Arrival::Closed { callers: callers.into_inner(), think })
+            let calls = table.read::<u64>("calls");
+            if let Some(calls) = calls.as_ref().filter(|calls| *calls.get_ref() == 0) {
+                let problem = Problem::new("`calls` is zero", calls.span(), "expected at least 1");
+                table.problem(problem.help("leave it out to call as long as the load lasts"));
+            }
+            let calls = calls.map(toml::Spanned::into_inner);
+            Some(Arrival::Closed { callers: callers.into_inner(), think, calls })
         }
         None => {
-            table.ask(&["pacing", "rate", "think", "callers"]);
+            table.ask(&["pacing", "rate", "profile", "think", "callers", "calls"]);
             None
         }
     }
@@ -153,7 +171,7 @@ fn target(
 ) -> Option<Target> {
     let by = table.word("by", &[("node", By::Node), ("service", By::Service)]);
     let to = table.read::<Names>("to");
-    let offers = |set: usize| topology.hosts.iter().any(|(_, host)| host.services.contains(&set));
+    let offers = |set: usize| topology.hosts.iter().any(|(host, _)| topology.offers(host, set));
     if by == Some(By::Service) {
         if let Some(to) = to {
             let problem = Problem::new(
@@ -178,7 +196,7 @@ fn target(
     };
     let lookup = Lookup { hosts: &topology.hosts, problems: table.problems() };
     let (to_span, to) = (to.span(), lookup.select(&to)?);
-    check_targets(table, topology, &topology.services[service?].name, from, &to, to_span);
+    check_targets(table, topology, service?, from, &to, to_span);
     Some(Target::Node(to))
 }
 
@@ -186,14 +204,15 @@ fn target(
 fn check_targets(
     table: &Table<'_>,
     topology: &Topology,
-    service: &str,
+    service: usize,
     from: Option<&HostSet>,
     to: &HostSet,
     span: Range<usize>,
 ) {
     let targets = || to.hosts().iter().map(|index| topology.hosts.get(*index));
-    let offers = |host: &Host| host.services.iter().any(|it| topology.services[*it].name == service);
-    if let Some(host) = targets().find(|host| !offers(host)) {
+    let without = to.hosts().iter().find(|host| !topology.offers(**host, service));
+    let service = &topology.services[service].name;
+    if let Some(host) = without.map(|host| topology.hosts.get(*host)) {
         let message = format!("`{}` does not offer the service `{service}`", host.name);
         let problem = Problem::new(message, span, format!("expected hosts that offer `{service}`"));
         table.problem(problem.help(format!("add `services = [\"{service}\"]` to its table")));

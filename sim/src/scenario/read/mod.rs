@@ -3,19 +3,29 @@
 //! The TOML is walked by hand ([`table`]) and not through derived types: every value is read with its place, an
 //! unknown key is met with what was probably meant, and one wrong value does not hide the next.
 
+mod asked;
+mod expand;
 mod faults;
 mod gates;
+mod groups;
 mod loads;
 mod names;
 mod network;
+mod operator;
+mod profile;
 mod services;
 mod settings;
+pub(super) mod shape;
 mod table;
 mod topology;
+mod upgrades;
 mod values;
 
 use toml::de::DeTable;
 
+use self::asked::Context;
+use self::expand::{Expanded, Setting, expand};
+use self::shape::{Recorder, Section};
 use self::table::Table;
 use super::error::{Problem, Problems, ScenarioError};
 use super::model::{Scenario, Source};
@@ -27,6 +37,14 @@ impl Scenario {
     /// # Errors
     /// All that is wrong with the text, each with its place.
     pub fn load(name: &str, text: &str) -> Result<Scenario, ScenarioError> {
+        Scenario::load_with(name, text, &[])
+    }
+
+    /// As [`Scenario::load`], with these parameters set, by name.
+    ///
+    /// # Errors
+    /// All that is wrong with the text, each with its place, and with the values that are set.
+    pub fn load_with(name: &str, text: &str, set: &[(String, String)]) -> Result<Scenario, ScenarioError> {
         let problems = Problems::default();
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in errors {
@@ -43,25 +61,52 @@ impl Scenario {
         if let Some(error) = problems.error(name, text) {
             return Err(error);
         }
-        let scenario = read(name, text, document.get_ref(), &problems);
+        let scenario = read(name, text, (document.into_inner(), set), &problems);
         problems.error(name, text).map_or(Ok(scenario), Err)
     }
 }
 
+/// What is asked of a text, whatever is wrong with it.
+pub(super) fn record(text: &str) -> Vec<Section> {
+    let mut problems = Problems::default();
+    problems.recorder = Some(Recorder::default());
+    let (document, _) = DeTable::parse_recoverable(text);
+    read("x.toml", text, (document.into_inner(), &[]), &problems);
+    problems.recorder.map(Recorder::take).unwrap_or_default()
+}
+
 /// Where a problem was noted, what comes back is not to be used.
-fn read(name: &str, text: &str, document: &DeTable<'_>, problems: &Problems) -> Scenario {
+fn read<'a>(
+    name: &str,
+    text: &str,
+    (document, set): (DeTable<'a>, &'a [Setting]),
+    problems: &Problems,
+) -> Scenario {
+    let Expanded { document, phases, parameters } = expand(document, set, problems);
     // The whole file has no place of its own; what it lacks is noted where one begins to read.
-    let mut file = Table::new(document, 0..0, "the scenario", problems);
+    let mut file = Table::new(&document, 0..0, "the scenario", problems);
     let title = settings::name(&mut file, name);
     let description = file.get::<String>("description").unwrap_or_default();
-    let run = settings::run(&mut file);
+    file.ask(&["params", "template", "phase"]);
+    let run = settings::run(&mut file, &phases);
     let node = settings::node(&mut file);
-    let topology = topology::read(&mut file, run.duration);
+    let mut topology = topology::read(&mut file, run.duration);
     let network = network::read(&mut file, &topology.hosts);
+    let drafts = upgrades::read(&mut file, &topology, node, &run);
+    topology.upgrades = drafts.iter().map(|draft| draft.upgrade.clone()).collect();
     let loads = loads::read(&mut file, &topology, run.duration);
-    let gates = gates::read(&mut file, &topology.hosts, &loads, &run);
-    let faults = faults::read(&mut file, &topology.hosts, &run, gates.convergence);
+    let mut gates = gates::read(&mut file, &topology.hosts, &loads, &run);
+    let context = Context { hosts: &topology.hosts, loads: &loads, run: &run };
+    gates.asked = asked::read(&mut file, &context);
+    let failures = asked::failures(&mut file);
+    gates.asked.failures = failures.iter().map(|failure| failure.get_ref().clone()).collect();
+    let mut faults = faults::read(&mut file, &topology.hosts, &run, gates.convergence);
+    let asked_for = (gates.asked.gates.as_slice(), gates.convergence);
+    topology.upgrades = upgrades::finish(&file, drafts, &context, asked_for, &mut faults);
     file.finish();
-    let source = Source { name: name.to_owned(), text: text.to_owned() };
-    Scenario { name: title, description, run, network, node, topology, loads, faults, gates, source }
+    let source = Source { name: name.to_owned(), text: text.to_owned(), parameters };
+    let scenario =
+        Scenario { name: title, description, run, network, node, topology, loads, faults, gates, source };
+    asked::check_invariants(&scenario, &failures, problems);
+    scenario
 }

@@ -1,12 +1,13 @@
 //! Names and what they stand for.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use relay_chaos::Selector;
 use toml::Spanned;
 
 use super::super::error::{Problem, Problems, did_you_mean, list};
-use super::super::hosts::{HostIndex, HostSet, Hosts};
+use super::super::hosts::{GROUP, Host, HostIndex, HostSet, Hosts, NOT, OF_MAIN};
 use super::super::model::Service;
 use super::table::Table;
 use super::values::Names;
@@ -24,10 +25,11 @@ pub(super) fn check_name(table: &Table<'_>, name: &Spanned<String>, what: &str) 
         && text.chars().all(allowed)
         && text.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !right {
+        let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
         let label = format!(
             "expected 1 to {MAX_NAME_CHARS} letters, digits, `-`, `_` or `.`, a letter or digit first"
         );
-        table.problem(Problem::new(format!("not a name for a {what}"), name.span(), label));
+        table.problem(Problem::new(format!("not a name for {article} {what}"), name.span(), label));
     }
     right
 }
@@ -41,21 +43,44 @@ pub(super) struct Lookup<'a> {
 impl Lookup<'_> {
     /// The hosts that `names` stand for; `None` where a problem was noted.
     pub(super) fn select(&self, names: &Spanned<Names>) -> Option<HostSet> {
-        let mut found = Vec::new();
-        let mut complete = true;
-        for name in &names.get_ref().0 {
-            match self.matching(name) {
-                Some(hosts) => found.extend(hosts),
-                None => complete = false,
-            }
-        }
         if names.get_ref().0.is_empty() {
             let label = "expected at least one name or pattern";
             self.problems.add(Problem::new("this list names no host", names.span(), label));
             return None;
         }
+        let found = self.in_turn(names.get_ref(), |_| true)?;
+        if found.is_empty() {
+            let label = "expected patterns that leave some host over";
+            self.problems.add(Problem::new("nobody is left of these hosts", names.span(), label));
+            return None;
+        }
         let selector = Selector::new(names.get_ref().0.iter().map(Spanned::get_ref));
-        complete.then(|| HostSet::new(selector, found))
+        Some(HostSet::new(selector, found))
+    }
+
+    /// The hosts that `names` stand for, in the order of the list, each once; `None` where a problem was noted. Where
+    /// the list says only who is not meant, all others are that `usual` names.
+    pub(super) fn in_turn(&self, names: &Names, usual: impl Fn(&Host) -> bool) -> Option<Vec<HostIndex>> {
+        let mut without = Vec::new();
+        let mut found: Vec<HostIndex> = Vec::new();
+        let mut complete = true;
+        if names.0.iter().all(|name| name.get_ref().starts_with(NOT)) && !names.0.is_empty() {
+            found.extend(self.hosts.iter().filter(|(_, host)| usual(host)).map(|(index, _)| index));
+        }
+        for name in &names.0 {
+            let (hosts, into) = match name.get_ref().strip_prefix(NOT) {
+                Some(rest) => (self.matching(&Spanned::new(name.span(), rest.to_owned())), &mut without),
+                None => (self.matching(name), &mut found),
+            };
+            match hosts {
+                Some(hosts) => into.extend(hosts),
+                None => complete = false,
+            }
+        }
+        let without: BTreeSet<HostIndex> = without.into_iter().collect();
+        let mut seen = BTreeSet::new();
+        found.retain(|host| !without.contains(host) && seen.insert(*host));
+        complete.then_some(found)
     }
 
     /// The hosts that one name or pattern stands for; `None` where a problem was noted.
@@ -82,6 +107,40 @@ impl Lookup<'_> {
 
     fn nobody(&self, text: &str, span: Range<usize>) {
         let names = || self.hosts.iter().map(|(_, host)| host.name.as_str());
+        if let Some(group) = text.strip_prefix(GROUP) {
+            let known: Vec<&str> = self.hosts.groups().collect();
+            let help = did_you_mean(group, known.iter().copied()).unwrap_or_else(|| match known.as_slice() {
+                [] => format!("add it to the file:  [groups]  {group} = [\"home-*\"]"),
+                known => format!("the groups are {}", list(known.iter().copied())),
+            });
+            let problem = Problem::new(
+                format!("no group is called `{group}`"),
+                span,
+                "expected the name of a group of [groups]",
+            );
+            self.problems.add_unknown_name(problem.help(help));
+            return;
+        }
+        if let Some((main, home)) = text.split_once(OF_MAIN) {
+            let mains = self.hosts.matching(main).unwrap_or_default();
+            if !mains.iter().any(|index| self.hosts.get(*index).is_main()) {
+                let names =
+                    || self.hosts.iter().filter(|(_, host)| host.is_main()).map(|(_, it)| it.name.as_str());
+                let help = did_you_mean(main, names());
+                let help = help.unwrap_or_else(|| format!("the Mains are {}", list(names())));
+                let problem = Problem::new(
+                    format!("no Main is called `{main}`"),
+                    span,
+                    "expected a Main and its Homes, such as \"main-a/*\"",
+                );
+                self.problems.add_unknown_name(problem.help(help));
+                return;
+            }
+            let message = format!("no Home of `{main}` is called `{home}`");
+            let label = "expected a name or a pattern of its Homes";
+            self.problems.add_unknown_name(Problem::new(message, span, label));
+            return;
+        }
         if Selector::is_glob(text) {
             let problem = Problem::new(
                 format!("no host matches `{text}`"),

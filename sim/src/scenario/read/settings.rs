@@ -1,4 +1,4 @@
-//! The keys at the top, `[probe]` and `[node]`.
+//! The keys at the top, `[probe]`, `[operator]` and `[node]`.
 
 use std::time::Duration;
 
@@ -7,13 +7,17 @@ use toml::Spanned;
 
 use super::super::error::Problem;
 use super::super::model::{NodeSettings, RunPlan};
+use super::super::parts::Phase;
 use super::names::check_name;
+use super::operator;
 use super::table::Table;
 
 /// How long a scenario runs that does not say so.
 pub(super) const DEFAULT_DURATION: Duration = Duration::from_secs(600);
 /// How often the Mains' views are read, unless the scenario says otherwise.
 pub(super) const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often each relay's metrics are read, unless the scenario says otherwise: seldom enough to cost next to nothing.
+pub(super) const DEFAULT_REPORT_INTERVAL: Duration = Duration::from_secs(180);
 /// The seed of a scenario that names none.
 pub(super) const DEFAULT_SEED: u64 = 1;
 
@@ -33,24 +37,45 @@ pub(super) fn name(file: &mut Table<'_>, file_name: &str) -> String {
 }
 
 /// `duration`, `seed` and `[probe]`.
-pub(super) fn run(file: &mut Table<'_>) -> RunPlan {
+pub(super) fn run(file: &mut Table<'_>, phases: &[Phase]) -> RunPlan {
+    let planned = phases.last().map(|phase| phase.end);
     let duration = positive(file, "duration").unwrap_or(match file.has("duration") {
         // A wrong one is noted; no other time is to look wrong because of it.
         true => Duration::MAX,
-        false => DEFAULT_DURATION,
+        false => planned.unwrap_or(DEFAULT_DURATION),
     });
+    if let Some(planned) = planned
+        && planned > duration
+    {
+        let message = format!("the phases last {} together", duration::format(planned));
+        let label = format!("expected at least {}", duration::format(planned));
+        let problem = Problem::new(message, file.value_span("duration"), label);
+        file.problem(problem.help("leave `duration` out: then the run lasts as long as its phases"));
+    }
     let seed = file.get::<u64>("seed").unwrap_or(DEFAULT_SEED);
-    let mut probe_interval = None;
+    let (mut probe_interval, mut report_interval) = (None, None);
     if let Some(mut probe) = file.table("probe", "[probe]") {
         probe_interval = positive(&mut probe, "interval");
+        report_interval = positive(&mut probe, "reports");
         probe.finish();
     }
-    RunPlan { duration, seed, probe_interval: probe_interval.unwrap_or(DEFAULT_PROBE_INTERVAL) }
+    RunPlan {
+        duration,
+        seed,
+        probe_interval: probe_interval.unwrap_or(DEFAULT_PROBE_INTERVAL),
+        report_interval: report_interval.unwrap_or(DEFAULT_REPORT_INTERVAL),
+        operator_every: operator::read(file),
+        phases: phases.to_vec(),
+    }
 }
 
 /// `[node]`.
 pub(super) fn node(file: &mut Table<'_>) -> NodeSettings {
-    let Some(mut node) = file.table("node", "[node]") else { return NodeSettings::default() };
+    file.table("node", "[node]").map(node_settings).unwrap_or_default()
+}
+
+/// The keys of `[node]`.
+pub(super) fn node_settings(mut node: Table<'_>) -> NodeSettings {
     let settings = NodeSettings {
         heartbeat: positive(&mut node, "heartbeat"),
         unhealthy_after: positive(&mut node, "unhealthy_after"),

@@ -6,11 +6,16 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::error::{Problem, Problems, did_you_mean, list};
+use super::expand::common_keys;
+use super::shape::{Section, Shape};
 
 /// A type that a TOML value can be read as.
 pub(super) trait FromToml: Sized {
     /// Reads `value`.
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong>;
+
+    /// What such a value looks like.
+    fn shape() -> Shape;
 }
 
 /// A value that is not what it should be.
@@ -40,7 +45,13 @@ pub(super) struct Table<'a> {
     span: Range<usize>,
     /// How messages call it: `[[main]]`.
     title: String,
+    /// How it was called in the beginning.
+    section: String,
     asked: Vec<&'static str>,
+    /// What was asked for, as far as it is known; kept only where somebody wants it.
+    shapes: Vec<(&'static str, Shape)>,
+    /// Keys that were dealt with before: they may be there.
+    common: &'static [&'static str],
     accepts_all: bool,
     missing: Vec<&'static str>,
     problems: &'a Problems,
@@ -54,12 +65,16 @@ impl<'a> Table<'a> {
         title: impl Into<String>,
         problems: &'a Problems,
     ) -> Table<'a> {
+        let title = title.into();
         Table {
             entries,
             span,
-            title: title.into(),
+            section: title.clone(),
+            title,
             asked: Vec::new(),
+            shapes: Vec::new(),
             accepts_all: false,
+            common: &[],
             missing: Vec::new(),
             problems,
         }
@@ -127,6 +142,7 @@ impl<'a> Table<'a> {
 
     /// The value of `key`; `None` where there is none, or a wrong one, which is noted.
     pub(super) fn read<T: FromToml>(&mut self, key: &'static str) -> Option<Spanned<T>> {
+        self.is_like(key, T::shape);
         let value = self.raw(key)?;
         match T::from_toml(value) {
             Ok(read) => Some(Spanned::new(value.span(), read)),
@@ -147,6 +163,7 @@ impl<'a> Table<'a> {
     /// The value of `key`, whose absence is noted.
     pub(super) fn require<T: FromToml>(&mut self, key: &'static str) -> Option<Spanned<T>> {
         if !self.entries.contains_key(key) {
+            self.is_like(key, T::shape);
             self.missing(key);
             return None;
         }
@@ -161,6 +178,7 @@ impl<'a> Table<'a> {
 
     /// One of several words as the value of `key`.
     pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+        self.is_like(key, || Shape::Words(words.iter().map(|(word, _)| (*word).to_owned()).collect()));
         let text = self.read::<String>(key)?;
         let found = words.iter().find(|(word, _)| word == text.get_ref());
         if found.is_none() {
@@ -175,6 +193,7 @@ impl<'a> Table<'a> {
 
     /// The table `[key]`; an empty one where there is none.
     pub(super) fn table(&mut self, key: &'static str, title: &str) -> Option<Table<'a>> {
+        self.is_like(key, || Shape::Table(title.to_owned()));
         let value = self.raw(key)?;
         match value.get_ref() {
             DeValue::Table(entries) => Some(Table::new(entries, value.span(), title, self.problems)),
@@ -188,6 +207,7 @@ impl<'a> Table<'a> {
     /// The tables `[[key]]`.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
         let title = format!("[[{key}]]");
+        self.is_like(key, || Shape::Tables(title.clone()));
         let Some(value) = self.raw(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
             self.not_a_table(key, value.span(), value.get_ref(), &title);
@@ -197,7 +217,8 @@ impl<'a> Table<'a> {
         for item in items.iter() {
             match item.get_ref() {
                 DeValue::Table(entries) => {
-                    tables.push(Table::new(entries, item.span(), &*title, self.problems));
+                    let table = Table::new(entries, item.span(), &*title, self.problems);
+                    tables.push(Table { common: common_keys(key), ..table });
                 }
                 other => self.not_a_table(key, item.span(), other, &title),
             }
@@ -211,17 +232,42 @@ impl<'a> Table<'a> {
         self.problem(Problem::new(message, span, format!("expected a table: {title}")));
     }
 
+    /// Keeps what a key looks like, where somebody wants to know; what is known first counts.
+    fn is_like(&mut self, key: &'static str, shape: impl Fn() -> Shape) {
+        if self.problems.recorder.is_some() && self.shapes.iter().all(|(known, _)| *known != key) {
+            self.shapes.push((key, shape()));
+        }
+    }
+
+    /// Tells what was asked for, where somebody wants to know.
+    fn record(&self) {
+        let Some(recorder) = &self.problems.recorder else { return };
+        let shape = |key: &&'static str| {
+            let known = self.shapes.iter().find(|(known, _)| known == key);
+            (*key, known.map_or(Shape::Any, |(_, shape)| shape.clone()))
+        };
+        recorder.add(Section {
+            title: self.section.clone(),
+            keys: self.asked.iter().chain(self.common).map(shape).collect(),
+            missing: self.missing.clone(),
+            is_open: self.accepts_all,
+        });
+    }
+
     /// Notes the keys that nobody asked for, and those that are missing.
     pub(super) fn finish(self) {
+        self.record();
         for (name, span) in self.unknown_keys() {
             let message = format!("unknown key `{name}` in {}", self.title);
             let label = format!("expected one of {}", list(self.asked.iter().copied()));
-            let help = did_you_mean(name, self.asked.iter().copied());
+            let help = did_you_mean(name, self.asked.iter().chain(self.common).copied());
             self.problem(Problem::new(message, span, label).maybe_help(help));
         }
         for key in &self.missing {
             // A misspelt key was noted just now, with what was meant.
-            if self.unknown_keys().all(|(name, _)| did_you_mean(name, [*key]).is_none()) {
+            if self.problems.misses_keys(&self.span)
+                && self.unknown_keys().all(|(name, _)| did_you_mean(name, [*key]).is_none())
+            {
                 let message = format!("{} has no `{key}`", self.title);
                 self.problem(Problem::new(message, self.span(), format!("expected `{key} = …` in here")));
             }
@@ -229,10 +275,9 @@ impl<'a> Table<'a> {
     }
 
     fn unknown_keys(&self) -> impl Iterator<Item = (&'a str, Range<usize>)> {
-        self.entries
-            .iter()
-            .map(|(key, _)| (key.get_ref().as_ref(), key.span()))
-            .filter(|(name, _)| !self.accepts_all && !self.asked.contains(name))
+        self.entries.iter().map(|(key, _)| (key.get_ref().as_ref(), key.span())).filter(|(name, _)| {
+            !self.accepts_all && !self.asked.contains(name) && !self.common.contains(name)
+        })
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use relay_chaos::{ClockTrouble, Drift, Offset};
 use relay_node::link::SrvName;
 use toml::Spanned;
 
-use super::super::error::Problem;
-use super::super::hosts::{Host, HostIndex, Hosts, Machine, NodeId, Role};
+use super::super::error::{Problem, Problems};
+use super::super::hosts::{Host, HostIndex, Hosts, Machine, Nat, NatKind, NodeId, Role};
 use super::super::model::{DnsChange, Service, Topology};
 use super::names::{Lookup, check_name, find_service};
 use super::services;
-use super::settings::before_end;
+use super::settings::{before_end, positive};
 use super::table::Table;
-use super::values::{CpuCost, Names};
+use super::values::{CpuCost, Names, SyncCost};
 
 /// The most hosts that a scenario may have.
 pub(super) const MAX_HOSTS: usize = 100_000;
@@ -35,14 +36,17 @@ pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
         file.problem(problem.help("the smallest one is:  [[main]]  name = \"main-a\""));
     }
     let homes = groups(file, "home", (&services, usual), &mut hosts, end);
+    // Whom a Home belongs to is not known yet: what groups say of that is wrong until it is.
+    super::groups::define(file, &mut hosts, &Problems::default());
     for group in mains {
         connect_mains(group, &mut hosts);
     }
     for group in homes {
         connect_homes(group, &mut hosts);
     }
+    super::groups::define(file, &mut hosts, file.problems());
     let dns = dns(file, &hosts, end);
-    Topology { hosts, services, dns }
+    Topology { hosts, services, dns, upgrades: Vec::new() }
 }
 
 /// `[[dns]]`: what names stand for, in the order of time.
@@ -145,6 +149,7 @@ fn members(
     let tls = if key == "main" { table.get("tls").unwrap_or_default() } else { false };
     let offered = offered(table, services);
     let machine = machine(table, usual);
+    let nat = if key == "home" { nat(table) } else { Nat::default() };
     let Some(name) = name.filter(|name| check_name(table, name, "host")) else {
         table.problems().lose_name();
         return Vec::new();
@@ -159,12 +164,16 @@ fn members(
     let host = |name| Host {
         name,
         // Whom it connects to is known when all hosts are.
-        role: Role::Main { peers: Vec::new(), peers_srv: None },
+        role: match key {
+            "main" => Role::Main { peers: Vec::new(), peers_srv: None },
+            _ => Role::Home { main: HostIndex(0), fallback: Vec::new() },
+        },
         tls,
         services: offered.clone(),
         start,
         node_id: node_id.unwrap_or_default(),
         machine,
+        nat,
     };
     match count.map(Spanned::into_inner) {
         None => vec![host(name.into_inner())],
@@ -196,10 +205,44 @@ fn machine(table: &mut Table<'_>, usual: Machine) -> Machine {
             table.problem(problem.help("say what a message costs: `cpu = \"100us per message\"`"));
         }
     }
-    Machine { per_message, cores: cores.map_or(usual.cores, Spanned::into_inner) }
+    let per_sync = table.get::<SyncCost>("disk").map_or(usual.per_sync, |cost| cost.0);
+    let clock = match table.table("clock", "`clock`") {
+        Some(mut clock) => {
+            let trouble = clock_trouble(&mut clock);
+            clock.finish();
+            trouble
+        }
+        None => usual.clock,
+    };
+    Machine { per_message, cores: cores.map_or(usual.cores, Spanned::into_inner), per_sync, clock }
 }
 
-fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {
+/// What is wrong with a clock; that nothing is is noted.
+pub(super) fn clock_trouble(table: &mut Table<'_>) -> ClockTrouble {
+    let clock = ClockTrouble { offset: table.get::<Offset>("offset"), drift: table.get::<Drift>("drift") };
+    if !table.has("offset") && !table.has("drift") {
+        let label = "expected `offset` or `drift` in here";
+        table.problem(Problem::new("this changes nothing about the clocks", table.span(), label));
+    }
+    clock
+}
+
+fn nat(table: &mut Table<'_>) -> Nat {
+    let kinds = [
+        ("full-cone", NatKind::FullCone),
+        ("address-restricted", NatKind::AddressRestricted),
+        ("port-restricted", NatKind::PortRestricted),
+        ("symmetric", NatKind::Symmetric),
+    ];
+    let usual = Nat::default();
+    Nat {
+        kind: table.word("nat", &kinds).unwrap_or(usual.kind),
+        mapping: positive(table, "nat_mapping").unwrap_or(usual.mapping),
+        hairpin: table.get("hairpin").unwrap_or(usual.hairpin),
+    }
+}
+
+pub(super) fn offered(table: &mut Table<'_>, services: &[Service]) -> Vec<usize> {
     let Some(names) = table.get::<Names>("services") else { return Vec::new() };
     let mut offered = Vec::new();
     for name in &names.0 {
@@ -249,17 +292,15 @@ fn connect_homes(mut group: Group<'_>, hosts: &mut Hosts) {
 /// The Mains that `names` stand for, in the order of the list, each once. `what` they are meant to be: `a peer`.
 fn mains(table: &Table<'_>, names: &Names, what: &str, hosts: &Hosts) -> Vec<HostIndex> {
     let lookup = Lookup { hosts, problems: table.problems() };
-    let mut mains = Vec::new();
+    let mains = lookup.in_turn(names, Host::is_main).unwrap_or_default();
+    // Whose name it is that stands for a Home.
+    let stands_for =
+        |name: &&Spanned<String>, home| hosts.matching(name.get_ref()).is_ok_and(|it| it.contains(home));
     for name in &names.0 {
-        let found = lookup.matching(name).unwrap_or_default();
-        if let Some(home) = found.iter().map(|index| hosts.get(*index)).find(|host| !host.is_main()) {
-            let message = format!("`{}` is a Home and cannot be {what}", home.name);
+        let home = mains.iter().find(|index| !hosts.get(**index).is_main() && stands_for(&name, index));
+        if let Some(home) = home {
+            let message = format!("`{}` is a Home and cannot be {what}", hosts.get(*home).name);
             table.problem(Problem::new(message, name.span(), "expected the name of a [[main]]"));
-        }
-        for index in found {
-            if !mains.contains(&index) {
-                mains.push(index);
-            }
         }
     }
     mains

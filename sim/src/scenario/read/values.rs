@@ -5,15 +5,22 @@ use std::ops::Range;
 use std::time::Duration;
 
 use relay_chaos::quantity::duration;
-use relay_chaos::{Bandwidth, ByteSize, QuantityError, Rate, Share};
+use relay_chaos::{Bandwidth, ByteSize, Drift, Offset, QuantityError, Rate, Share};
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::shape::Shape;
 use super::table::{FromToml, Wrong, kind_in_words};
 
 /// Names or patterns: a string, or a list of them.
 pub(super) struct Names(pub(super) Vec<Spanned<String>>);
+
+/// A number, with a point or without.
+pub(super) struct Number(pub(super) f64);
+
+/// A list of rates.
+pub(super) struct Rates(pub(super) Vec<Spanned<Rate>>);
 
 /// Error codes.
 pub(super) struct Codes(pub(super) Vec<i64>);
@@ -21,25 +28,40 @@ pub(super) struct Codes(pub(super) Vec<i64>);
 /// What a message costs a host's CPU: `100us per message`.
 pub(super) struct CpuCost(pub(super) Duration);
 
-/// The most that a message may cost: above it a relay does little but wait.
+/// What a sync costs a host's disk: `2ms per sync`.
+pub(super) struct SyncCost(pub(super) Duration);
+
+/// The most that a message or a sync may cost: above it a relay does little but wait.
 pub(super) const MAX_COST: Duration = Duration::from_secs(1);
 
 /// A fixed answer for each method.
 pub(super) struct Answers(pub(super) BTreeMap<String, Value>);
 
 impl FromToml for String {
+    fn shape() -> Shape {
+        Shape::Text
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<String, Wrong> {
         text(value, "a string").map(str::to_owned)
     }
 }
 
 impl FromToml for bool {
+    fn shape() -> Shape {
+        Shape::Flag
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<bool, Wrong> {
         value.get_ref().as_bool().ok_or_else(|| Wrong::kind(value.get_ref(), "true or false"))
     }
 }
 
 impl FromToml for u64 {
+    fn shape() -> Shape {
+        Shape::Integer
+    }
+
     /// TOML's whole numbers end at 2^63.
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<u64, Wrong> {
         let expected = "a whole number from 0 to 2^63 - 1";
@@ -58,6 +80,10 @@ impl FromToml for u64 {
 }
 
 impl FromToml for i64 {
+    fn shape() -> Shape {
+        Shape::Integer
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<i64, Wrong> {
         let DeValue::Integer(number) = value.get_ref() else {
             return Err(Wrong::kind(value.get_ref(), "a whole number"));
@@ -71,6 +97,10 @@ impl FromToml for i64 {
 }
 
 impl FromToml for Codes {
+    fn shape() -> Shape {
+        Shape::Integers
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Codes, Wrong> {
         let expected = "a list of error codes, such as [-32003, -32007]";
         let DeValue::Array(items) = value.get_ref() else {
@@ -87,7 +117,51 @@ impl FromToml for Codes {
     }
 }
 
+impl FromToml for Number {
+    fn shape() -> Shape {
+        Shape::Number
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Number, Wrong> {
+        let number = match value.get_ref() {
+            DeValue::Integer(_) => i64::from_toml(value)? as f64,
+            DeValue::Float(number) => number.as_str().replace('_', "").parse().unwrap_or(f64::NAN),
+            other => return Err(Wrong::kind(other, "a number")),
+        };
+        match number.is_finite() {
+            true => Ok(Number(number)),
+            false => Err(Wrong {
+                problem: "this is no number that anything can be compared with".to_owned(),
+                expected: "a number".to_owned(),
+                span: None,
+            }),
+        }
+    }
+}
+
+impl FromToml for Rates {
+    fn shape() -> Shape {
+        Shape::Texts
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Rates, Wrong> {
+        let expected = "a list of rates, such as [\"10/s\", \"20/s\"]";
+        let DeValue::Array(items) = value.get_ref() else {
+            return Err(Wrong::kind(value.get_ref(), expected));
+        };
+        let one = |item: &Spanned<DeValue<'_>>| {
+            let rate = Rate::from_toml(item).map_err(|wrong| Wrong { span: Some(item.span()), ..wrong })?;
+            Ok(Spanned::new(item.span(), rate))
+        };
+        items.iter().map(one).collect::<Result<_, Wrong>>().map(Rates)
+    }
+}
+
 impl FromToml for u32 {
+    fn shape() -> Shape {
+        Shape::Integer
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<u32, Wrong> {
         let number = u64::from_toml(value)?;
         u32::try_from(number).map_err(|_| Wrong {
@@ -99,54 +173,114 @@ impl FromToml for u32 {
 }
 
 impl FromToml for Duration {
+    fn shape() -> Shape {
+        Shape::Quantity(&["90s", "1m30s", "20ms"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Duration, Wrong> {
         quantity(value, "a duration in quotes, such as \"90s\" or \"20ms\"", duration::parse)
     }
 }
 
 impl FromToml for CpuCost {
+    fn shape() -> Shape {
+        Shape::Quantity(&["100us per message"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<CpuCost, Wrong> {
-        let expected = "a cost in quotes, such as \"100us per message\"";
-        let wrong = |problem: String| Wrong { problem, expected: expected.to_owned(), span: None };
-        let text = text(value, expected)?;
-        let Some(cost) = text.trim().strip_suffix("per message") else {
-            return Err(wrong(format!("\"{text}\" does not say what it is for")));
-        };
-        let cost = duration::parse(cost).map_err(|error| wrong(error.problem))?;
-        match cost <= MAX_COST {
-            true => Ok(CpuCost(cost)),
-            false => {
-                Err(wrong(format!("\"{text}\" is more than {} per message", duration::format(MAX_COST))))
-            }
-        }
+        cost(value, "per message", "a cost in quotes, such as \"100us per message\"").map(CpuCost)
+    }
+}
+
+impl FromToml for SyncCost {
+    fn shape() -> Shape {
+        Shape::Quantity(&["2ms per sync"])
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<SyncCost, Wrong> {
+        cost(value, "per sync", "a cost in quotes, such as \"2ms per sync\"").map(SyncCost)
+    }
+}
+
+/// A cost of at most [`MAX_COST`] and what it is for.
+fn cost(value: &Spanned<DeValue<'_>>, per: &str, expected: &str) -> Result<Duration, Wrong> {
+    let wrong = |problem: String| Wrong { problem, expected: expected.to_owned(), span: None };
+    let text = text(value, expected)?;
+    let Some(cost) = text.trim().strip_suffix(per) else {
+        return Err(wrong(format!("\"{text}\" does not say what it is for")));
+    };
+    let cost = duration::parse(cost).map_err(|error| wrong(error.problem))?;
+    match cost <= MAX_COST {
+        true => Ok(cost),
+        false => Err(wrong(format!("\"{text}\" is more than {} {per}", duration::format(MAX_COST)))),
+    }
+}
+
+impl FromToml for Offset {
+    fn shape() -> Shape {
+        Shape::Quantity(&["-90s", "+5m"])
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Offset, Wrong> {
+        quantity(value, "an offset in quotes, such as \"-90s\" or \"+5m\"", str::parse)
+    }
+}
+
+impl FromToml for Drift {
+    fn shape() -> Shape {
+        Shape::Quantity(&["200ppm", "-1%"])
+    }
+
+    fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Drift, Wrong> {
+        quantity(value, "a drift in quotes, such as \"200ppm\" or \"-1%\"", str::parse)
     }
 }
 
 impl FromToml for Rate {
+    fn shape() -> Shape {
+        Shape::Quantity(&["1/s", "6/m", "1 per 10s"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Rate, Wrong> {
         quantity(value, "a rate in quotes, such as \"1/s\" or \"1 per 10s\"", str::parse)
     }
 }
 
 impl FromToml for Bandwidth {
+    fn shape() -> Shape {
+        Shape::Quantity(&["100Mbit/s"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Bandwidth, Wrong> {
         quantity(value, "a bandwidth in quotes, such as \"100Mbit/s\"", str::parse)
     }
 }
 
 impl FromToml for ByteSize {
+    fn shape() -> Shape {
+        Shape::Quantity(&["64B", "4KiB"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<ByteSize, Wrong> {
         quantity(value, "a size in quotes, such as \"64B\" or \"4KiB\"", str::parse)
     }
 }
 
 impl FromToml for Share {
+    fn shape() -> Shape {
+        Shape::Quantity(&["0.1%", "100%"])
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Share, Wrong> {
         quantity(value, "a share in quotes, such as \"0.1%\"", str::parse)
     }
 }
 
 impl FromToml for Names {
+    fn shape() -> Shape {
+        Shape::Names
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Names, Wrong> {
         let expected = "a name in quotes, or a list of them";
         let one =
@@ -160,6 +294,10 @@ impl FromToml for Names {
 }
 
 impl FromToml for Answers {
+    fn shape() -> Shape {
+        Shape::Map
+    }
+
     fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Answers, Wrong> {
         let DeValue::Table(entries) = value.get_ref() else {
             return Err(Wrong::kind(value.get_ref(), "a table: method = answer"));

@@ -35,7 +35,7 @@ host = "main-a"
 "#,
             r#"
 13:8 bad value for `kind` in [[fault]]: "earthquake"
-  expected one of `partition`, `link`, `crash`, `stop`, `rolling-restart`, `certificate-expires`
+  expected one of `partition`, `link`, `streams`, `nat`, `dns`, `descriptors`, `crash`, `stop`, `rolling-restart`, `pause`, `slow`, `clock`, `disk`, `certificate-expires`
 "#,
         ),
         base(
@@ -97,7 +97,7 @@ lasts = "5s"
 "#,
             r#"
 15:1 unknown key `lasts` in a [[fault]] of kind "crash"
-  expected one of `at`, `kind`, `hosts`, `host`, `how`, `down`, `disk`
+  expected one of `at`, `kind`, `hosts`, `host`, `how`, `at_disk_operation`, `down`, `disk`
 "#,
         ),
         base(
@@ -230,7 +230,7 @@ lasts = "5s"
 "#,
             "
 11:1 this changes nothing about the links
-  expected `latency`, `jitter`, `loss` or `bandwidth` in here
+  expected some of `latency`, `jitter`, `shape`, `loss`, `bandwidth`, `queue`, `duplicate`, `reorder`, `corrupt` in here
 ",
         ),
         base(

@@ -36,7 +36,7 @@ rate = "1/s"
 11:1 a [[load]] of kind "closed" has no `callers`
   expected `callers = …` in here
 18:1 unknown key `rate` in a [[load]] of kind "closed"
-  expected one of `name`, `kind`, `think`, `callers`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`
+  expected one of `name`, `kind`, `think`, `callers`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`, `expect`
 "#,
         ),
         load(

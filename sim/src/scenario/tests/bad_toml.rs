@@ -59,13 +59,13 @@ name = "a"
 ",
         ),
         base(
-            r#"[gate]
+            r#"[gats]
 p99 = "1s"
 "#,
             "
-11:2 unknown key `gate` in the scenario
-  expected one of `name`, `description`, `duration`, `seed`, `probe`, `node`, `service`, `host`, `main`, `home`, `dns`, `network`, `link`, `load`, `gates`, `fault`
-  help: did you mean `gates`?
+11:2 unknown key `gats` in the scenario
+  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, and 10 more
+  help: did you mean `gate`?
 ",
         ),
         base(
@@ -84,7 +84,7 @@ nmae = "main-b"
 "#,
             "
 12:1 unknown key `nmae` in [[main]]
-  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `peers`, `peers_srv`
+  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `disk`, `clock`, `peers`, `peers_srv`
   help: did you mean `name`?
 ",
         ),

@@ -138,7 +138,7 @@ to = "main-a"
 "#,
             "
 11:1 this changes nothing about the links
-  expected `latency`, `jitter`, `loss` or `bandwidth` in here
+  expected some of `latency`, `jitter`, `shape`, `loss`, `bandwidth`, `queue`, `duplicate`, `reorder`, `corrupt` in here
 ",
         ),
         base(

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::Scenario;
 
-fn scenario_files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(super) fn scenario_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in folder.read_dir().expect("the folder is readable") {
         let path = entry.expect("the entry is readable").path();
         if path.is_dir() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use relay_chaos::{Direction, Fault, FaultKind, LinkQuality, Partition, Selector};
 
 use super::super::{
-    Arrival, Gates, HostIndex, Machine, NodeId, NodeSettings, Pacing, ReconnectGates, Role, Scenario,
-    ServiceKind, Target, Topology,
+    Arrival, Gates, HostIndex, Machine, Nat, NatKind, NodeId, NodeSettings, Pacing, ReconnectGates, Role,
+    Scenario, ServiceKind, Target, Topology,
 };
 use super::{BASE, LOAD};
 
@@ -118,7 +118,7 @@ fn services_of_each_kind() {
 #[test]
 fn loads_of_each_kind() {
     let open = format!("{BASE}{LOAD}rate = \"6/m\"\npacing = \"poisson\"\nstart = \"5s\"\n");
-    let closed = "[[load]]\nname = \"c\"\nkind = \"closed\"\ncallers = 10\nthink = \"100ms\"\nfrom = \"main-a\"\nby = \"service\"\nservice = \"echo\"\nmethod = \"x\"\nstop = \"1m\"\n";
+    let closed = "[[load]]\nname = \"c\"\nkind = \"closed\"\ncallers = 10\ncalls = 500\nthink = \"100ms\"\nfrom = \"main-a\"\nby = \"service\"\nservice = \"echo\"\nmethod = \"x\"\nstop = \"1m\"\n";
     let scenario = read(&format!("{open}{closed}"));
     let [open, closed] = scenario.loads.as_slice() else { panic!("two loads") };
     let Arrival::Open { rate, pacing: Pacing::Poisson } = open.arrival else { panic!("open, poisson") };
@@ -127,7 +127,8 @@ fn loads_of_each_kind() {
     assert_eq!((open.call.timeout, open.call.payload.bytes()), (secs(10), 64));
     let Target::Node(to) = &open.target else { panic!("by node") };
     assert_eq!(names(&scenario.topology, to.hosts()), ["home-1", "home-2"]);
-    assert_eq!(closed.arrival, Arrival::Closed { callers: 10, think: Duration::from_millis(100) });
+    let think = Duration::from_millis(100);
+    assert_eq!(closed.arrival, Arrival::Closed { callers: 10, think, calls: Some(500) });
     assert_eq!((&closed.target, closed.stop), (&Target::Service, secs(60)));
 }
 
@@ -207,7 +208,11 @@ fn messages_cost_what_the_host_says_or_else_what_all_do() {
     );
     let hosts = read(&text).topology.hosts;
     let machine = |name| hosts.get(hosts.find(name).expect("it is there")).machine;
-    let micros = |per_message, cores| Machine { per_message: Duration::from_micros(per_message), cores };
+    let micros = |per_message, cores| Machine {
+        per_message: Duration::from_micros(per_message),
+        cores,
+        ..Machine::default()
+    };
     assert_eq!((machine("main-a"), machine("home-1")), (micros(100, 2), micros(100, 2)));
     assert_eq!((machine("slow"), machine("free")), (micros(1_000, 2), micros(0, 2)));
     assert_eq!(read(BASE).topology.hosts.get(HostIndex(0)).machine, Machine::default());
@@ -307,4 +312,81 @@ fn a_hundred_thousand_homes_are_read_at_once() {
     let scenario = read(&text);
     assert_eq!(scenario.topology.hosts.len(), 90_100);
     assert_eq!(scenario.topology.hosts.select(&Selector::from("h7-*")).hosts().len(), 1000);
+}
+
+#[test]
+fn faults_of_the_network_are_read_as_they_are_written() {
+    let text = format!(
+        "{BASE}{}",
+        r#"
+[[fault]]
+at = "1m"
+kind = "link"
+from = "home-1"
+to = "main-a"
+one_way = true
+shape = "pareto"
+queue = "64KiB"
+duplicate = "1%"
+reorder = "2%"
+corrupt = "3%"
+lasts = "10s"
+[[fault]]
+at = "2m"
+kind = "streams"
+from = "home-*"
+to = "main-a"
+trouble = "stall"
+share = "50%"
+lasts = "5s"
+[[fault]]
+at = "3m"
+kind = "streams"
+from = "home-*"
+to = "main-a"
+trouble = "reset"
+[[fault]]
+at = "4m"
+kind = "nat"
+hosts = "home-1"
+change = "move"
+[[fault]]
+at = "5m"
+kind = "dns"
+hosts = "home-*"
+answer = "silence"
+lasts = "30s"
+[[fault]]
+at = "6m"
+kind = "descriptors"
+hosts = "main-a"
+limit = 10
+"#
+    );
+    let faults = read(&text).faults;
+    let words: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    assert_eq!(
+        words,
+        [
+            "links of home-1 to main-a: pareto jitter, queue 64KiB, 1% duplicated, 2% reordered, 3% corrupted, 10s",
+            "50% of streams between home-* and main-a stall, 5s",
+            "streams between home-* and main-a are reset",
+            "NAT of home-1 gets another address",
+            "name servers answer home-*: nothing, 30s",
+            "at most 10 file descriptors on main-a",
+        ]
+    );
+    let ends: Vec<_> = faults.iter().map(|fault| fault.active().end.map(|end| end.as_secs())).collect();
+    assert_eq!(ends, [Some(70), Some(125), Some(180), Some(240), Some(330), None]);
+}
+
+#[test]
+fn a_home_says_what_nat_it_is_behind() {
+    let text = format!(
+        "{BASE}[[home]]\nname = \"mobile\"\nmain = \"main-a\"\nnat = \"symmetric\"\nnat_mapping = \"30s\"\nhairpin = true\n"
+    );
+    let topology = read(&text).topology;
+    let nat = |name: &str| topology.hosts.get(topology.hosts.find(name).unwrap()).nat;
+    assert_eq!(nat("home-1"), Nat::default());
+    assert_eq!(nat("mobile"), Nat { kind: NatKind::Symmetric, mapping: secs(30), hairpin: true });
 }

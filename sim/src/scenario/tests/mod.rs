@@ -1,14 +1,23 @@
 //! Tests of the scenario format.
 
+mod bad_asked;
+mod bad_edges;
+mod bad_expand;
 mod bad_faults;
+mod bad_hosts;
 mod bad_loads;
+mod bad_machines;
+mod bad_profiles;
 mod bad_toml;
 mod bad_topology;
+mod bad_upgrades;
 mod bad_values;
+mod expand;
 mod files;
 mod good;
 mod properties;
 mod reports;
+mod schema;
 
 use miette::Diagnostic;
 
@@ -39,28 +48,35 @@ method = "echo"
 /// A text that cannot be used, and what is said about it.
 struct Case {
     text: String,
+    set: Vec<(String, String)>,
     expected: &'static str,
 }
 
 /// The whole of a text.
 fn text(whole: &str, expected: &'static str) -> Case {
-    Case { text: whole.to_owned(), expected }
+    Case { text: whole.to_owned(), set: Vec::new(), expected }
 }
 
 /// What follows [`BASE`], from line 11 on.
 fn base(rest: &str, expected: &'static str) -> Case {
-    Case { text: format!("{BASE}{rest}"), expected }
+    text(&format!("{BASE}{rest}"), expected)
 }
 
 /// What follows [`BASE`] and [`LOAD`], from line 17 on.
 fn load(rest: &str, expected: &'static str) -> Case {
-    Case { text: format!("{BASE}{LOAD}{rest}"), expected }
+    text(&format!("{BASE}{LOAD}{rest}"), expected)
+}
+
+/// What follows [`BASE`], read with these parameters set.
+fn set(parameters: &[(&str, &str)], rest: &str, expected: &'static str) -> Case {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Case { set: parameters.iter().map(own).collect(), ..base(rest, expected) }
 }
 
 /// Checks that each case is refused with exactly the problems that it expects.
 fn check(cases: &[Case]) {
-    for Case { text, expected } in cases {
-        let error = Scenario::load("x.toml", text).expect_err(text);
+    for Case { text, set, expected } in cases {
+        let error = Scenario::load_with("x.toml", text, set).expect_err(text);
         assert_eq!(problems(&error), expected.trim(), "in\n{text}");
     }
 }

@@ -69,7 +69,7 @@ Error:
  18 | rate = "0/s"
  19 | paylod = "64B"
     : ^^^|^^
-    :    `-- expected one of `name`, `kind`, `pacing`, `rate`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`
+    :    `-- expected one of `name`, `kind`, `pacing`, `rate`, `profile`, `from`, `service`, `method`, `payload`, `timeout`, `priority`, `by`, `to`, `start`, `stop`, `gates`, and 1 more
     `----
   help: did you mean `payload`?
 "#

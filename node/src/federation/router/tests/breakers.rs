@@ -50,6 +50,24 @@ fn a_silent_peer_is_charged_itself_and_not_the_instances_behind_it() {
     assert_eq!(world.served("alice", Some("carol"), "shop").0, "carol", "a sign of life is enough");
 }
 
+/// A Main that lost power and is back before anybody has noticed.
+#[test]
+fn calls_that_a_dead_link_has_swallowed_are_not_charged_to_the_next_one() {
+    let mut world = two_mains();
+    world.advance(60 * SECOND);
+    world.mute("relay-a", "relay-b", true);
+    unanswered(&mut world, 3);
+    for _ in 0..5 {
+        world.start("alice", Some("carol"), "slow", Some(2 * SECOND));
+        world.settle();
+    }
+    world.mute("relay-a", "relay-b", false);
+    world.connect("relay-b", "relay-a");
+    world.settle();
+    world.advance(3 * SECOND);
+    assert_eq!(world.served("alice", Some("carol"), "shop").0, "carol");
+}
+
 #[test]
 fn callers_in_a_hurry_do_not_cut_two_mains_off() {
     let mut world = two_mains();

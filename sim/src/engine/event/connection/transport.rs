@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{End, Fin, GIVE_UP_NANOS, Holder, Stall, WAKE_WRITER_BYTES, WINDOW_BYTES, sides, wake};
+use super::{End, Fin, Flow, GIVE_UP_NANOS, Holder, Stall, WAKE_WRITER_BYTES, WINDOW_BYTES, sides, wake};
 use crate::engine::event::link::next_retransmission;
 use crate::engine::event::observe::Observation;
 use crate::engine::event::pool::Key;
@@ -29,6 +29,10 @@ impl State {
         if blocked || pipe.stall.is_some() {
             return self.hold(side, now, |stall| stall.add(bytes, flags));
         }
+        let room = self.topology.room(&pipe.path, now, bytes);
+        if room < bytes {
+            return self.squeeze(side, room, bytes, flags);
+        }
         let arrival = self.topology.reliable_arrival(&mut pipe.path, now, u64::from(bytes));
         if arrival > now + GIVE_UP_NANOS {
             return self.hold(side, now, |stall| stall.add(bytes, flags));
@@ -38,13 +42,36 @@ impl State {
         self.timeline.at(at, Event::Segment { from: side, bytes, flags, sent: now });
     }
 
+    /// Sends the part of a segment for which there is `room` in front of the line. The rest finds the queue full and is
+    /// lost: it is sent again as soon as the sender can have noticed.
+    fn squeeze(&mut self, side: Side, room: u32, bytes: u32, flags: Flags) {
+        let now = self.timeline.now;
+        if room > 0 {
+            self.transmit(side, room, Flags::default());
+        }
+        let Some(end) = self.end(side) else { return };
+        let path = end.pipe.path;
+        // What is given up for another reason waits for that: nothing overtakes it.
+        let is_first = end.pipe.stall.is_none();
+        self.hold(side, now, |stall| {
+            stall.add(bytes - room, flags);
+            stall.is_queue |= is_first;
+        });
+        let again = now.saturating_add(self.topology.recovery(&path, now));
+        self.timeline.at(again, Event::Retransmit { from: side, since: now });
+    }
+
     /// A segment arrives, unless its path has been blocked meanwhile.
     pub(in crate::engine::event) fn deliver(&mut self, from: Side, bytes: u32, flags: Flags, sent: u64) {
         let now = self.timeline.now;
         let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
         let (sender, _) = sides(connection, from);
-        if sender.pipe.stall.is_some() || self.topology.blocked(&mut sender.pipe.path) {
-            return self.hold(from, sent, |stall| stall.add(bytes, flags));
+        let is_held = sender.pipe.stall.as_ref().is_some_and(|stall| !stall.is_queue);
+        if is_held || self.topology.blocked(&mut sender.pipe.path) {
+            return self.hold(from, sent, |stall| {
+                stall.add(bytes, flags);
+                stall.is_queue = false;
+            });
         }
         if flags.open {
             self.hand_to_listener(from);
@@ -115,9 +142,12 @@ impl State {
     pub(in crate::engine::event) fn retransmit(&mut self, from: Side, since: u64) {
         let Some(connection) = self.connections.pool.get_mut(from.connection()) else { return };
         let pipe = &mut connection.ends[from.end()].pipe;
-        if pipe.stall.as_ref().is_some_and(|stall| stall.since == since)
-            && !self.topology.blocked(&mut pipe.path)
-        {
+        if pipe.stall.as_ref().is_none_or(|stall| stall.since != since) {
+            return;
+        }
+        if self.topology.blocked(&mut pipe.path) {
+            self.send_unknown(from);
+        } else {
             self.resend(from);
         }
     }
@@ -127,9 +157,9 @@ impl State {
         let now = self.timeline.now;
         for side in &self.connections.stalled {
             let Some(connection) = self.connections.pool.get_mut(side.connection()) else { continue };
-            let pipe = &mut connection.ends[side.end()].pipe;
+            let End { pipe, flow, .. } = &mut connection.ends[side.end()];
             let Some(stall) = &pipe.stall else { continue };
-            if !self.topology.blocked(&mut pipe.path) {
+            if !self.topology.blocked(&mut pipe.path) || *flow == Flow::Unknown {
                 let at = next_retransmission(stall.since, now);
                 self.timeline.at(at, Event::Retransmit { from: *side, since: stall.since });
             }
@@ -161,10 +191,13 @@ impl State {
             self.connections.stalled.insert(side);
             self.timeline.at(sent.saturating_add(GIVE_UP_NANOS), Event::GiveUp { from: side, since: sent });
             let flags = Flags::default();
-            Box::new(Stall { since: sent, bytes: 0, flags, credit: 0, acks: false })
+            Box::new(Stall { since: sent, bytes: 0, flags, credit: 0, acks: false, is_queue: false })
         });
         add(stall);
         self.trace.emit(self.timeline.now, Kind::SegmentHeld, host, side.id(), u64::from(stall.bytes));
+        if end.flow == Flow::Unknown {
+            self.send_unknown(side);
+        }
     }
 
     /// Tells the writer at the other end of `reader` that `bytes` were read.
@@ -194,7 +227,7 @@ impl State {
     }
 
     /// The side finds its connection broken.
-    fn fail(&mut self, side: Side, kind: ErrorKind) {
+    pub(super) fn fail(&mut self, side: Side, kind: ErrorKind) {
         self.forget_stall(side);
         let now = self.timeline.now;
         let Some(connection) = self.connections.pool.get_mut(side.connection()) else { return };

@@ -16,8 +16,8 @@ use std::sync::{Arc, Once, Weak};
 use relay_node::env::open_database;
 use rusqlite::{Connection, ffi};
 
-use super::super::core::Core;
 use super::super::random::derive;
+use super::Disks;
 use super::operation::{DiskError, Operation};
 
 const NAME: &CStr = c"relay-simulated-disk";
@@ -35,22 +35,27 @@ const UNIX_EPOCH_JULIAN_DAY: f64 = 2_440_587.5;
 
 thread_local! {
     /// The world that this thread runs.
-    static WORLD: RefCell<Weak<Core>> = const { RefCell::new(Weak::new()) };
+    static WORLD: RefCell<Option<Weak<dyn Disks>>> = const { RefCell::new(None) };
     /// Open files so far: names each.
     static OPENED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Opens the database `name` on the disk of the host that `process` runs on.
-pub(in super::super) fn open(core: &Arc<Core>, process: u32, name: &str) -> io::Result<Connection> {
+pub(in crate::engine) fn open<W: Disks + 'static>(
+    world: &Arc<W>,
+    process: u32,
+    name: &str,
+) -> io::Result<Connection> {
     register();
-    WORLD.set(Arc::downgrade(core));
+    let world: Weak<dyn Disks> = Arc::<W>::downgrade(world);
+    WORLD.set(Some(world));
     let path = format!("{process}/{name}");
     open_database(Path::new(&path), Some(NAME.to_str().expect("plain letters")))
         .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
 }
 
-fn world() -> Option<Arc<Core>> {
-    WORLD.with_borrow(Weak::upgrade)
+fn world() -> Option<Arc<dyn Disks>> {
+    WORLD.with_borrow(|world| world.as_ref()?.upgrade())
 }
 
 /// Process and name out of a path.
@@ -61,7 +66,7 @@ fn parts(path: &str) -> Option<(u32, &str)> {
 
 /// An open file. It refers to its world weakly: a connection that outlives its world finds no disk.
 struct OpenFile {
-    world: Weak<Core>,
+    world: Weak<dyn Disks>,
     process: u32,
     name: String,
     number: u64,
@@ -70,14 +75,16 @@ struct OpenFile {
 impl OpenFile {
     fn operate(&self, operation: Operation<'_>) -> Result<u64, DiskError> {
         let world = self.world.upgrade().ok_or(DiskError::Dead)?;
-        world.lock().operate(self.process, &self.name, operation)
+        world.operate(self.process, &self.name, operation)
     }
 }
 
-fn code(done: Result<u64, DiskError>) -> c_int {
+/// What SQLite is told; `failed` where the disk does not work.
+fn code(done: Result<u64, DiskError>, failed: c_int) -> c_int {
     match done {
         Ok(_) => ffi::SQLITE_OK,
-        Err(DiskError::Dead) => ffi::SQLITE_IOERR,
+        Err(DiskError::Dead | DiskError::Failed) => failed,
+        Err(DiskError::Full) => ffi::SQLITE_FULL,
         Err(DiskError::NoSuchFile) => ffi::SQLITE_IOERR_DELETE_NOENT,
     }
 }
@@ -250,21 +257,21 @@ unsafe extern "C" fn write(
     // SAFETY: SQLite gives an open file and `len` readable bytes.
     let (file, bytes) =
         unsafe { (opened(file), std::slice::from_raw_parts(from.cast::<u8>(), len as usize)) };
-    code(file.operate(Operation::Write(at as usize, bytes)))
+    code(file.operate(Operation::Write(at as usize, bytes)), ffi::SQLITE_IOERR_WRITE)
 }
 
 /// # Safety
 /// As SQLite calls it, with an open file.
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, len: ffi::sqlite3_int64) -> c_int {
     // SAFETY: the file is open.
-    code(unsafe { opened(file) }.operate(Operation::Truncate(len as usize)))
+    code(unsafe { opened(file) }.operate(Operation::Truncate(len as usize)), ffi::SQLITE_IOERR_TRUNCATE)
 }
 
 /// # Safety
 /// As SQLite calls it, with an open file.
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int {
     // SAFETY: the file is open.
-    code(unsafe { opened(file) }.operate(Operation::Sync))
+    code(unsafe { opened(file) }.operate(Operation::Sync), ffi::SQLITE_IOERR_FSYNC)
 }
 
 /// # Safety
@@ -276,7 +283,7 @@ unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, len: *mut ffi::sqli
         // SAFETY: SQLite gives a place to write to.
         unsafe { *len = found.cast_signed() };
     }
-    code(found)
+    code(found, ffi::SQLITE_IOERR_FSTAT)
 }
 
 /// # Safety
@@ -298,7 +305,7 @@ unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int
     let file = unsafe { opened(file) };
     // All locks but none are one: there is never more than one reader.
     if level == ffi::SQLITE_LOCK_NONE {
-        return code(file.operate(Operation::Unlock(file.number)));
+        return code(file.operate(Operation::Unlock(file.number)), ffi::SQLITE_IOERR_UNLOCK);
     }
     ffi::SQLITE_OK
 }
@@ -338,7 +345,7 @@ unsafe extern "C" fn delete(_vfs: *mut ffi::sqlite3_vfs, path: *const c_char, sy
     let (Some((process, name)), Some(world)) = (path.and_then(parts), world()) else {
         return ffi::SQLITE_IOERR_DELETE;
     };
-    code(world.lock().operate(process, name, Operation::Remove(sync_dir != 0)))
+    code(world.operate(process, name, Operation::Remove(sync_dir != 0)), ffi::SQLITE_IOERR_DELETE)
 }
 
 /// # Safety
@@ -354,12 +361,12 @@ unsafe extern "C" fn access(
     let (Some((process, name)), Some(world)) = (path.and_then(parts), world()) else {
         return ffi::SQLITE_IOERR_ACCESS;
     };
-    let found = world.lock().operate(process, name, Operation::Exists);
+    let found = world.operate(process, name, Operation::Exists);
     if let Ok(found) = found {
         // SAFETY: SQLite gives a place to write to.
         unsafe { *exists = found as c_int };
     }
-    code(found)
+    code(found, ffi::SQLITE_IOERR_ACCESS)
 }
 
 /// # Safety
@@ -383,7 +390,7 @@ unsafe extern "C" fn full_pathname(
 /// # Safety
 /// As SQLite calls it, with room for `len` bytes.
 unsafe extern "C" fn randomness(_vfs: *mut ffi::sqlite3_vfs, len: c_int, out: *mut c_char) -> c_int {
-    let seed = world().map_or([0; 32], |world| derive(world.seed, &[b"sqlite"]));
+    let seed = world().map_or([0; 32], |world| derive(world.seed(), &[b"sqlite"]));
     let len = (len as usize).min(seed.len());
     // SAFETY: there is room for at least as many bytes.
     unsafe { ptr::copy_nonoverlapping(seed.as_ptr().cast(), out, len) };
@@ -402,7 +409,9 @@ unsafe extern "C" fn sleep(_vfs: *mut ffi::sqlite3_vfs, micros: c_int) -> c_int 
 unsafe extern "C" fn current_time(_vfs: *mut ffi::sqlite3_vfs, julian_day: *mut f64) -> c_int {
     let Some(world) = world() else { return ffi::SQLITE_ERROR };
     // SAFETY: SQLite gives a place to write to.
-    unsafe { *julian_day = UNIX_EPOCH_JULIAN_DAY + world.unix().as_millis() as f64 / MILLIS_PER_DAY };
+    unsafe {
+        *julian_day = UNIX_EPOCH_JULIAN_DAY + world.unix().as_millis() as f64 / MILLIS_PER_DAY;
+    };
     ffi::SQLITE_OK
 }
 

@@ -1,5 +1,6 @@
 //! `[[fault]]`: the kinds, one file per family, and what must hold between them.
 
+mod edge;
 mod machine;
 mod network;
 mod process;
@@ -26,12 +27,20 @@ type Read = fn(&mut Table<'_>, &Lookup<'_>) -> Option<Vec<Later>>;
 type Later = (Duration, FaultKind<HostSet>);
 
 /// The kinds, by name. Some stand for several faults in turn.
-const KINDS: [(&str, Read); 6] = [
+const KINDS: [(&str, Read); 14] = [
     ("partition", |table, lookup| network::partition(table, lookup)),
     ("link", |table, lookup| one(FaultKind::Link(network::link(table, lookup)?))),
+    ("streams", |table, lookup| one(FaultKind::Streams(network::streams(table, lookup)?))),
+    ("nat", |table, lookup| one(FaultKind::Nat(edge::nat(table, lookup)?))),
+    ("dns", |table, lookup| one(FaultKind::Dns(edge::dns(table, lookup)?))),
+    ("descriptors", |table, lookup| one(FaultKind::Descriptors(edge::descriptors(table, lookup)?))),
     ("crash", |table, lookup| one(FaultKind::Crash(process::crash(table, lookup)?))),
     ("stop", |table, lookup| one(FaultKind::Stop(process::stop(table, lookup)?))),
     ("rolling-restart", |table, lookup| process::rolling_restart(table, lookup)),
+    ("pause", |table, lookup| one(FaultKind::Pause(machine::pause(table, lookup)?))),
+    ("slow", |table, lookup| one(FaultKind::Slow(machine::slow(table, lookup)?))),
+    ("clock", |table, lookup| one(FaultKind::Clock(machine::clock(table, lookup)?))),
+    ("disk", |table, lookup| one(FaultKind::Disk(machine::disk(table, lookup)?))),
     ("certificate-expires", |table, lookup| one(FaultKind::Expiry(machine::expiry(table, lookup)?))),
 ];
 
@@ -86,7 +95,7 @@ fn one(what: FaultKind<HostSet>) -> Option<Vec<Later>> {
 }
 
 /// The hosts of a fault, written `hosts` or, for one, `host`.
-fn hosts(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<(Range<usize>, HostSet)> {
+pub(super) fn hosts(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<(Range<usize>, HostSet)> {
     let key = match (table.has("hosts"), table.has("host")) {
         (true, true) => {
             let problem = Problem::new(

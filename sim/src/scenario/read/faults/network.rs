@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relay_chaos::{Direction, FaultKind, LinkFault, Partition};
+use relay_chaos::{Direction, FaultKind, LinkFault, Partition, Share, StreamFailure, Streams};
 
 use super::super::super::error::Problem;
 use super::super::super::hosts::HostSet;
@@ -86,6 +86,30 @@ fn flaps(table: &mut Table<'_>) -> Flaps {
             Flaps::Wrong
         }
     }
+}
+
+pub(super) fn streams(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<Streams<HostSet>> {
+    let from = table.require::<Names>("from");
+    let to = table.require::<Names>("to");
+    let from = from.and_then(|names| lookup.select(&names));
+    let to = to.and_then(|names| lookup.select(&names));
+    if !table.has("trouble") {
+        table.missing("trouble");
+    }
+    let trouble = table.word("trouble", &[("stall", StreamFailure::Stall), ("reset", StreamFailure::Reset)]);
+    let share = table.read::<Share>("share");
+    if let Some(share) = &share
+        && *share.get_ref() == Share::ZERO
+    {
+        table.problem(Problem::new("this happens to no stream", share.span(), "expected more than 0%"));
+    }
+    let share = share.map_or(Share::ONE, toml::Spanned::into_inner);
+    let lasts = match trouble {
+        Some(StreamFailure::Stall) => Some(require_positive(table, "lasts")?),
+        Some(StreamFailure::Reset) => None,
+        None => positive(table, "lasts"),
+    };
+    Some(Streams { from: from?, to: to?, trouble: trouble?, share, lasts })
 }
 
 pub(super) fn link(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<LinkFault<HostSet>> {

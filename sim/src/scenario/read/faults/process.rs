@@ -14,7 +14,17 @@ use super::{Later, hosts};
 pub(super) fn crash(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<Crash<HostSet>> {
     let hosts = hosts(table, lookup);
     let how = table.word("how", &[("kill", CrashKind::Kill), ("power-cut", CrashKind::PowerCut)]);
+    let operation = table.read::<u32>("at_disk_operation");
     let down = positive(table, "down");
+    if let Some(operation) = &operation {
+        if how != Some(CrashKind::PowerCut) {
+            let label = "expected `how = \"power-cut\"` beside it";
+            table.problem(Problem::new("only a power cut waits for the disk", operation.span(), label));
+        } else if *operation.get_ref() == 0 {
+            let label = "expected at least 1, the next operation";
+            table.problem(Problem::new("there is no operation 0", operation.span(), label));
+        }
+    }
     let disk = table.word("disk", &[("keep", Disk::Keep), ("wipe", Disk::Wipe)]).unwrap_or_default();
     if disk == Disk::Wipe && !table.has("down") {
         let label = "expected `down` beside it";
@@ -26,7 +36,8 @@ pub(super) fn crash(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<Crash<
         table.problem(problem.help("say when it starts again: `down = \"30s\"`"));
     }
     let (_, hosts) = hosts?;
-    Some(Crash { hosts, how: how.unwrap_or_default(), at_disk_operation: None, down, disk })
+    let at_disk_operation = operation.map(toml::Spanned::into_inner);
+    Some(Crash { hosts, how: how.unwrap_or_default(), at_disk_operation, down, disk })
 }
 
 pub(super) fn stop(table: &mut Table<'_>, lookup: &Lookup<'_>) -> Option<Stop<HostSet>> {

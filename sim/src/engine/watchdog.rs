@@ -5,14 +5,21 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::core::Core;
-
 /// Wall-clock time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A poll that is seen unchanged this often, one [`LOOK_EVERY`] apart, is stuck.
 const STUCK_LOOKS: u32 = 10;
 /// The process exit code that says so: as for an invariant that is violated.
 const STUCK_EXIT_CODE: i32 = 2;
+
+/// What is watched: an engine that polls.
+pub(super) trait Watched: Send + Sync + 'static {
+    /// The number of the poll that is going on; `None` where none is.
+    fn current_poll(&self) -> Option<u64>;
+
+    /// Who is polled, for a message. Must not wait for a lock that a stuck poll may hold.
+    fn describe_poll(&self) -> String;
+}
 
 /// Watches a run until it is dropped.
 pub(super) struct Watchdog {
@@ -21,10 +28,11 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     /// Starts to watch. Where the system gives no thread, the run goes on unwatched.
-    pub(super) fn start(core: &Arc<Core>) -> Self {
+    pub(super) fn start<W: Watched>(world: &Arc<W>) -> Self {
         let (stop, stopped) = channel();
-        let core = Arc::downgrade(core);
-        let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&core, &stopped));
+        let world = Arc::downgrade(world);
+        let thread =
+            thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&world, &stopped));
         if let Err(error) = thread {
             tracing::warn!(%error, "no thread for the watchdog; a stuck poll will not be noticed");
         }
@@ -32,20 +40,14 @@ impl Watchdog {
     }
 }
 
-fn watch(core: &Weak<Core>, stopped: &Receiver<()>) {
+fn watch<W: Watched>(world: &Weak<W>, stopped: &Receiver<()>) {
     let mut patience = Patience::default();
     while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-        let Some(core) = core.upgrade() else { return };
-        let current = core.ready.current();
-        if patience.is_over(current.map(|(_, number)| number))
-            && let Some((meta, _)) = current
-        {
-            let host = core.try_host_name(meta.host);
+        let Some(world) = world.upgrade() else { return };
+        if patience.is_over(world.current_poll()) {
             let seconds = LOOK_EVERY.as_secs() * u64::from(STUCK_LOOKS);
-            eprintln!(
-                "task {} on host {host} has been running for {seconds} s of real time without end",
-                meta.name
-            );
+            let who = world.describe_poll();
+            eprintln!("{who} has been running for {seconds} s of real time without end");
             std::process::exit(STUCK_EXIT_CODE);
         }
     }

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::random::Dice;
+use super::random::Bytes;
 
 /// Where the virtual monotonic clock of std starts: late enough that code may subtract days from "now".
 const MONOTONIC_ORIGIN_SECONDS: u64 = 1_000_000;
@@ -19,13 +19,16 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 thread_local! {
     // Const and without destructors: usable at any point of a thread's life, and without allocating.
     static VIRTUAL: Cell<Option<Virtual>> = const { Cell::new(None) };
-    static RANDOM: RefCell<Option<Dice>> = const { RefCell::new(None) };
+    static RANDOM: RefCell<Option<Bytes>> = const { RefCell::new(None) };
 }
 
 #[derive(Clone, Copy)]
 struct Virtual {
     now_nanos: u64,
     unix_start_nanos: u64,
+    /// By how much the clocks of the host whose task runs are ahead of the true ones.
+    monotonic_ahead: i64,
+    unix_ahead: i64,
 }
 
 /// Makes time virtual and randomness seeded for the current thread. There is no way back: a run's thread ends with
@@ -33,14 +36,26 @@ struct Virtual {
 pub(super) fn enter(seed: u64, unix_start_nanos: u64) {
     // Naming the symbols here makes the linker take them from this library in every program that runs a simulation.
     std::hint::black_box(getrandom as *const () as usize ^ clock_gettime as *const () as usize);
-    VIRTUAL.set(Some(Virtual { now_nanos: 0, unix_start_nanos }));
-    RANDOM.replace(Some(Dice::new(seed, "ambient randomness")));
+    VIRTUAL.set(Some(Virtual { now_nanos: 0, unix_start_nanos, monotonic_ahead: 0, unix_ahead: 0 }));
+    RANDOM.replace(Some(Bytes::new(seed, "ambient randomness")));
+}
+
+/// Draws the current thread's randomness from another seed from now on.
+pub(super) fn reseed(seed: u64) {
+    RANDOM.replace(Some(Bytes::new(seed, "ambient randomness")));
 }
 
 /// Moves the current thread's virtual clock.
 pub(super) fn set_now(now_nanos: u64) {
     if let Some(time) = VIRTUAL.get() {
         VIRTUAL.set(Some(Virtual { now_nanos, ..time }));
+    }
+}
+
+/// From here on, the current thread sees the clocks of a host that are so many nanoseconds ahead of the true ones.
+pub(super) fn show(monotonic_ahead: i64, unix_ahead: i64) {
+    if let Some(time) = VIRTUAL.get() {
+        VIRTUAL.set(Some(Virtual { monotonic_ahead, unix_ahead, ..time }));
     }
 }
 
@@ -57,10 +72,10 @@ pub(super) fn now() -> Option<u64> {
 unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, flags: c_uint) -> isize {
     let seeded = RANDOM.with(|random| {
         let Ok(mut random) = random.try_borrow_mut() else { return false };
-        let Some(dice) = random.as_mut() else { return false };
+        let Some(source) = random.as_mut() else { return false };
         if length > 0 {
             // SAFETY: the caller promises `length` writable bytes at `buffer`; any bit pattern is a valid `u8`.
-            dice.fill(unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) });
+            source.fill(unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length) });
         }
         true
     });
@@ -86,12 +101,15 @@ unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::time
     if let Some(run) = VIRTUAL.get() {
         let nanos = match clock {
             libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE | libc::CLOCK_TAI => {
-                Some(run.unix_start_nanos + run.now_nanos)
+                Some((run.unix_start_nanos + run.now_nanos).saturating_add_signed(run.unix_ahead))
             }
             libc::CLOCK_MONOTONIC
             | libc::CLOCK_MONOTONIC_RAW
             | libc::CLOCK_MONOTONIC_COARSE
-            | libc::CLOCK_BOOTTIME => Some(MONOTONIC_ORIGIN_SECONDS * NANOS_PER_SECOND + run.now_nanos),
+            | libc::CLOCK_BOOTTIME => {
+                let truth = MONOTONIC_ORIGIN_SECONDS * NANOS_PER_SECOND + run.now_nanos;
+                Some(truth.saturating_add_signed(run.monotonic_ahead))
+            }
             _ => None,
         };
         if let Some(nanos) = nanos {

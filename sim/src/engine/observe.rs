@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::link::HostId;
+use super::event::HostId;
 
 /// Kept until taken; beyond this many, new ones are counted only.
 const OBSERVATIONS_MAX: usize = 1_000_000;

@@ -1,0 +1,115 @@
+use super::*;
+use relay_chaos::plan::Family;
+
+fn campaign() -> Campaign {
+    Campaign {
+        duration: Duration::from_secs(600),
+        appetite: Appetite { failure_rate: "10%".parse().unwrap(), families: Family::all().collect() },
+        source: World::Drawn(Bounds { mains: 3, homes: 6 }),
+    }
+}
+
+#[test]
+fn the_plans_of_500_seeds_are_scenarios() {
+    let campaign = campaign();
+    for seed in 0..500 {
+        let drawn = campaign.draw(seed).unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
+        assert_eq!(drawn.scenario.faults.len(), drawn.plan.faults.len(), "seed {seed}");
+        for (read, written) in drawn.scenario.faults.iter().zip(&drawn.plan.faults) {
+            let read = read.clone().map(|set| set.selector().clone());
+            assert_eq!(&read, written, "seed {seed}: what is written is what is read");
+        }
+        assert_eq!(drawn.scenario.run.seed, seed);
+        let again = campaign.draw(seed).unwrap();
+        assert_eq!(again.scenario.source.text, drawn.scenario.source.text, "seed {seed}");
+    }
+}
+
+#[test]
+fn everything_that_was_drawn_stands_at_the_top() {
+    let drawn = campaign().draw(3).unwrap();
+    let notes: Vec<&str> = notes(&drawn.scenario).collect();
+    for name in [
+        "seed 3",
+        "Mains:",
+        "Homes:",
+        "network:",
+        "settings:",
+        "cpu:",
+        "peers:",
+        "loads:",
+        "families on:",
+        "host-time under faults:",
+        "faults:",
+        "phases: forms until 20s, safety until 7m, liveness until 10m",
+    ] {
+        assert!(notes.iter().any(|line| line.contains(name)), "{name} in {notes:?}");
+    }
+}
+
+#[test]
+fn a_federation_does_not_change_with_the_families_that_are_allowed() {
+    let all = campaign();
+    let mut one = campaign();
+    one.appetite.families = vec!["kill".parse().unwrap()];
+    for seed in 0..20 {
+        let (all, one) = (all.draw(seed).unwrap().scenario, one.draw(seed).unwrap().scenario);
+        assert_eq!(all.topology, one.topology);
+        assert_eq!(all.loads, one.loads);
+        assert_eq!(all.network, one.network);
+    }
+}
+
+const BASE: &str = r#"
+name = "mine"
+duration = "3m"
+[[service]]
+name = "echo"
+kind = "echo"
+[[main]]
+name = "hub"
+[[home]]
+name = "h"
+count = 2
+main = "hub"
+services = ["echo"]
+[[load]]
+name = "calls"     # as ever
+from = "h-*"
+to = "h-*"
+service = "echo"
+method = "echo"
+rate = "2/s"
+start = "5s"
+stop = "2m"
+[load.gates]
+p99 = "1ms"
+[[fault]]
+at = "1m"
+kind = "crash"
+host = "hub"
+[gates]
+success = "100%"
+"#;
+
+#[test]
+fn a_scenario_of_ones_own_keeps_its_federation_and_gets_other_faults() {
+    let scenario = Scenario::load("mine.toml", BASE).unwrap();
+    let base = Base::new(scenario).unwrap();
+    let campaign = Campaign { source: World::Given(Box::new(base)), ..campaign() };
+    let drawn = campaign.draw(5).unwrap();
+    let scenario = &drawn.scenario;
+    assert_eq!(scenario.name, "mine-chaos-5");
+    assert_eq!(scenario.topology.hosts.len(), 3);
+    let names: Vec<&str> = scenario.loads.iter().map(|load| load.name.as_str()).collect();
+    assert_eq!(names, ["calls", "calls-after-heal"]);
+    assert_eq!(scenario.loads[0].gates, crate::scenario::LoadGates::default(), "its own would not hold");
+    assert!(scenario.loads[1].start > drawn.plan.phases.heal);
+    assert!(scenario.loads[1].gates.availability.is_some());
+    assert!(scenario.source.text.contains("# as ever"), "comments stay");
+    assert!(scenario.faults.iter().all(|fault| fault.active().end.is_some()), "the old fault is gone");
+
+    let quiet = BASE.split("[[load]]").next().unwrap();
+    let error = Base::new(Scenario::load("quiet.toml", quiet).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("no [[load]]"), "{error}");
+}

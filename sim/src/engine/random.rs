@@ -1,0 +1,131 @@
+//! Independent streams of randomness from one run seed.
+//!
+//! Who draws and for what decides what is drawn, never how much others have drawn before: taking a fault out of a run
+//! leaves everything else as it was, as far as it does not hang on what the fault did.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// A stream of the engine's own, apart from all others by its name: SplitMix64, in eight bytes, so that each path may
+/// carry one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dice(u64);
+
+/// The odd number nearest to 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Dice {
+    /// The stream of this label.
+    pub(super) fn new(seed: u64, label: &str) -> Self {
+        Self(xxh3_64_with_seed(label.as_bytes(), seed))
+    }
+
+    /// Another stream, apart from all that have other numbers. This one goes on as if nothing had been.
+    pub(super) fn split(self, numbers: &[u64]) -> Self {
+        let mixed =
+            numbers.iter().fold(self.0, |state, number| mix(state ^ mix(number.wrapping_add(GOLDEN))));
+        Self(mixed)
+    }
+
+    /// The next number of the stream.
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GOLDEN);
+        mix(self.0)
+    }
+
+    /// Uniform in `0..bound`, zero for a bound of zero. The bias is below 2^-32 for bounds that occur here.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+    }
+
+    /// True with probability `p`.
+    pub(super) fn chance(&mut self, p: f64) -> bool {
+        p > 0.0 && ((self.next() >> 11) as f64) < p * (1_u64 << 53) as f64
+    }
+}
+
+/// The output function of SplitMix64: every bit of the input moves half of those of the output.
+fn mix(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// Random bytes for whoever asks the operating system: as unpredictable as those that it gives.
+pub(super) struct Bytes(ChaCha8Rng);
+
+impl Bytes {
+    pub(super) fn new(seed: u64, label: &str) -> Self {
+        Self(ChaCha8Rng::from_seed(derive(seed, &[label.as_bytes()])))
+    }
+
+    pub(super) fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+}
+
+/// 256 bits that depend on the seed and on every part, with the borders between parts.
+pub(super) fn derive(seed: u64, parts: &[&[u8]]) -> [u8; 32] {
+    let mut text = Vec::new();
+    for part in parts {
+        text.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        text.extend_from_slice(part);
+    }
+    let mut out = [0; 32];
+    for (lane, chunk) in out.chunks_exact_mut(8).enumerate() {
+        text.push(lane as u8);
+        chunk.copy_from_slice(&xxh3_64_with_seed(&text, seed).to_le_bytes());
+        text.pop();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(derive(1, &[b"ab", b"c"]), derive(1, &[b"a", b"bc"]));
+        assert_ne!(derive(1, &[b"a"]), derive(2, &[b"a"]));
+        assert_eq!(derive(1, &[b"a"]), derive(1, &[b"a"]));
+    }
+
+    #[test]
+    fn chances_are_what_they_say() {
+        let mut dice = Dice::new(3, "test");
+        let hits = (0..10_000).filter(|_| dice.chance(0.25)).count();
+        assert!((2300..2700).contains(&hits), "{hits}");
+        assert!(!dice.chance(0.0));
+        assert!(dice.chance(1.0));
+    }
+
+    #[test]
+    fn streams_are_apart_and_do_not_move_each_other() {
+        let network = Dice::new(3, "network");
+        let first = |mut dice: Dice| [dice.next(), dice.next()];
+        let streams = [
+            network,
+            Dice::new(4, "network"),
+            Dice::new(3, "scheduler"),
+            network.split(&[1, 2]),
+            network.split(&[2, 1]),
+            network.split(&[1]),
+            network.split(&[1, 2, 0]),
+        ];
+        let drawn: std::collections::BTreeSet<_> = streams.map(first).into_iter().collect();
+        assert_eq!(drawn.len(), streams.len());
+        let mut used = network;
+        used.next();
+        assert_eq!(first(network.split(&[7])), first(network.split(&[7])));
+        assert_ne!(first(used), first(network));
+    }
+
+    #[test]
+    fn draws_stay_below_their_bound() {
+        let mut dice = Dice::new(3, "test");
+        assert!((0..1000).all(|_| dice.below(7) < 7));
+        assert_eq!(dice.below(0), 0);
+    }
+}

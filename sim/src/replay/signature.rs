@@ -1,0 +1,98 @@
+//! What a failure is, apart from its numbers: two runs with the same signature fail in the same way.
+
+use std::fmt;
+
+use crate::execute::{Execution, Verdict};
+use crate::gates::Gate;
+
+/// What failed: the verdict, and the gate, invariant or panic that it rests on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signature {
+    /// What came of the run.
+    pub verdict: Verdict,
+    /// What it rests on: `gate after-heal: availability`, `invariant one-outcome`, `panic in session (…)`.
+    pub what: String,
+}
+
+impl Signature {
+    /// The signature of a run; `None` where it passed. Where several things fail, the first counts.
+    pub fn of(run: &Execution) -> Option<Signature> {
+        let what = failing(run).into_iter().next()?;
+        Some(Signature { verdict: run.verdict(), what })
+    }
+
+    /// Whether a run fails in this way; other things may fail beside it.
+    pub fn is_of(&self, run: &Execution) -> bool {
+        run.verdict() == self.verdict && failing(run).contains(&self.what)
+    }
+}
+
+/// `gate failed: gate after-heal: availability`.
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// Everything that decides the verdict, without times and figures.
+fn failing(run: &Execution) -> Vec<String> {
+    match run.verdict() {
+        Verdict::Passed | Verdict::NotDeterministic => Vec::new(),
+        Verdict::Panicked => {
+            let halt = run.halt.iter().map(|halt| {
+                // "deadlock at 3s: …", "endless loop: …", "the director panicked: …"
+                let end = halt.find(" at ").into_iter().chain(halt.find(':')).min().unwrap_or(halt.len());
+                format!("halt {}", &halt[..end])
+            });
+            let panics = run.panics.iter().map(|panic| {
+                // The place in the source; messages name hosts.
+                let place =
+                    panic.message.rfind('(').map_or(panic.message.as_str(), |at| &panic.message[at..]);
+                format!("panic in {} {place}", panic.task)
+            });
+            panics.chain(halt).collect()
+        }
+        Verdict::InvariantViolated => {
+            let violated = run.record.invariants.results().filter(|(_, findings)| findings.violated > 0);
+            violated.map(|(invariant, _)| format!("invariant {}", invariant.name())).collect()
+        }
+        Verdict::GateFailed => {
+            let failed = run.gates.iter().filter(|gate| !gate.holds);
+            // A gate that had nothing to judge fails in another way than one that was missed.
+            let proved_nothing = ["no call", "no failure", "nothing to settle"];
+            let what = |gate: &Gate| match proved_nothing.contains(&gate.measured.as_str()) {
+                true => format!("gate {} ({})", gate.title(), gate.measured),
+                false => format!("gate {}", gate.title()),
+            };
+            failed.map(what).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::execute::{Settings, execute};
+    use crate::scenario::Scenario;
+
+    fn run(gates: &str, seed: u64) -> Execution {
+        let text = format!(
+            "duration = \"30s\"\n[[main]]\nname = \"a\"\n[[main]]\nname = \"b\"\n[[fault]]\nat = \"5s\"\n\
+             kind = \"partition\"\nhosts = \"a\"\nlasts = \"1m\"\n[gates]\n{gates}"
+        );
+        let scenario = Arc::new(Scenario::load("test.toml", &text).unwrap());
+        execute(&scenario, &Settings { seed: Some(seed), ..Settings::default() })
+    }
+
+    #[test]
+    fn a_failure_has_the_same_signature_with_any_seed_and_none_where_all_holds() {
+        let one = Signature::of(&run("convergence = \"5s\"", 1)).unwrap();
+        assert_eq!(one.to_string(), "gate convergence");
+        assert!(one.is_of(&run("convergence = \"6s\"\nreconnects = 0", 2)), "the figures do not matter");
+        let calm = run("reconnects = 1000", 1);
+        assert_eq!(Signature::of(&calm), None);
+        assert!(!one.is_of(&calm));
+    }
+}

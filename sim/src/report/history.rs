@@ -1,0 +1,92 @@
+//! What happened to the federation.
+
+use relay_chaos::Fault;
+use relay_reports::model;
+
+use super::{lanes, name, nanos};
+use crate::execute::Execution;
+use crate::record::{Curve, EpisodeEnd};
+use crate::scenario::{HostSet, Scenario};
+
+/// Faults, returns to agreement, events, and the lanes of nodes and links.
+pub(super) fn history(run: &Execution) -> model::History {
+    let scenario = &*run.scenario;
+    let convergence = run.record.convergence.episodes.iter().map(|episode| model::ConvergencePoint {
+        start_ns: nanos(episode.start),
+        settled_after_ns: match episode.end {
+            EpisodeEnd::Settled(took) => Some(nanos(took)),
+            EpisodeEnd::Disturbed(_) | EpisodeEnd::RunOver(_) => None,
+        },
+        cause: match episode.end {
+            EpisodeEnd::Disturbed(_) => format!("{} (something else happened first)", episode.cause),
+            _ => episode.cause.clone(),
+        },
+    });
+    model::History {
+        fault_bands: scenario.faults.iter().map(|fault| band(scenario, fault)).collect(),
+        convergence: convergence.collect(),
+        timeline: timeline(run),
+        timeline_total: run.record.timeline.total + scenario.run.phases.len() as u64,
+        lanes: lanes::lanes(run),
+        likelihood: Vec::new(),
+        series: series(run),
+    }
+}
+
+/// Live memory, then the tables and queues that relays report, all relays together.
+fn series(run: &Execution) -> Vec<model::Series> {
+    let levels = &run.record.course.levels;
+    let width = nanos(levels.interval());
+    let series = |name: String, unit: &str, of_machine, curve: &Curve| model::Series {
+        name,
+        unit: unit.into(),
+        of_machine,
+        points: (0..)
+            .zip(&curve.points)
+            .filter_map(|(at, point)| {
+                let point = point.as_ref()?;
+                let (mean, max) = (point.mean(), point.max);
+                Some(model::SeriesPoint { start_ns: at * width, width_ns: width, mean, max })
+            })
+            .collect(),
+    };
+    let memory = series("live memory".into(), "bytes", true, &levels.memory);
+    let tables = levels.tables().map(|(name, curve)| {
+        let unit = if name.ends_with("bytes") { "bytes" } else { "entries" };
+        series(format!("table: {name}"), unit, false, curve)
+    });
+    std::iter::once(memory).chain(tables).filter(|series| !series.points.is_empty()).collect()
+}
+
+/// What happened, and the phases of the scenario.
+fn timeline(run: &Execution) -> Vec<model::TimelineEvent> {
+    let scenario = &*run.scenario;
+    let happened = run.record.timeline.kept.iter().map(|happening| model::TimelineEvent {
+        at_ns: nanos(happening.at),
+        host: happening.host.map(|host| name(scenario, host)),
+        kind: happening.kind.into(),
+        text: happening.text.clone(),
+    });
+    let phases = scenario.run.phases.iter().map(|phase| model::TimelineEvent {
+        at_ns: nanos(phase.start),
+        host: None,
+        kind: "phase".into(),
+        text: format!("{} begins", phase.name),
+    });
+    let mut events: Vec<_> = phases.chain(happened).collect();
+    events.sort_by_key(|event| event.at_ns);
+    events.truncate(model::TIMELINE_EVENTS_MAX);
+    events
+}
+
+fn band(scenario: &Scenario, fault: &Fault<HostSet>) -> model::FaultBand {
+    let active = fault.active();
+    let hosts = fault.what.hosts().hosts().iter().take(model::HOMES_LISTED_PER_MAIN_MAX);
+    model::FaultBand {
+        start_ns: nanos(active.start),
+        end_ns: active.end.map(nanos),
+        kind: fault.what.name().into(),
+        label: fault.to_string(),
+        hosts: hosts.map(|host| name(scenario, *host)).collect(),
+    }
+}
