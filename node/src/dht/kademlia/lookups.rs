@@ -104,7 +104,7 @@ impl Dht {
         if self.config.read_only || storing.report.newer.is_some() {
             return;
         }
-        let is_close = operation.walks.iter().any(|walk| walk.is_close());
+        let is_close = operation.walks.iter().any(Walk::is_close);
         let (item, cas) = put.item();
         storing.report.kept_here = is_close && self.server.keep_own(item, cas, now);
     }

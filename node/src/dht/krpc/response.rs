@@ -49,21 +49,26 @@ impl<'a> Response<'a> {
     }
 
     pub(super) fn read(message: Value<'a>) -> Option<Self> {
-        let r = message.get(b"r")?;
-        let nodes = |key, family| r.get_bytes(key).map(|nodes| CompactNodes::read(nodes, family));
-        let key = r.get_bytes(b"k").and_then(|key| key.try_into().ok());
-        let signature = r.get_bytes(b"sig").and_then(|signature| signature.try_into().ok());
-        Some(Response {
-            id: Id::from_slice(r.get_bytes(b"id")?)?,
-            seen_as: message.get_bytes(b"ip").and_then(read_address),
-            nodes: nodes(b"nodes", Family::V4),
-            nodes6: nodes(b"nodes6", Family::V6),
-            token: r.get_bytes(b"token"),
-            values: r.get(b"values").filter(|values| values.items().is_some()).map(Values),
-            value: r.get(b"v"),
-            seq: r.get_int(b"seq"),
-            signed: key.zip(signature),
-        })
+        let (mut id, mut key, mut signature) = (None, None, None);
+        let mut response = Response::of(Id::from_bytes([0; Id::BYTES]));
+        // Once through, not once for each key: this is what a lookup spends its time with.
+        for (name, value) in message.get(b"r")?.entries()? {
+            let nodes = |family| value.as_bytes().map(|nodes| CompactNodes::read(nodes, family));
+            match name {
+                b"id" => id = value.as_bytes().and_then(Id::from_slice),
+                b"k" => key = value.as_bytes().and_then(|key| key.try_into().ok()),
+                b"nodes" => response.nodes = nodes(Family::V4),
+                b"nodes6" => response.nodes6 = nodes(Family::V6),
+                b"seq" => response.seq = value.as_int(),
+                b"sig" => signature = value.as_bytes().and_then(|signature| signature.try_into().ok()),
+                b"token" => response.token = value.as_bytes(),
+                b"v" => response.value = Some(value),
+                b"values" => response.values = value.items().map(|_| Values(value)),
+                _ => {}
+            }
+        }
+        let seen_as = message.get_bytes(b"ip").and_then(read_address);
+        Some(Response { id: id?, seen_as, signed: key.zip(signature), ..response })
     }
 
     pub(super) fn write(&self, out: &mut Writer) {
