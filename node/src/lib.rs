@@ -8,6 +8,7 @@
 //! [`run`] is the only place that puts a node together.
 
 pub mod config;
+pub mod dht;
 pub mod env;
 pub mod federation;
 pub mod http;

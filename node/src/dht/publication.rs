@@ -1,0 +1,240 @@
+//! Keeps one value of ours in the DHT: put at once when it changes, put again every hour, and tended in between.
+
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+
+use crate::env::{Instant, Rng};
+use crate::federation::{Backoff, BackoffPolicy};
+
+use super::event::{Event, OperationId, StoreReport};
+use super::item::{Item, ItemError, MutableItem};
+use super::kademlia::{Dht, PutRequest};
+use super::krpc::ErrorCode;
+
+/// Versions of others that are overtaken one after the other before it is left for later.
+pub const REBASES_MAX: u32 = 4;
+
+/// When to put again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicationTiming {
+    /// All keepers are given the same version again, so that they do not drop it. Well below
+    /// [`ITEM_LIFETIME`](super::ITEM_LIFETIME).
+    pub republish: Duration,
+    /// Keepers that lack it are given it: new ones, where old ones have gone. Takes one lookup and nothing else where
+    /// all have it.
+    pub tend: Duration,
+    /// When nobody took it.
+    pub retry: BackoffPolicy,
+}
+
+impl Default for PublicationTiming {
+    fn default() -> Self {
+        PublicationTiming {
+            republish: Duration::from_secs(3_600),
+            tend: Duration::from_secs(900),
+            retry: BackoffPolicy { initial: Duration::from_secs(5), cap: Duration::from_secs(300) },
+        }
+    }
+}
+
+/// What became of a put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is kept by these.
+    Kept(StoreReport),
+    /// Somebody with our key put another value under our seq or a later one. Ours follows it, under this seq.
+    Rebased {
+        /// Its seq now: to be remembered.
+        seq: i64,
+    },
+    /// The very value was there under a later seq, as after a loss of our own memory. Ours is that now.
+    Adopted {
+        /// Its seq now: to be remembered.
+        seq: i64,
+    },
+    /// Nobody took it. It is tried again.
+    Failed(StoreReport),
+}
+
+/// One value of ours, and what it takes to keep it there. Pure: a put is a command to the [`Dht`], its end an event.
+#[derive(Debug)]
+pub struct Publication {
+    key: SigningKey,
+    item: MutableItem,
+    timing: PublicationTiming,
+    republish_at: Instant,
+    tend_at: Instant,
+    under_way: Option<UnderWay>,
+    /// The version of somebody else that ours is to replace.
+    cas: Option<i64>,
+    rebases: u32,
+    retry: Backoff,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct UnderWay {
+    operation: OperationId,
+    /// All keepers are asked, not only those that lack it.
+    is_full: bool,
+    /// What is put; the value may have changed meanwhile.
+    seq: i64,
+}
+
+impl Publication {
+    /// Publishes `value` (bencoded) as version `seq`: at once, and from then on.
+    ///
+    /// # Errors
+    /// When value or salt are over their limits.
+    pub fn new(
+        key: SigningKey,
+        salt: &[u8],
+        (value, seq): (Vec<u8>, i64),
+        timing: PublicationTiming,
+        now: Instant,
+    ) -> Result<Self, ItemError> {
+        let item = MutableItem::sign(&key, salt, seq, value)?;
+        let retry = Backoff::new(timing.retry);
+        Ok(Publication {
+            key,
+            item,
+            timing,
+            republish_at: now,
+            tend_at: now + timing.tend,
+            under_way: None,
+            cas: None,
+            rebases: 0,
+            retry,
+        })
+    }
+
+    /// What is published.
+    pub fn item(&self) -> &MutableItem {
+        &self.item
+    }
+
+    /// Publishes another value, under the next seq, at once. Says whether it is another: the same changes nothing, so
+    /// that a republish is identical to the byte.
+    ///
+    /// # Errors
+    /// When the value is over its limit, or no seq is left.
+    pub fn change(&mut self, value: Vec<u8>, now: Instant) -> Result<bool, ItemError> {
+        if value == self.item.value {
+            return Ok(false);
+        }
+        self.sign_as(self.item.seq, value)?;
+        self.republish_at = now;
+        Ok(true)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` while a put is under way.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.under_way.is_none().then(|| self.republish_at.min(self.tend_at))
+    }
+
+    /// Puts what is due by now.
+    pub fn handle_timeout(&mut self, dht: &mut Dht, now: Instant, rng: &mut Rng) {
+        if self.next_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        let is_full = self.republish_at <= now;
+        let item = Item::Mutable(self.item.clone());
+        let request = PutRequest { item, cas: self.cas, only_lacking: !is_full };
+        match dht.put(request, now) {
+            Ok(operation) => self.under_way = Some(UnderWay { operation, is_full, seq: self.item.seq }),
+            Err(_busy) => self.put_off(now, rng),
+        }
+    }
+
+    /// Takes an event of the [`Dht`]: says what became of our put, where it is about that. It may be due again at once.
+    pub fn handle_event(&mut self, event: &Event, now: Instant, rng: &mut Rng) -> Option<Published> {
+        let Event::Stored { operation, report, .. } = event else { return None };
+        let ended = self.under_way.take_if(|under_way| under_way.operation == *operation)?;
+        if ended.seq != self.item.seq {
+            // The value has changed meanwhile, and is due anyway. Who has a later version is found out then.
+            return Some(outcome(report));
+        }
+        if let Some(newer) = &report.newer {
+            return Some(self.overtake(newer.clone(), report, now, rng));
+        }
+        let refused = |code| report.refused.iter().any(|(_, refusal)| refusal.code == code);
+        if refused(ErrorCode::SeqTooOld) {
+            // They have another value of the same seq: we forgot what we had put. A node that lies can make us count
+            // faster, and nothing else.
+            let stored = MutableItem { value: Vec::new(), ..self.item.clone() };
+            return Some(self.overtake(stored, report, now, rng));
+        }
+        if self.cas.take().is_some() && refused(ErrorCode::CasMismatch) {
+            // Those that have older versions still refused too. Without the comparison they will not; and where it was
+            // somebody else again, the next walk meets that version.
+            self.republish_at = now;
+        } else if is_kept(report) {
+            self.rebases = 0;
+            self.retry.reset();
+            self.tend_at = now + self.timing.tend;
+            if ended.is_full {
+                self.republish_at = now + self.timing.republish;
+            }
+        } else {
+            self.put_off(now, rng);
+        }
+        Some(outcome(report))
+    }
+
+    /// Follows a version that is not ours.
+    fn overtake(
+        &mut self,
+        newer: MutableItem,
+        report: &StoreReport,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Published {
+        self.rebases += 1;
+        let seq = newer.seq;
+        if newer.value == self.item.value {
+            self.item = newer;
+            self.cas = None;
+            self.due(now, rng);
+            return Published::Adopted { seq };
+        }
+        if self.sign_as(seq, self.item.value.clone()).is_err() {
+            // There is no seq after the last one. Whoever has our key has used it.
+            self.put_off(now, rng);
+            return Published::Failed(report.clone());
+        }
+        self.cas = Some(seq);
+        self.due(now, rng);
+        Published::Rebased { seq: self.item.seq }
+    }
+
+    /// Signs a value as the version after `seq`.
+    fn sign_as(&mut self, seq: i64, value: Vec<u8>) -> Result<(), ItemError> {
+        let next = seq.checked_add(1).ok_or(ItemError::NegativeSeq)?;
+        self.item = MutableItem::sign(&self.key, &self.item.salt, next, value)?;
+        Ok(())
+    }
+
+    /// Puts at once, but not for ever: two who hold the same key would overtake each other without end.
+    fn due(&mut self, now: Instant, rng: &mut Rng) {
+        if self.rebases > REBASES_MAX {
+            self.rebases = 0;
+            self.put_off(now, rng);
+        } else {
+            self.republish_at = now;
+        }
+    }
+
+    fn put_off(&mut self, now: Instant, rng: &mut Rng) {
+        self.republish_at = now + self.retry.next_wait(rng);
+        self.tend_at = self.republish_at.max(self.tend_at);
+    }
+}
+
+fn outcome(report: &StoreReport) -> Published {
+    let report = report.clone();
+    if is_kept(&report) { Published::Kept(report) } else { Published::Failed(report) }
+}
+
+fn is_kept(report: &StoreReport) -> bool {
+    report.kept_here || !report.taken.is_empty() || !report.had.is_empty()
+}
