@@ -10,7 +10,7 @@ use relay_chaos::NameAnswer;
 use relay_node::config::{Config, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
 use relay_node::env::SrvRecord;
 use relay_node::federation::{Secret, TrustPolicy};
-use relay_sim::engine::event::{HostId, ProcessKind, Sim};
+use relay_sim::engine::event::{HostId, HostSet, ProcessKind, Sim};
 use relay_sim::scenario::HostIndex;
 use relay_sim::world::World;
 use serde_json::{Value, json};
@@ -221,5 +221,41 @@ fn a_peer_whose_name_once_led_here_is_found_when_it_leads_there() {
         sim.set_names(world.host(B), None);
         sim.sleep(secs(65)).await;
         assert_eq!(peers(&world, B).await["main-a"]["state"], "connected");
+    });
+}
+
+/// `main-c` dials the others by their names. Nobody else knows of anybody.
+const BY_NAME_ONLY: &str = r#"
+duration = "1h"
+[[main]]
+name = "main-a"
+peers = []
+[[main]]
+name = "main-b"
+peers = []
+[[main]]
+name = "main-c"
+"#;
+
+#[test]
+fn a_peer_whose_name_once_led_to_another_peer_is_found_when_it_leads_there() {
+    in_world(BY_NAME_ONLY, async |sim, world| {
+        const C: HostIndex = HostIndex(2);
+        // The other two never meet, so that nobody can tell either of main-c.
+        let only = |main| HostSet::of([world.host(main)]);
+        sim.cut(only(A), only(B));
+        sim.cut(only(B), only(A));
+        [A, B, C].iter().for_each(|main| world.start(*main));
+        sim.sleep(secs(10)).await;
+        // From now on its name leads main-c to main-b, or to itself.
+        sim.set_names(world.host(C), Some(NameAnswer::Wrong));
+        world.kill(A);
+        world.start(A);
+        sim.sleep(secs(600)).await;
+        sim.set_names(world.host(C), None);
+        sim.sleep(secs(65)).await;
+        let seen = peers(&world, C).await;
+        assert_eq!(seen["main-a"]["state"], "connected", "{seen:?}");
+        assert_eq!(seen["main-b"]["state"], "connected", "{seen:?}");
     });
 }

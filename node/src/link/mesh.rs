@@ -15,7 +15,7 @@ use crate::wire::{NodeId, PeerAddress};
 /// long a lead, in seconds.
 const LEAD_SECONDS: u64 = 3;
 
-/// A URL that led to this node itself is looked at again after this long, in seconds:
+/// A URL that led to this node itself, or to another peer than before, is looked at again after this long, in seconds:
 /// names change, and name servers err. What leads here today may lead to a peer tomorrow.
 const RECHECK_SECONDS: u64 = 60;
 
@@ -163,20 +163,27 @@ async fn keep(
     let mut backoff = Backoff::new(board.timing.backoff);
     let mut rng = board.env.rng("peer-backoff");
     let mut known = expected;
+    // Who was found there before somebody else was.
+    let mut before = None;
     let mut is_left_out = false;
     while !board.is_draining() && !keeper.stop.is_cancelled() {
         let changed = board.links_change();
-        if let Some(node) = &known
+        // Who was left out has waited already.
+        if let Some(node) = known.as_ref().filter(|_| !is_left_out)
             && board.look(|router| router.reaches(node))
         {
             // The other side dialled, or an earlier dial of ours holds.
             backoff.reset();
+            // Where one is missed that was found there once, the name may have led elsewhere for a while only.
+            let is_missed =
+                before.as_ref().is_some_and(|before| !board.look(|router| router.reaches(before)));
+            let recheck = board.env.clock.now() + Duration::from_secs(RECHECK_SECONDS);
             tokio::select! {
                 biased;
-                () = keeper.stop.cancelled() => {}
-                () = changed => {}
+                () = keeper.stop.cancelled() => continue,
+                () = changed => continue,
+                () = board.env.clock.sleep_until(recheck), if is_missed => {}
             }
-            continue;
         }
         if !is_left_out {
             board.note_peer(|book| book.dialling(url, keeper));
@@ -191,10 +198,20 @@ async fn keep(
                 backoff.reset();
                 let peer = connected.node.clone();
                 tracing::info!(%peer, %url, "connected to the peer");
-                if let Some(expected) = known.replace(peer.clone()).filter(|expected| *expected != peer) {
+                if let Some(expected) = found(&mut known, &mut before, &peer) {
                     tracing::warn!(%url, %peer, "it was thought to be {expected}");
                 }
                 board.note_peer(|book| book.connected(url, keeper, peer.clone()));
+                if before.is_some() {
+                    // The link is somebody else's by rights: it lives by itself, and who was here is looked for.
+                    let link_board = Arc::clone(board);
+                    board.env.spawn("peer-link", async move {
+                        let end = connected.run(&link_board).await;
+                        tracing::warn!(%peer, "lost the peer: {end}");
+                        link_board.metrics.reconnecting();
+                    });
+                    continue;
+                }
                 let end = connected.run(board).await;
                 tracing::warn!(%peer, "lost the peer: {end}");
                 board.metrics.reconnecting();
@@ -204,7 +221,7 @@ async fn keep(
             }
             Err(DialError::Duplicate(node)) => {
                 board.note_peer(|book| book.connected(url, keeper, node.clone()));
-                known = Some(node);
+                found(&mut known, &mut before, &node);
             }
             Err(error @ DialError::Removed(_)) => {
                 tracing::info!(%url, "this peer is left out: {error}");
@@ -229,6 +246,14 @@ async fn keep(
         wait(board, url, keeper, backoff.next_wait(&mut rng)).await;
     }
     board.note_peer(|book| book.stopped(url, keeper));
+}
+
+/// `node` was found at a URL. Returns who was thought to be there, where that is another; it stays `before` until it is
+/// found there again.
+fn found(known: &mut Option<NodeId>, before: &mut Option<NodeId>, node: &NodeId) -> Option<NodeId> {
+    let other = known.replace(node.clone()).filter(|other| other != node)?;
+    *before = (before.as_ref() != Some(node)).then(|| other.clone());
+    Some(other)
 }
 
 async fn wait(board: &Switchboard, url: &RelayUrl, keeper: &Keeper, time: Duration) {

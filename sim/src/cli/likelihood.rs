@@ -10,6 +10,7 @@ use super::args::LikelihoodArgs;
 use super::reports::write;
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files, run};
+use crate::engine::Engine;
 use crate::execute::{Settings, execute};
 use crate::gates::show;
 use crate::replay::Signature;
@@ -43,6 +44,10 @@ struct Point {
 pub(super) fn likelihood(args: &LikelihoodArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &capsule.set)?);
+    if capsule.engine != Engine::Event {
+        let engine = capsule.engine;
+        return Err(Refusal(format!("{engine} cannot give chance another turn: only the event engine can")));
+    }
     let started = Instant::now();
     let first = Unit { scenario: Arc::clone(&scenario), seed: capsule.seed }.run(false);
     let Some(signature) = Signature::of(&first) else {

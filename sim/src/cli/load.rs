@@ -42,8 +42,7 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Refusal> {
     };
     print(&done, started.elapsed());
     if let Some(folder) = &args.report {
-        let again = format!("cargo sim load --calls {} --concurrency {}", args.calls, args.concurrency);
-        run::judge_and_report(&again, &done, None, Some(&mut Reports::new(folder.clone(), false)))?;
+        run::judge_and_report(&command(args), &done, None, Some(&mut Reports::new(folder.clone(), false)))?;
     }
     if !is_complete && done.verdict == Verdict::Passed {
         let longest = relay_chaos::quantity::duration::format(LONGEST);
@@ -53,6 +52,22 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Refusal> {
         eprintln!("{line}");
     }
     Ok(done.verdict.exit_code())
+}
+
+/// The command that does it again.
+fn command(args: &LoadArgs) -> String {
+    let LoadArgs { calls, concurrency, payload, seed, .. } = args;
+    let mut text = format!(
+        "cargo sim load --calls {calls} --concurrency {concurrency} --payload {payload} --seed {seed}"
+    );
+    match &args.scenario {
+        Some(file) => text += &format!(" --scenario {}", file.display()),
+        None => text += &format!(" --mains {} --homes {}", args.mains, args.homes),
+    }
+    for (name, value) in &args.set {
+        text += &format!(" --set '{name}={value}'");
+    }
+    text
 }
 
 fn print(done: &Done, wall: Duration) {

@@ -27,7 +27,7 @@ pub(super) fn shrink(args: ShrinkArgs) -> Result<u8, Refusal> {
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &capsule.set)?);
     let name = scenario.name.clone();
     let started = Instant::now();
-    let first = Unit { scenario, seed: capsule.seed }.run(false);
+    let first = Unit { scenario, seed: capsule.seed }.run_on(capsule.engine, false);
     let Some(signature) = Signature::of(&first) else {
         let file = args.capsule.display();
         return Err(Refusal(format!(
@@ -57,9 +57,8 @@ pub(super) fn shrink(args: ShrinkArgs) -> Result<u8, Refusal> {
     let out = args.out.unwrap_or_else(|| beside(&args.capsule));
     let text = finished(&shrunk, &capsule, &signature, seed, &out);
     // What is written is what was proven, but for its head.
-    let last =
-        Unit { scenario: Arc::new(files::parse(&out.display().to_string(), &text, &capsule.set)?), seed }
-            .run(false);
+    let last = Arc::new(files::parse(&out.display().to_string(), &text, &capsule.set)?);
+    let last = Unit { scenario: last, seed }.run_on(capsule.engine, false);
     if !signature.is_of(&last) {
         return Err(Refusal(format!(
             "what is left does not fail in the same way: {signature}; this is a bug"
@@ -198,7 +197,7 @@ impl Bench<'_> {
         for more in 0..=MORE_SEEDS {
             // Seeds of scenario files are below 2^63.
             let seed = (self.seed + more) & (u64::MAX >> 1);
-            let run = Unit { scenario: Arc::clone(&scenario), seed }.run(false);
+            let run = Unit { scenario: Arc::clone(&scenario), seed }.run_on(self.capsule.engine, false);
             if self.signature.is_of(&run) {
                 return (Some(seed), more + 1);
             }

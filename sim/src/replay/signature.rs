@@ -53,8 +53,7 @@ fn failing(run: &Execution) -> Vec<String> {
             panics.chain(halt).collect()
         }
         Verdict::InvariantViolated => {
-            let violated = run.record.invariants.results().filter(|(_, findings)| findings.violated > 0);
-            violated.map(|(invariant, _)| format!("invariant {}", invariant.name())).collect()
+            run.violations().map(|(invariant, _)| format!("invariant {}", invariant.name())).collect()
         }
         Verdict::GateFailed => {
             let failed = run.gates.iter().filter(|gate| !gate.holds);

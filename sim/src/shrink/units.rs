@@ -5,7 +5,10 @@ use relay_chaos::Selector;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 /// Sections that nothing else rests on: without them links and machines are as usual.
-const SECTIONS: [&str; 6] = ["description", "network", "link", "host", "dns", "probe"];
+const SECTIONS: [&str; 5] = ["description", "network", "host", "probe", "operator"];
+
+/// Lists of which nothing else needs a member.
+const LISTS: [&str; 4] = ["link", "dns", "gate", "sometimes"];
 
 /// Keys of hosts and loads without which a scenario is simpler and asks for no more. Not among them are a load's
 /// `start`, `stop` and `timeout` and a Home's `fallback`: without these it might fail for another reason.
@@ -66,6 +69,7 @@ pub(super) fn members(document: &DocumentMut) -> Vec<Unit> {
 pub(super) fn settings(document: &DocumentMut) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
     units.extend(SECTIONS.into_iter().filter(|key| document.contains_key(key)).map(Unit::Section));
+    units.extend(LISTS.into_iter().flat_map(|kind| list(document, kind)));
     let gates = document.get("gates").and_then(Item::as_table);
     units.extend(gates.into_iter().flatten().map(|(key, _)| Unit::Entry("gates", key.to_owned())));
     units.extend(keys(document, "main", &HOST_KEYS));
