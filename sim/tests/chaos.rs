@@ -236,10 +236,13 @@ fn likelihood_says_from_when_on_a_failure_is_bound_to_come() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     // A crash for good at a set time does not depend on chance.
     assert!(stdout(&output).contains("It comes whatever chance does."), "{}", stdout(&output));
-    let json = fs::read_to_string(folder.path().join("out/likelihood.json")).unwrap();
+    let json = fs::read_to_string(folder.path().join("out/report.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["points"].as_array().unwrap().len(), 4);
-    assert_eq!(json["points"][1], serde_json::json!({ "from_seconds": 150.0, "runs": 2, "failed": 2 }));
+    let points = &json["history"]["likelihood"];
+    assert_eq!(points.as_array().unwrap().len(), 4);
+    assert_eq!(points[1], serde_json::json!({ "from_ns": 150_000_000_000_u64, "runs": 2, "failed": 2 }));
+    let page = fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+    assert!(page.contains("likelihood"), "the curve is on the page");
 }
 
 #[test]

@@ -220,7 +220,7 @@ pub(super) struct LikelihoodArgs {
     /// Runs side by side; one per core unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) jobs: Option<u16>,
-    /// Write likelihood.json there
+    /// Write the run's report there, with the share as a curve
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
 }

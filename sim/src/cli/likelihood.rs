@@ -4,45 +4,47 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use relay_chaos::quantity::duration;
-use serde::Serialize;
+use relay_reports::model::LikelihoodPoint;
 
 use super::args::LikelihoodArgs;
-use super::reports::write;
+use super::reports::Reports;
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files, run};
+use crate::engine::Engine;
 use crate::engine::Engine;
 use crate::execute::{Settings, execute};
 use crate::gates::show;
 use crate::replay::Signature;
-
-/// The file that the points go to.
-const FILE: &str = "likelihood.json";
+use crate::report::report;
 
 /// A bar as wide as this means that the failure always comes.
 const BAR_COLUMNS: u32 = 40;
 
-/// How a failure depends on chance.
-#[derive(Serialize)]
-struct Likelihood {
-    scenario: String,
-    seed: u64,
-    /// What failed.
-    failure: String,
-    /// By time.
-    points: Vec<Point>,
-}
-
 /// What came of runs that went as in the capsule until then, and otherwise from then on.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy)]
 struct Point {
     from_seconds: f64,
     runs: u32,
     failed: u32,
 }
 
+impl Point {
+    fn reported(&self) -> LikelihoodPoint {
+        let (runs, failed) = (u64::from(self.runs), u64::from(self.failed));
+        LikelihoodPoint { from_ns: (self.from_seconds * 1e9) as u64, runs, failed }
+    }
+}
+
 /// `relay-sim likelihood`.
 pub(super) fn likelihood(args: &LikelihoodArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
+    if capsule.engine != Engine::Event {
+        let (file, engine) = (args.capsule.display(), capsule.engine);
+        return Err(Refusal(format!(
+            "{file} is of a run on {engine}: only the event engine can take another turn half-way. Run its scenario \
+             there, and use the capsule of that"
+        )));
+    }
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &capsule.set)?);
     if capsule.engine != Engine::Event {
         let engine = capsule.engine;
@@ -83,13 +85,10 @@ pub(super) fn likelihood(args: &LikelihoodArgs) -> Result<u8, Refusal> {
     println!("{}", verdict(&points));
     println!("{} runs in {}", units.len() + 1, show(started.elapsed()));
     if let Some(folder) = &args.report {
-        let file = folder.join(FILE);
-        let failure = signature.to_string();
-        let all = Likelihood { scenario: scenario.name.clone(), seed: capsule.seed, failure, points };
-        let mut text = serde_json::to_string_pretty(&all).expect("plain data");
-        text.push('\n');
-        write(&file, &text)?;
-        println!("written     {}", file.display());
+        let again = format!("cargo sim likelihood {}", args.capsule.display());
+        let mut report = report(&first, again, None);
+        report.history.likelihood = points.iter().map(Point::reported).collect();
+        println!("report      {}", Reports::new(folder.clone(), false).add(&report)?.display());
     }
     Ok(0)
 }
