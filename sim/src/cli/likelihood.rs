@@ -11,7 +11,6 @@ use super::reports::Reports;
 use super::runs::{Unit, side_by_side};
 use super::{Refusal, files, run};
 use crate::engine::Engine;
-use crate::engine::Engine;
 use crate::execute::{Settings, execute};
 use crate::gates::show;
 use crate::replay::Signature;
@@ -46,10 +45,6 @@ pub(super) fn likelihood(args: &LikelihoodArgs) -> Result<u8, Refusal> {
         )));
     }
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &capsule.set)?);
-    if capsule.engine != Engine::Event {
-        let engine = capsule.engine;
-        return Err(Refusal(format!("{engine} cannot give chance another turn: only the event engine can")));
-    }
     let started = Instant::now();
     let first = Unit { scenario: Arc::clone(&scenario), seed: capsule.seed }.run(false);
     let Some(signature) = Signature::of(&first) else {
