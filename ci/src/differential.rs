@@ -32,6 +32,10 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
             None => units.push(Unit { scenario: entry.scenario.clone(), seed: *entry.seeds.start() }),
         }
     }
+    if units.is_empty() {
+        let why: Vec<String> = skipped.iter().map(|(file, reason)| format!("  {file}: {reason}")).collect();
+        return Err(Refusal(format!("nothing can be compared on both engines:\n{}", why.join("\n"))));
+    }
     let mut outcomes = Vec::new();
     side_by_side(&units, session.jobs, Both::of, |_, both| outcomes.push(both));
     let titles =
@@ -117,6 +121,12 @@ impl Both {
                     word(*other)
                 )),
                 None => differences.push(format!("{name}: judged on event only")),
+            }
+        }
+        for (run, engine) in [(&event, Engine::Event), (&turmoil, Engine::Turmoil)] {
+            // What panics on both has proved nothing either.
+            if run.halt.is_some() || !run.panics.is_empty() {
+                differences.push(format!("{}: {}", engine, run.verdict().as_str()));
             }
         }
         let more = right.keys().filter(|name| !left.contains_key(*name));

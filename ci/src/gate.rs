@@ -20,8 +20,8 @@ use crate::plan::Entry;
 use crate::table::{Table, seconds};
 use crate::{Refusal, Session, determinism};
 
-/// Failed runs of one scenario that are told in full; the others are counted.
-const FAILURES_SHOWN_MAX: usize = 5;
+/// Failed runs of one scenario that are told in full; the others leave their capsules.
+pub(crate) const FAILURES_SHOWN_MAX: usize = 5;
 
 /// Runs the plan; prints what came of it, and returns the exit code.
 pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
@@ -194,7 +194,7 @@ fn write_report(
 /// Says what failed and how to see it again, and keeps a capsule of it.
 pub(crate) fn tell(run: &Execution, again: &str, earlier: usize, folder: &Path) -> Result<(), Refusal> {
     let verdict = run.verdict();
-    if verdict == Verdict::Passed || earlier >= FAILURES_SHOWN_MAX {
+    if verdict == Verdict::Passed {
         return Ok(());
     }
     let capsule = Capsule::of(run, verdict);
@@ -202,6 +202,9 @@ pub(crate) fn tell(run: &Execution, again: &str, earlier: usize, folder: &Path) 
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(&file, capsule.to_json()))
         .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))?;
+    if earlier >= FAILURES_SHOWN_MAX {
+        return Ok(());
+    }
     eprintln!("{} with seed {}: {}", run.scenario.name, run.seed, verdict.as_str());
     for line in failures(run) {
         eprintln!("  {}", line.replace('\n', "\n  "));
@@ -209,7 +212,7 @@ pub(crate) fn tell(run: &Execution, again: &str, earlier: usize, folder: &Path) 
     eprintln!("  again: {again}");
     eprintln!("  or:    cargo sim replay {}", file.display());
     if earlier + 1 == FAILURES_SHOWN_MAX {
-        eprintln!("  further failures of this scenario are only counted");
+        eprintln!("  further failures of this scenario only leave their capsules");
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use stage::{ask, in_world};
 
 const A: HostIndex = HostIndex(0);
 const B: HostIndex = HostIndex(1);
+const C: HostIndex = HostIndex(2);
 
 /// `main-a` knows a name; the others know nobody.
 const BY_NAME: &str = r#"
@@ -257,5 +258,105 @@ fn a_peer_whose_name_once_led_to_another_peer_is_found_when_it_leads_there() {
         let seen = peers(&world, C).await;
         assert_eq!(seen["main-a"]["state"], "connected", "{seen:?}");
         assert_eq!(seen["main-b"]["state"], "connected", "{seen:?}");
+    });
+}
+
+/// What a Main waits at most before it looks at a name again, with a little on top for the dial.
+const LOOKED_AGAIN_SECONDS: u64 = 65;
+
+/// `main-b` dials `main-a` and is led to `main-c` while its names lie, for ten minutes. Then they are right.
+fn found_behind_a_wrong_main(text: &str) {
+    in_world(text, async |sim, world| {
+        sim.set_names(world.host(B), Some(NameAnswer::Wrong));
+        [A, B, C].iter().for_each(|main| world.start(*main));
+        sim.sleep(secs(600)).await;
+        let seen = peers(&world, B).await;
+        assert_eq!(seen["main-c"]["state"], "connected");
+        assert!(!seen.contains_key("main-a"), "nobody knows of it: {seen:?}");
+        sim.set_names(world.host(B), None);
+        sim.sleep(secs(LOOKED_AGAIN_SECONDS)).await;
+        let seen = peers(&world, B).await;
+        assert_eq!(seen["main-a"]["state"], "connected");
+        let since = seen["main-c"]["connected_seconds"].as_u64().unwrap();
+        assert!(since > LOOKED_AGAIN_SECONDS, "the link to the wrong one was left alone: {since} s");
+
+        // From now on the name is dialled for this link only.
+        sim.sleep(secs(600)).await;
+        let seen = peers(&world, B).await;
+        let since = ["main-a", "main-c"].map(|main| seen[main]["connected_seconds"].as_u64().unwrap());
+        assert!(since.iter().all(|since| *since > 600), "{since:?}");
+        world.kill(A);
+        world.start(A);
+        sim.sleep(secs(30)).await;
+        assert_eq!(peers(&world, B).await["main-a"]["state"], "connected");
+    });
+}
+
+#[test]
+fn a_peer_whose_name_led_to_another_one_is_found_when_it_leads_there() {
+    found_behind_a_wrong_main(
+        r#"
+duration = "1h"
+[[main]]
+name = "main-a"
+peers = []
+[[main]]
+name = "main-b"
+peers = ["main-a"]
+[[main]]
+name = "main-c"
+peers = []
+"#,
+    );
+}
+
+#[test]
+fn a_peer_whose_name_led_to_one_with_a_link_is_found_when_it_leads_there() {
+    found_behind_a_wrong_main(
+        r#"
+duration = "1h"
+[[main]]
+name = "main-a"
+peers = []
+[[main]]
+name = "main-b"
+peers = ["main-a"]
+[[main]]
+name = "main-c"
+peers = ["main-b"]
+"#,
+    );
+}
+
+#[test]
+fn names_that_lie_disturb_no_link() {
+    let text = r#"
+duration = "1h"
+[[main]]
+name = "main-a"
+[[main]]
+name = "main-b"
+[[main]]
+name = "main-c"
+"#;
+    in_world(text, async |sim, world| {
+        let mains = [A, B, C];
+        mains.iter().for_each(|main| world.start(*main));
+        sim.sleep(secs(20)).await;
+        mains.iter().for_each(|main| sim.set_names(world.host(*main), Some(NameAnswer::Wrong)));
+        // Every name is looked up some ten times, and leads to this node or to another one with a link.
+        sim.sleep(secs(600)).await;
+        for main in mains {
+            for peer in peers(&world, main).await.values() {
+                assert!(peer["connected_seconds"].as_u64().is_some_and(|since| since > 600), "{peer}");
+            }
+        }
+        // What the names were taken for is put right as well.
+        sim.set_names(world.host(C), None);
+        sim.sleep(secs(LOOKED_AGAIN_SECONDS)).await;
+        world.kill(A);
+        world.start(A);
+        sim.sleep(secs(30)).await;
+        assert_eq!(peers(&world, C).await["main-a"]["state"], "connected");
     });
 }

@@ -22,7 +22,7 @@ use relay_sim::execute::{Execution, Settings, Verdict, execute};
 
 use self::points::Points;
 use self::state::State;
-use crate::gate::tell;
+use crate::gate::{FAILURES_SHOWN_MAX, tell};
 use crate::plan::Plan;
 use crate::table::{Table, seconds};
 use crate::{Refusal, workspace};
@@ -109,7 +109,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Refusal> {
         worst.as_str()
     );
     let mut code = worst.exit_code();
-    for row in night.rows.iter().filter(|row| row.runs > 0 && row.sightings.proves_nothing()) {
+    for row in night.rows.iter().filter(|row| row.runs >= row.seeds && row.sightings.proves_nothing()) {
         row.sightings.lines(&row.name).iter().for_each(|line| println!("{line}"));
         code = code.max(1);
     }
@@ -126,6 +126,8 @@ struct Row {
     name: String,
     turns: Box<Turns>,
     sightings: Sightings,
+    /// So many seeds the plan gives it: with fewer, what must happen once need not have happened.
+    seeds: u64,
     runs: u64,
     failed: u64,
     worst: Option<Verdict>,
@@ -147,6 +149,7 @@ fn rows(plan: Plan) -> Vec<Row> {
     entries
         .map(|entry| Row {
             name: entry.file.clone(),
+            seeds: entry.seeds.clone().count() as u64,
             turns: Box::new(move |seed| {
                 let unit = Unit { scenario: entry.scenario.clone(), seed };
                 Ok(vec![Turn { again: unit.command(), unit }])
@@ -177,6 +180,7 @@ impl Default for Row {
             name: String::new(),
             turns: Box::new(|_| Ok(Vec::new())),
             sightings: Sightings::default(),
+            seeds: 1,
             runs: 0,
             failed: 0,
             worst: None,
@@ -218,14 +222,17 @@ impl Night {
                 return;
             };
             let row = &mut rows[*at];
-            let told = tell(&run, &turn.again, usize::try_from(row.failed).unwrap_or(usize::MAX), capsules)
-                .and_then(|()| repeats(&run, &turn.unit));
+            let earlier = usize::try_from(row.failed).unwrap_or(usize::MAX);
+            let told = tell(&run, &turn.again, earlier, capsules);
             row.sightings.add(&run);
             if outcome.is_ok() {
                 outcome = told;
             }
             traits.extend(traits_of(&run));
-            let verdict = run.verdict();
+            let mut verdict = run.verdict();
+            if verdict != Verdict::Passed && earlier < FAILURES_SHOWN_MAX && !repeats(&run, &turn.unit) {
+                verdict = Verdict::NotDeterministic;
+            }
             row.runs += 1;
             row.failed += u64::from(verdict != Verdict::Passed);
             row.worst = row.worst.max(Some(verdict));
@@ -255,14 +262,12 @@ fn run_watched(unit: &Unit, points: &LogPoints) -> Execution {
     execute(&unit.scenario, &settings)
 }
 
-/// A failure that does not come again is worth less in the morning, and is a defect of its own: says which it is.
-fn repeats(run: &Execution, unit: &Unit) -> Result<(), Refusal> {
-    if run.verdict() != Verdict::Passed {
-        let same = unit.run(false).trace.hash() == run.trace.hash();
-        let word = if same { "it repeats event by event" } else { "NOT DETERMINISTIC: another run differs" };
-        eprintln!("  {word}");
-    }
-    Ok(())
+/// A failure that does not come again is worth less in the morning, and is a defect of its own: says whether it comes.
+fn repeats(run: &Execution, unit: &Unit) -> bool {
+    let same = unit.run(false).trace.hash() == run.trace.hash();
+    let word = if same { "it repeats event by event" } else { "NOT DETERMINISTIC: another run differs" };
+    eprintln!("  {word}");
+    same
 }
 
 /// What this night added, and what no night has reached.

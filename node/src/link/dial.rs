@@ -52,15 +52,17 @@ pub enum DialError {
     /// That node is not wanted any more.
     #[error("{0} was removed from the peers of this node; POST /registry/peers/add brings it back")]
     Removed(NodeId),
-    /// There is a link to that node already.
+    /// There is a link to the node at that address already.
     #[error("there is a link to {0} already")]
-    Duplicate(NodeId),
+    Duplicate(NodeId, SocketAddr),
 }
 
 /// A link that is up and waits to be carried.
 pub(super) struct Connected {
     /// The node at the other end.
     pub(super) node: NodeId,
+    /// Where it was dialled.
+    pub(super) at: SocketAddr,
     socket: Socket,
     link: LinkId,
     outbox: Arc<Outbox>,
@@ -73,13 +75,30 @@ impl Connected {
     }
 }
 
-/// Dials `url` and introduces this node there.
+/// Dials `url` and introduces this node there. A link to the node that is there may give way to the new one.
 pub(super) async fn dial(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, DialError> {
-    let limit = board.timing.dial;
-    board.env.deadline(limit, connect(board, url)).await.unwrap_or(Err(DialError::TooSlow(limit)))
+    within_limit(board, connect(board, url, false)).await
 }
 
-async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, DialError> {
+/// Dials `url` to see who is there, and hangs up where there is a link to that node already. One that is older says who
+/// it is only once this node has introduced itself: with that one it is as with [`dial`].
+pub(super) async fn look(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, DialError> {
+    within_limit(board, connect(board, url, true)).await
+}
+
+async fn within_limit(
+    board: &Switchboard,
+    connecting: impl Future<Output = Result<Connected, DialError>>,
+) -> Result<Connected, DialError> {
+    let limit = board.timing.dial;
+    board.env.deadline(limit, connecting).await.unwrap_or(Err(DialError::TooSlow(limit)))
+}
+
+async fn connect(
+    board: &Arc<Switchboard>,
+    url: &RelayUrl,
+    spares_links: bool,
+) -> Result<Connected, DialError> {
     let (role, path) = match board.kind() {
         NodeKind::Home => (LinkRole::Uplink, HOMES_PATH),
         NodeKind::Main => (LinkRole::Peer, PEERS_PATH),
@@ -100,6 +119,13 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
     } else {
         None
     };
+    if let Some(met) = &met
+        && spares_links
+        && board.look(|router| router.reaches(&met.address.id))
+    {
+        let _ = socket.close(None).await;
+        return Err(DialError::Duplicate(met.address.id.clone(), at));
+    }
     let introduction = Message::text(wire::encode(board.introduction(None)));
     socket.send(introduction).await.map_err(|error| DialError::Interrupted(error.to_string()))?;
     let (header, registration) = match handshake::receive(&mut socket).await {
@@ -142,10 +168,10 @@ async fn connect(board: &Arc<Switchboard>, url: &RelayUrl) -> Result<Connected, 
         since: board.env.clock.now(),
     };
     match board.attach(info, registration, None) {
-        Some((link, outbox)) => Ok(Connected { node, socket, link, outbox }),
+        Some((link, outbox)) => Ok(Connected { node, at, socket, link, outbox }),
         None => {
             let _ = socket.close(None).await;
-            Err(DialError::Duplicate(node))
+            Err(DialError::Duplicate(node, at))
         }
     }
 }

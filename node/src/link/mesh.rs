@@ -1,12 +1,15 @@
 //! A Main's connections to other Mains: one task for each URL that is configured or heard of.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dial::{self, DialError};
+use rand::RngExt;
+
+use super::dial::{self, Connected, DialError};
 use super::peers::{Keeper, MAX_DIALLED_PEERS, PeerSource, Wanted};
 use super::{RelayUrl, Switchboard};
-use crate::env::Instant;
+use crate::env::{Instant, Rng};
 use crate::federation::{Backoff, LinkRole};
 use crate::store::{AddedPeer, Peers, RemovedPeer, StoreError};
 use crate::wire::{NodeId, PeerAddress};
@@ -15,7 +18,7 @@ use crate::wire::{NodeId, PeerAddress};
 /// long a lead, in seconds.
 const LEAD_SECONDS: u64 = 3;
 
-/// A URL that led to this node itself, or to another peer than before, is looked at again after this long, in seconds:
+/// A URL that led to this node itself, or to one with a link, is looked at again after this long at most, in seconds:
 /// names change, and name servers err. What leads here today may lead to a peer tomorrow.
 const RECHECK_SECONDS: u64 = 60;
 
@@ -148,6 +151,33 @@ fn want(
     wanted
 }
 
+/// Where a URL leads.
+struct Destination {
+    node: NodeId,
+    /// Where the URL led to it; `None` where that is hearsay.
+    at: Option<SocketAddr>,
+    /// When to look next whether it leads there still.
+    next_look: Instant,
+}
+
+impl Destination {
+    fn hearsay(board: &Switchboard, node: NodeId) -> Self {
+        Destination { node, at: None, next_look: board.env.clock.now() }
+    }
+
+    fn found(board: &Switchboard, node: NodeId, at: SocketAddr, rng: &mut Rng) -> Self {
+        let mut found = Destination { at: Some(at), ..Destination::hearsay(board, node) };
+        found.rest(board, rng);
+        found
+    }
+
+    /// It has just been looked at.
+    fn rest(&mut self, board: &Switchboard, rng: &mut Rng) {
+        let rest = Duration::from_secs(RECHECK_SECONDS).mul_f64(rng.random_range(0.5..=1.0));
+        self.next_look = board.env.clock.now() + rest;
+    }
+}
+
 /// Dials `url` whenever there is no link to the node there, until the keeper is told to stop. `expected` is that node's
 /// id, where it is known.
 async fn keep(
@@ -162,66 +192,66 @@ async fn keep(
     }
     let mut backoff = Backoff::new(board.timing.backoff);
     let mut rng = board.env.rng("peer-backoff");
-    let mut known = expected;
-    // Who was found there before somebody else was.
-    let mut before = None;
+    let mut known = expected.map(|node| Destination::hearsay(board, node));
     let mut is_left_out = false;
-    while !board.is_draining() && !keeper.stop.is_cancelled() {
-        let changed = board.links_change();
-        // Who was left out has waited already.
-        if let Some(node) = known.as_ref().filter(|_| !is_left_out)
-            && board.look(|router| router.reaches(node))
-        {
+    let mut found = None;
+    // A link that is up already is carried, whatever was said meanwhile.
+    while found.is_some() || !board.is_draining() && !keeper.stop.is_cancelled() {
+        let dialled = if let Some(found) = found.take() {
+            found
+        } else if let Some(known) = known.as_mut().filter(|known| is_linked(board, &known.node)) {
             // The other side dialled, or an earlier dial of ours holds.
             backoff.reset();
-            // Where one is missed that was found there once, the name may have led elsewhere for a while only.
-            let is_missed =
-                before.as_ref().is_some_and(|before| !board.look(|router| router.reaches(before)));
-            let recheck = board.env.clock.now() + Duration::from_secs(RECHECK_SECONDS);
             tokio::select! {
                 biased;
                 () = keeper.stop.cancelled() => continue,
-                () = changed => continue,
-                () = board.env.clock.sleep_until(recheck), if is_missed => {}
+                () = unlinked(board, known.node.clone()) => continue,
+                found = leads_elsewhere(board, url, keeper, known, &mut rng) => found,
             }
-        }
-        if !is_left_out {
-            board.note_peer(|book| book.dialling(url, keeper));
-        }
-        let dialled = tokio::select! {
-            biased;
-            () = keeper.stop.cancelled() => continue,
-            dialled = dial::dial(board, url) => dialled,
+        } else {
+            if !is_left_out {
+                board.note_peer(|book| book.dialling(url, keeper));
+            }
+            tokio::select! {
+                biased;
+                () = keeper.stop.cancelled() => continue,
+                dialled = dial::dial(board, url) => dialled,
+            }
         };
         match dialled {
             Ok(connected) => {
                 backoff.reset();
                 let peer = connected.node.clone();
                 tracing::info!(%peer, %url, "connected to the peer");
-                if let Some(expected) = found(&mut known, &mut before, &peer) {
-                    tracing::warn!(%url, %peer, "it was thought to be {expected}");
+                let there = Destination::found(board, peer.clone(), connected.at, &mut rng);
+                if let Some(before) = known.as_ref().filter(|before| before.node != peer) {
+                    tracing::warn!(%url, %peer, "it was thought to be {}", before.node);
                 }
+                let there = known.insert(there);
                 board.note_peer(|book| book.connected(url, keeper, peer.clone()));
-                if before.is_some() {
-                    // The link is somebody else's by rights: it lives by itself, and who was here is looked for.
-                    let link_board = Arc::clone(board);
-                    board.env.spawn("peer-link", async move {
-                        let end = connected.run(&link_board).await;
-                        tracing::warn!(%peer, "lost the peer: {end}");
-                        link_board.metrics.reconnecting();
-                    });
-                    continue;
-                }
-                let end = connected.run(board).await;
+                let task_board = Arc::clone(board);
+                let mut session = Box::pin(async move { connected.run(&task_board).await });
+                let end = tokio::select! {
+                    biased;
+                    end = &mut session => end,
+                    elsewhere = leads_elsewhere(board, url, keeper, there, &mut rng) => {
+                        found = Some(elsewhere);
+                        board.env.spawn("peer-session", async move {
+                            let end = session.await;
+                            tracing::warn!(%peer, "lost the peer: {end}");
+                        });
+                        continue;
+                    }
+                };
                 tracing::warn!(%peer, "lost the peer: {end}");
                 board.metrics.reconnecting();
-                if board.look(|router| router.reaches(&peer)) {
+                if is_linked(board, &peer) {
                     continue;
                 }
             }
-            Err(DialError::Duplicate(node)) => {
+            Err(DialError::Duplicate(node, at)) => {
                 board.note_peer(|book| book.connected(url, keeper, node.clone()));
-                found(&mut known, &mut before, &node);
+                known = Some(Destination::found(board, node, at, &mut rng));
             }
             Err(error @ DialError::Removed(_)) => {
                 tracing::info!(%url, "this peer is left out: {error}");
@@ -248,12 +278,53 @@ async fn keep(
     board.note_peer(|book| book.stopped(url, keeper));
 }
 
-/// `node` was found at a URL. Returns who was thought to be there, where that is another; it stays `before` until it is
-/// found there again.
-fn found(known: &mut Option<NodeId>, before: &mut Option<NodeId>, node: &NodeId) -> Option<NodeId> {
-    let other = known.replace(node.clone()).filter(|other| other != node)?;
-    *before = (before.as_ref() != Some(node)).then(|| other.clone());
-    Some(other)
+/// Looks now and then whether `url` still leads where it led, while there is a link to the node there. Completes once it
+/// leads to another one: with a link to that, or with the word that there is one already. The link that there was
+/// stays. A name that stands for the same address still is not dialled.
+async fn leads_elsewhere(
+    board: &Arc<Switchboard>,
+    url: &RelayUrl,
+    keeper: &Keeper,
+    known: &mut Destination,
+    rng: &mut Rng,
+) -> Result<Connected, DialError> {
+    while let Some(at) = known.at {
+        pause(board, keeper, known.next_look).await;
+        if board.is_draining() || keeper.stop.is_cancelled() {
+            break;
+        }
+        known.rest(board, rng);
+        let resolving = board.env.network.resolve(url.host(), url.port());
+        match board.env.deadline(board.timing.dial, resolving).await {
+            Some(Ok(addresses)) if !addresses.contains(&at) => {}
+            _ => continue,
+        }
+        match dial::look(board, url).await {
+            Ok(connected) => return Ok(connected),
+            Err(DialError::Duplicate(node, there)) if node == known.node => {
+                known.at = Some(there);
+            }
+            Err(elsewhere @ DialError::Duplicate(..)) => return Err(elsewhere),
+            Err(error) => tracing::debug!(%url, "it may lead elsewhere now: {error}"),
+        }
+    }
+    // The link is all that counts: hearsay is put to the test once there is none, and whoever was told to stop is done.
+    std::future::pending().await
+}
+
+fn is_linked(board: &Switchboard, node: &NodeId) -> bool {
+    board.look(|router| router.reaches(node))
+}
+
+/// Completes when there is no link to that node.
+async fn unlinked(board: &Switchboard, node: NodeId) {
+    loop {
+        let changed = board.links_change();
+        if !is_linked(board, &node) {
+            return;
+        }
+        changed.await;
+    }
 }
 
 async fn wait(board: &Switchboard, url: &RelayUrl, keeper: &Keeper, time: Duration) {

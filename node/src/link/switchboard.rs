@@ -526,13 +526,13 @@ impl Switchboard {
     }
 }
 
-/// A link is too slow for what is to go over it.
 /// Of each table that every link has, the one with the most in it.
 fn fullest(links: impl Iterator<Item = [Level; 3]>) -> impl Iterator<Item = Level> {
     let fuller = |one: Level, other: Level| if other.entries > one.entries { other } else { one };
     links.reduce(|one, other| std::array::from_fn(|at| fuller(one[at], other[at]))).into_iter().flatten()
 }
 
+/// A link is too slow for what is to go over it.
 fn overloaded(reason: &str) -> Failure {
     Failure::Overloaded { reason: reason.into(), retry_after: Duration::from_millis(LINK_RETRY_MILLIS) }
 }

@@ -132,7 +132,7 @@ async fn stay(board: &Arc<Switchboard>, mains: &[RelayUrl], mut current: Current
                     break;
                 }
                 // The same Main by another URL: there is nothing to move to.
-                Err(DialError::Duplicate(_)) => break,
+                Err(DialError::Duplicate(..)) => break,
                 Err(error) => tracing::debug!(%url, "the preferred Main is not back yet: {error}"),
             }
         }

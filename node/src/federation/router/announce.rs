@@ -165,6 +165,17 @@ impl Router {
         }
     }
 
+    /// Keeps in mind a Main that has a link. Where there is no room, one that has none is forgotten for it.
+    pub(super) fn know_main(&mut self, node: NodeId) {
+        if self.known_mains.len() >= MAX_KNOWN_MAINS && !self.known_mains.contains(&node) {
+            let gone = self.known_mains.iter().find(|main| !self.reaches(main)).cloned();
+            if let Some(gone) = gone {
+                self.known_mains.remove(&gone);
+            }
+        }
+        self.known_mains.insert(node);
+    }
+
     /// Has the Mains dialled that we hear of for the first time.
     fn meet(&mut self, peers: Vec<PeerAddress>, actions: &mut Vec<Action>) {
         for peer in peers {

@@ -287,7 +287,7 @@ impl Router {
                 self.health.peer_is_back(&node);
                 // A Home that went by this Main's id has lost its link to it.
                 self.registry.home_down(&node);
-                self.known_mains.insert(node);
+                self.know_main(node);
                 self.greet_peer(link, modern, introduction.peers, at, &mut actions);
             }
             LinkRole::Uplink => {
