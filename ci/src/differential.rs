@@ -17,6 +17,9 @@ use crate::{Refusal, Session};
 /// Turmoil walks all pairs of hosts in each millisecond.
 const HOSTS_MAX: usize = 20;
 
+/// Reasons named for a scenario that turmoil cannot run.
+const REASONS_MAX: usize = 2;
+
 /// Virtual time of a scenario, in seconds: at 9 hosts, turmoil takes a second for each hundred.
 const DURATION_SECONDS_MAX: u64 = 15 * 60;
 
@@ -81,7 +84,12 @@ fn why_not(entry: &Entry) -> Option<String> {
     if let Some(reason) = &entry.event_only {
         Some(reason.clone())
     } else if !found.is_empty() {
-        Some(format!("it needs the event engine for {}", found.join("; ")))
+        let more = match found.len().saturating_sub(REASONS_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let shown = &found[..found.len().min(REASONS_MAX)];
+        Some(format!("it needs the event engine for {}{more}", shown.join("; ")))
     } else if topology.hosts.len() > HOSTS_MAX {
         Some(format!("{} hosts, at most {HOSTS_MAX} here", topology.hosts.len()))
     } else if run.duration > Duration::from_secs(DURATION_SECONDS_MAX) {
