@@ -148,7 +148,12 @@ pub(crate) fn judge(folder: &Path, worst: &[Worst<'_>]) -> Result<Judged, Refusa
         }
     }
     if !without.is_empty() {
-        judged.notes.push(format!("none for {}", without.join(", ")));
+        let line = format!("none for {}", without.join(", "));
+        match baselines {
+            // What is never compared may get worse for ever.
+            Some(_) => judged.missing.push(format!("{line}; write it: cargo ci baseline --write --only FILE")),
+            None => judged.notes.push(line),
+        }
     }
     Ok(judged)
 }
@@ -221,6 +226,8 @@ mod tests {
         let text = worse.to_string();
         assert!(text.contains("130 ms") && text.contains("--write"), "{text}");
         let gone = judge(&folder, &[Worst { entry: &entry, metrics: Vec::new() }]).unwrap();
+        fs::remove_file(folder.join("small.json")).unwrap();
+        assert!(judged(100).is_worse(), "where there are baselines, each scenario has one");
         assert!(gone.is_worse() && gone.to_string().contains("can no longer be measured"), "{gone}");
     }
 
