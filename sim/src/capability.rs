@@ -5,7 +5,7 @@ use std::time::Duration;
 use relay_chaos::{ClockTrouble, Direction, FaultKind, JitterShape, LinkChange, LinkQuality, quantity};
 
 use crate::engine::Engine;
-use crate::scenario::{Load, Scenario};
+use crate::scenario::{CallMetric, Load, Metric, MetricGate, Scenario};
 
 /// Turmoil walks all pairs of hosts in each tick: with more hosts, hours pass for minutes.
 const TURMOIL_HOSTS_MAX: usize = 100;
@@ -79,7 +79,8 @@ pub fn needs_event_engine(scenario: &Scenario) -> Vec<String> {
     let shortest = scenario.loads.iter().filter_map(shortest_latency_gate);
     let latency = &scenario.gates.latency;
     let of_all = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max];
-    if let Some(gate) = shortest.chain(of_all.into_iter().flatten()).min()
+    let by_name = scenario.gates.asked.gates.iter().filter_map(latency_limit);
+    if let Some(gate) = shortest.chain(of_all.into_iter().flatten()).chain(by_name).min()
         && gate < TURMOIL_LATENCY_GATE_MIN
     {
         found.push(format!("time in less than milliseconds: a latency gate of {}", text(gate)));
@@ -90,6 +91,12 @@ pub fn needs_event_engine(scenario: &Scenario) -> Vec<String> {
 fn shortest_latency_gate(load: &Load) -> Option<Duration> {
     let latency = &load.gates.latency;
     [latency.p50, latency.p90, latency.p99, latency.p999, latency.max].into_iter().flatten().min()
+}
+
+/// The limit of a gate on the metric `latency`; one that no latency reaches is as good as none.
+fn latency_limit(gate: &MetricGate) -> Option<Duration> {
+    let is_latency = matches!(gate.metric, Metric::Calls(CallMetric::Latency, _));
+    is_latency.then(|| Duration::try_from_secs_f64(gate.limit.value).ok()).flatten()
 }
 
 /// What of these values of links only the event engine knows.
@@ -206,6 +213,10 @@ mod tests {
                 "a partition in one direction",
             ),
             ("[gates]\np50 = \"2ms\"", "a latency gate of 2ms"),
+            (
+                "[[gate]]\nname = \"quick\"\nmetric = \"latency\"\naggregate = \"p99\"\nat_most = \"3ms\"",
+                "a latency gate of 3ms",
+            ),
         ] {
             let found = obstacles_of(text);
             assert!(found.len() == 1 && found[0].contains(expected), "{text}: {found:?}");

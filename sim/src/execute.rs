@@ -147,22 +147,28 @@ pub fn execute(scenario: &Arc<Scenario>, settings: &Settings) -> Execution {
     }
 }
 
+/// A run that was stopped at a virtual time.
+pub struct Stopped {
+    /// How things stood then; or why it did not come so far, in words.
+    pub snapshot: Result<Snapshot, String>,
+    /// Tasks that had panicked by then.
+    pub panics: Vec<TaskPanic>,
+}
+
 /// Runs a scenario until a virtual time, and says how things stand then.
-///
-/// # Errors
-/// Why it does not come so far, in words.
-pub fn stop_at(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Result<Snapshot, String> {
+pub fn stop_at(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Stopped {
     let seed = settings.seed.unwrap_or(scenario.run.seed);
     let record = Arc::new(Mutex::new(record(scenario)));
     let for_run = Arc::clone(scenario);
     let end = engine::run(settings.engine, options(seed, settings), move |sim| {
         Box::pin(direct_until(sim, for_run, record, Some(until)))
     });
-    match end.outcome {
+    let snapshot = match end.outcome {
         Err(halt) => Err(halt.to_string()),
         Ok(None) => Err(format!("it is over at {}", duration::format(scenario.run.duration))),
         Ok(Some(snapshot)) => Ok(snapshot),
-    }
+    };
+    Stopped { snapshot, panics: end.panics }
 }
 
 fn record(scenario: &Arc<Scenario>) -> Record {

@@ -23,6 +23,9 @@ pub struct Gate {
     pub limit: String,
     /// What was measured.
     pub measured: String,
+    /// Whether there was anything to judge. Where there was not, the run proves nothing: neither that it holds nor that
+    /// it fails.
+    pub measured_anything: bool,
     /// Whether it holds.
     pub holds: bool,
     /// What the number means, and where it came from.
@@ -73,6 +76,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
             load: None,
             limit: format!("≤ {limit}"),
             measured: calls.hops_max.to_string(),
+            measured_anything: calls.total() > 0,
             holds: calls.total() > 0 && calls.hops_max <= limit as usize,
             explanation: "the most hops that any call made".into(),
         });
@@ -83,6 +87,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
             load: None,
             limit: format!("≥ {limit}"),
             measured: calls.total().to_string(),
+            measured_anything: calls.total() > 0,
             holds: calls.total() >= limit,
             explanation: "calls made, or the run proves nothing".into(),
         });
@@ -120,6 +125,7 @@ fn latency(wanted: &LatencyGates, measured: &Histogram<u64>) -> Vec<Gate> {
                 load: None,
                 limit: format!("≤ {}", show(limit)),
                 measured: if succeeded == 0 { "no call".into() } else { show(took) },
+                measured_anything: succeeded > 0,
                 holds: succeeded > 0 && took <= limit,
                 explanation: format!("of {succeeded} calls that succeeded, from the time they were due"),
             });
@@ -135,6 +141,7 @@ fn reconnects(wanted: &ReconnectGates, record: &Record) -> Vec<Gate> {
         load: None,
         limit: format!("≤ {limit}"),
         measured: seen.total.to_string(),
+        measured_anything: true,
         holds: seen.total <= limit,
         explanation: "connections from a host that had one to the same host before".into(),
     });
@@ -144,6 +151,7 @@ fn reconnects(wanted: &ReconnectGates, record: &Record) -> Vec<Gate> {
         load: None,
         limit: format!("≤ {limit}"),
         measured: most.to_string(),
+        measured_anything: seen.total > 0,
         // Where nobody came back, nothing is proven.
         holds: seen.total > 0 && most <= limit,
         explanation: format!(
@@ -165,6 +173,7 @@ fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
         load: None,
         limit,
         measured: format!("{goodput:.1}/s"),
+        measured_anything: stats.total() > 0,
         holds,
         explanation: format!(
             "{} of {} calls, answered before the load stopped",
@@ -198,6 +207,7 @@ fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
             load: None,
             limit: format!("≤ {}", show(limit)),
             measured: if failed == 0 { "no failure".into() } else { show(stats.slowest_failure) },
+            measured_anything: failed > 0,
             holds: failed > 0 && stats.slowest_failure <= limit,
             explanation: format!("the slowest of {failed} calls that failed"),
         });
@@ -213,6 +223,7 @@ fn of_load(load: &Load, stats: &LoadStats) -> Vec<Gate> {
                 0 => "no failure".into(),
                 _ => words(&mut stats.failures.keys().map(of)),
             },
+            measured_anything: failed > 0,
             holds: failed > 0
                 && stats.failures.keys().all(|code| code.is_some_and(|it| allowed.contains(&it))),
             explanation: format!("the codes of {failed} calls that failed"),
@@ -231,6 +242,7 @@ fn share(name: &'static str, limit: Share, part: u64, whole: u64, what: &str) ->
             0 => "no call".into(),
             _ => format!("{}%", percent(part as f64 / whole as f64)),
         },
+        measured_anything: whole > 0,
         // Counted, not divided: nothing is lost to rounding.
         holds: whole > 0
             && u128::from(part) * 1_000_000_000 >= u128::from(whole) * u128::from(limit.billionths()),
@@ -262,6 +274,7 @@ fn convergence(limit: Duration, record: &Record) -> Gate {
             Some((took, true)) => show(took),
             Some((took, false)) => format!("not after {}", show(took)),
         },
+        measured_anything: count > 0,
         // Disturbed returns say nothing by themselves: at least one must have come to its end.
         holds: count > 0 && worst.is_some_and(|(took, all)| all && took <= limit),
         explanation,

@@ -116,6 +116,9 @@ fn a_run_may_be_expected_to_fail_a_gate_and_must_then() {
     assert_eq!((failing(&does_not), does_not.verdict()), (vec!["calls-go-on".into()], Verdict::GateFailed));
     let another = expected("\"gate:calls-go-on\"");
     assert_eq!(failing(&another), ["calls-go-on", "links"]);
+    let unproven = GATES.replacen("phase = \"calm\"", "phase = \"calm\"\nfrom = \"1s\"\nto = \"4s\"", 1);
+    let unproven = run("expect_failure = [\"gate:calm-latency\"]", &unproven, Settings::default());
+    assert_eq!(failing(&unproven), ["calm-latency"], "nobody called so early");
     let invariant = expected("\"gate:links\", \"invariant:one-outcome\"");
     assert_eq!(failing(&invariant), ["violated one-outcome"], "an invariant that holds is not violated");
 }

@@ -7,14 +7,11 @@ use relay_chaos::ByteSize;
 use relay_chaos::quantity::duration;
 use toml_edit::DocumentMut;
 
-use super::base::BaseError;
+use super::base::{BaseError, leave_out_unused, offering_from_the_start, strip};
 use crate::scenario::{Host, Scenario};
 
 /// The federation has this long to form before the first call.
 pub const LOAD_START: Duration = Duration::from_secs(10);
-
-/// What a load has of its own, and a base does not keep.
-const REPLACED: [&str; 8] = ["name", "description", "duration", "seed", "load", "fault", "gates", "phase"];
 
 /// A closed loop: so many callers make so many calls in all, each waiting for its answer before the next one.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +50,11 @@ impl ClosedLoop {
         let name = || base.source.name.clone();
         let mut document: DocumentMut =
             base.source.text.parse().map_err(|error| BaseError::Unreadable(name(), error))?;
-        REPLACED.iter().for_each(|key| drop(document.remove(key)));
-        let offered = base.topology.services.iter().find(|it| base.offering(&it.name).next().is_some());
+        strip(&mut document);
+        document.remove("load");
+        leave_out_unused(&mut document);
+        let offered =
+            base.topology.services.iter().find(|it| offering_from_the_start(base, &it.name).next().is_some());
         let service = offered.ok_or_else(|| BaseError::NoService(name()))?;
         let method = service.methods.first().map_or("get", String::as_str);
         let hosts = || base.topology.hosts.iter().map(|(_, host)| host);
@@ -63,7 +63,12 @@ impl ClosedLoop {
         };
         let homes = names(|host| !host.is_main());
         let callers = if homes.is_empty() { names(Host::is_main) } else { homes };
-        let mut text = self.head(&format!("{}-load", base.name));
+        // The federation comes to be as it did: whatever starts late needs a run that lasts so long.
+        let starts = hosts().map(|host| host.start);
+        let changes = base.topology.dns.iter().map(|change| change.at);
+        let latest = starts.chain(changes).max().unwrap_or_default();
+        let longer = ClosedLoop { duration: self.duration.max(latest + LOAD_START), ..*self };
+        let mut text = longer.head(&format!("{}-load", base.name));
         line(&mut text, &document.to_string());
         let target = format!("by = \"service\"\nservice = \"{}\"\nmethod = \"{method}\"", service.name);
         self.loads(&mut text, &callers, &target);

@@ -9,6 +9,9 @@ use super::Notes;
 /// The name that stands for all Mains in DNS, where one does.
 const SRV_DOMAIN: &str = "_tcp.fed";
 
+/// How often operators change and read what relays keep, so that durability is put to the test.
+const OPERATOR_EVERY: &str = "20s";
+
 /// How large a federation may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -188,6 +191,7 @@ pub(super) fn text(federation: &Federation) -> String {
     if let Some(cpu) = federation.cpu {
         line(&format!("\n[host]\ncpu = \"{cpu}\""));
     }
+    line(&format!("\n[operator]\nevery = \"{OPERATOR_EVERY}\""));
     line("\n[[service]]\nname = \"echo\"\nkind = \"echo\"");
     if federation.has_shop() {
         line("\n[[service]]\nname = \"shop\"\nkind = \"http\"");

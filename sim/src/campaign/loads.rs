@@ -11,7 +11,7 @@ use super::Notes;
 use super::federation::Federation;
 
 /// The calls of the liveness phase: often enough that a way that stays broken is met.
-const LIVENESS_RATE: &str = "1 per 2s";
+pub(super) const LIVENESS_RATE: &str = "1 per 2s";
 
 /// One load.
 pub(super) struct Load {

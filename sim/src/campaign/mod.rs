@@ -23,7 +23,7 @@ use relay_chaos::{Share, Stream};
 use crate::scenario::{NodeId, Scenario, ScenarioError};
 use crate::world::timing;
 
-pub use base::{Base, BaseError};
+pub use base::{Base, BaseError, settings_left};
 pub use closed::{ClosedLoop, LOAD_START};
 pub use federation::Bounds;
 
@@ -122,7 +122,7 @@ impl Campaign {
         let head = head(&name, seed, self.duration);
         let set = match &self.source {
             World::Drawn(_) => Vec::new(),
-            World::Given(base) => base.set(),
+            World::Given(base) => settings_left(&base.set(), &body),
         };
         let shape = shape(&load(&file, &head, &body, &set)?);
         let plan = plan::draw(seed, &shape, &self.appetite)?;

@@ -113,3 +113,66 @@ fn a_scenario_of_ones_own_keeps_its_federation_and_gets_other_faults() {
     let error = Base::new(Scenario::load("quiet.toml", quiet).unwrap()).unwrap_err();
     assert!(error.to_string().contains("no [[load]]"), "{error}");
 }
+
+/// Every scenario of the repository.
+#[expect(clippy::disallowed_methods, reason = "the test is about files")]
+fn all_scenarios() -> Vec<Scenario> {
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")];
+    let mut scenarios = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().expect("the folder is readable") {
+            let path = entry.expect("the entry is readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "toml") {
+                let text = std::fs::read_to_string(&path).expect("the file is readable");
+                scenarios.push(Scenario::load(&path.display().to_string(), &text).unwrap());
+            }
+        }
+    }
+    scenarios
+}
+
+#[test]
+fn chaos_and_load_go_over_every_scenario_of_the_repository() {
+    let closed = ClosedLoop {
+        calls: 100,
+        callers: 5,
+        payload: relay_chaos::ByteSize::from_bytes(64),
+        duration: Duration::from_secs(60),
+    };
+    let mut count = 0;
+    for scenario in all_scenarios() {
+        count += 1;
+        let (file, set) = (scenario.source.name.clone(), scenario.source.set().collect::<Vec<_>>());
+        let text = closed.over(&scenario).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let over = Scenario::load_with("load.toml", &text, &settings_left(&set, &text));
+        let over = over.unwrap_or_else(|error| panic!("load over {file}: {:?}", miette::Report::new(error)));
+        let base = Base::new(scenario).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let campaign = Campaign { source: World::Given(Box::new(base)), ..campaign() };
+        let drawn = campaign.draw(1).unwrap_or_else(|error| panic!("chaos over {file}: {error:?}"));
+        for scenario in [&over, &*drawn.scenario] {
+            let asked = &scenario.gates.asked;
+            assert!(asked.gates.is_empty() && asked.sometimes.is_empty(), "{file}");
+            assert!(asked.expected.is_empty() && asked.failures.is_empty(), "{file}");
+            assert!(scenario.topology.upgrades.is_empty(), "{file}");
+        }
+        assert!(drawn.scenario.loads.iter().any(|load| load.name.ends_with("-after-heal")), "{file}");
+    }
+    assert!(count > 20, "{count} scenarios");
+}
+
+#[test]
+fn a_drawn_run_with_a_crash_puts_durability_to_the_test() {
+    let mut campaign = campaign();
+    campaign.duration = Duration::from_secs(300);
+    campaign.appetite.families = vec!["kill".parse().unwrap()];
+    let drawn = (1..50)
+        .map(|seed| campaign.draw(seed).unwrap())
+        .find(|drawn| drawn.plan.faults.iter().any(|fault| fault.what.name() == "crash"))
+        .expect("some seed has a crash");
+    let run = crate::execute::execute(&drawn.scenario, &crate::execute::Settings::default());
+    let mut results = run.record.invariants.results();
+    let (_, findings) = results.find(|(it, _)| it.name() == "restart-durability").unwrap();
+    assert!(findings.checked > 0, "nothing was checked");
+}

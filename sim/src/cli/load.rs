@@ -8,7 +8,7 @@ use super::reports::Reports;
 use super::run::{self, Done, Plan};
 use super::runs::Unit;
 use super::{Refusal, files};
-use crate::campaign::{ClosedLoop, LOAD_START};
+use crate::campaign::{ClosedLoop, LOAD_START, settings_left};
 use crate::execute::Verdict;
 use crate::gates::show;
 use crate::replay::failures;
@@ -32,7 +32,7 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Refusal> {
             None => closed.made_up(args.mains, args.homes),
             Some(base) => closed.over(base).map_err(|error| Refusal(error.to_string()))?,
         };
-        let scenario = Arc::new(files::parse("load.toml", &text, &args.set)?);
+        let scenario = Arc::new(files::parse("load.toml", &text, &settings_left(&args.set, &text))?);
         let done = run::run_one(&Plan::default(), &Unit { scenario, seed: args.seed });
         let made = done.run.record.calls.total();
         if made >= args.calls || done.verdict == Verdict::Panicked || duration >= LONGEST {

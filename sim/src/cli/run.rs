@@ -22,7 +22,7 @@ use super::runs::{Unit, side_by_side};
 use super::{Refusal, files};
 use crate::capability::obstacles;
 use crate::engine::{Engine, Stamp};
-use crate::execute::{self, Execution, Settings, Verdict, execute};
+use crate::execute::{self, Execution, Settings, Stopped, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
 use crate::scenario::Scenario;
@@ -199,6 +199,8 @@ fn refuse_unfit(scenarios: &[Arc<Scenario>], engine: Engine) -> Result<(), Refus
 /// `relay-sim replay`.
 pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
+    let again = replay_command(&args);
+    let is_changed = !args.set.is_empty();
     let set: Vec<_> = capsule.set.clone().into_iter().chain(args.set).collect();
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &set)?);
     let level = match args.verbose {
@@ -218,14 +220,16 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let done = run_one(&plan, &unit);
     print_run(&done);
     let mut reports = args.report.clone().map(|folder| Reports::new(folder, false));
-    judge_and_report(&unit.command_on(engine), &done, None, reports.as_mut())?;
+    judge_and_report(&again, &done, None, reports.as_mut())?;
     let hash = report::hash(&done.run);
     if hash == capsule.trace_hash {
         println!("replayed    event by event: the trace hash is the capsule's");
     } else {
         let version = env!("CARGO_PKG_VERSION");
         let who = match capsule.version == version {
-            true => "this build is another one, or the run is not deterministic: try --check-determinism"
+            _ if is_changed => "--set changed the scenario".to_owned(),
+            true => "this build is another one, or the run is not deterministic: replay it once more and \
+                     compare the trace hashes"
                 .to_owned(),
             false => format!("it was written by version {}, this is {version}", capsule.version),
         };
@@ -235,13 +239,35 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     Ok(done.verdict.exit_code())
 }
 
+/// The command that replays a capsule again: the scenario file itself may be gone, or never have been.
+fn replay_command(args: &ReplayArgs) -> String {
+    let mut text = format!("cargo sim replay {}", args.capsule.display());
+    for (name, value) in &args.set {
+        text += &format!(" --set '{name}={value}'");
+    }
+    text
+}
+
 /// Runs until a virtual time, and says how things stand then.
 fn stopped(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Result<u8, Refusal> {
     let (name, seed) = (&scenario.name, settings.seed.unwrap_or(scenario.run.seed));
-    let snapshot = execute::stop_at(scenario, settings, until)
-        .map_err(|why| Refusal(format!("{name} with seed {seed} does not come so far: {why}")))?;
-    println!("{name} · seed {seed} · stopped\n{snapshot}");
-    Ok(0)
+    let Stopped { snapshot, panics } = execute::stop_at(scenario, settings, until);
+    for panic in &panics {
+        let (host, at) = (&panic.host, crate::gates::show(panic.at));
+        eprintln!("{host} at {at}: the task {} panicked: {}", panic.task, panic.message);
+    }
+    match snapshot {
+        Ok(snapshot) => println!("{name} · seed {seed} · stopped\n{snapshot}"),
+        Err(why) => {
+            let told = format!("{name} with seed {seed} does not come so far: {why}");
+            if panics.is_empty() {
+                return Err(Refusal(told));
+            }
+            eprintln!("{told}");
+        }
+    }
+    let verdict = if panics.is_empty() { Verdict::Passed } else { Verdict::Panicked };
+    Ok(verdict.exit_code())
 }
 
 pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {

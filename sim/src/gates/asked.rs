@@ -38,6 +38,7 @@ fn of_metric(gate: &MetricGate, measured: Measured) -> Gate {
         load: None,
         limit: limit(&gate.limit),
         measured: measured.worst.map_or("nothing".into(), |worst| value(worst, gate.limit.unit)),
+        measured_anything: measured.worst.is_some(),
         holds: measured.breaches == 0 && measured.worst.is_some(),
         explanation,
     }
@@ -117,6 +118,7 @@ fn fails(wanted: &Expected, seen: ExpectedCalls, scenario: &Scenario) -> Gate {
             0 => "no call".into(),
             calls => format!("{}%", percent(seen.failed as f64 / calls as f64)),
         },
+        measured_anything: seen.calls > 0,
         holds: seen.calls > 0 && enough && few_enough && some,
         explanation: format!("{} of {} calls due from {from} to {to}, as expected", seen.failed, seen.calls),
     }
@@ -130,6 +132,7 @@ pub(super) fn sometimes(scenario: &Scenario, record: &Record) -> Vec<Gate> {
         load: None,
         limit: format!("≥ {}", wanted.times),
         measured: times.to_string(),
+        measured_anything: true,
         holds: times >= wanted.times,
         explanation: match first {
             Some(first) => format!("times that it happened, first at {}", show(first)),
@@ -145,19 +148,22 @@ pub(super) fn turn_round(scenario: &Scenario, record: &Record, gates: &mut Vec<G
         match failure {
             Failure::Gate(name) => {
                 for gate in gates.iter_mut().filter(|gate| gate.path() == *name) {
-                    gate.holds = !gate.holds;
+                    // Where nothing was measured, a failure is as little proven as a success.
+                    gate.holds = gate.measured_anything && !gate.holds;
                     gate.limit = format!("not {}", gate.limit);
                     gate.explanation = format!("expected to fail: {}", gate.explanation);
                 }
             }
             Failure::Invariant(name) => {
                 let mut results = record.invariants.results();
-                let violated = results.find(|(it, _)| it.name() == name).map_or(0, |(_, seen)| seen.violated);
+                let seen = results.find(|(it, _)| it.name() == name).map(|(_, seen)| seen);
+                let violated = seen.map_or(0, |seen| seen.violated);
                 gates.push(Gate {
                     name: format!("violated {name}").into(),
                     load: None,
                     limit: "≥ 1".into(),
                     measured: violated.to_string(),
+                    measured_anything: seen.is_some_and(|seen| seen.checked > 0),
                     holds: violated > 0,
                     explanation: "expected to be violated".into(),
                 });

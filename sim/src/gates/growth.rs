@@ -58,6 +58,7 @@ fn gate(name: &'static str, limit: Share, quarters: Option<(f64, f64)>, explanat
         load: None,
         limit: format!("≤ {limit}"),
         measured: grown.map_or("nothing".into(), |grown| format!("{:+.1}%", grown * 100.0)),
+        measured_anything: grown.is_some(),
         // Where nothing was measured, nothing is proven.
         holds: grown.is_some_and(|grown| grown <= limit.as_f64() + ROUNDING),
         explanation,

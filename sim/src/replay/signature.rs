@@ -58,10 +58,9 @@ fn failing(run: &Execution) -> Vec<String> {
         Verdict::GateFailed => {
             let failed = run.gates.iter().filter(|gate| !gate.holds);
             // A gate that had nothing to judge fails in another way than one that was missed.
-            let proved_nothing = ["no call", "no failure", "nothing to settle"];
-            let what = |gate: &Gate| match proved_nothing.contains(&gate.measured.as_str()) {
-                true => format!("gate {} ({})", gate.title(), gate.measured),
-                false => format!("gate {}", gate.title()),
+            let what = |gate: &Gate| match gate.measured_anything {
+                true => format!("gate {}", gate.title()),
+                false => format!("gate {} (nothing was measured)", gate.title()),
             };
             failed.map(what).collect()
         }
@@ -90,6 +89,11 @@ mod tests {
         let one = Signature::of(&run("convergence = \"5s\"", 1)).unwrap();
         assert_eq!(one.to_string(), "gate convergence");
         assert!(one.is_of(&run("convergence = \"6s\"\nreconnects = 0", 2)), "the figures do not matter");
+        let load = "[[service]]\nname = \"echo\"\nkind = \"echo\"\n[[home]]\nname = \"h\"\nmain = \"a\"\n\
+                    services = [\"echo\"]\n[[load]]\nname = \"l\"\nfrom = \"a\"\nto = \"h\"\nservice = \"echo\"\n\
+                    method = \"get\"\nrate = \"1 per 10h\"\n";
+        let nothing = Signature::of(&run(&format!("max_hops = 3\n{load}"), 1)).unwrap();
+        assert_eq!(nothing.to_string(), "gate max_hops (nothing was measured)", "nobody calls anybody");
         let calm = run("reconnects = 1000", 1);
         assert_eq!(Signature::of(&calm), None);
         assert!(!one.is_of(&calm));
