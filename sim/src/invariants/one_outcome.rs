@@ -162,8 +162,11 @@ mod tests {
         assert_eq!((violated(no_descriptors, gone()), violated(slow, gone())), (0, 1));
         let silence = || Outcome::NoOutcome;
         assert_eq!((violated(no_descriptors, silence()), violated(slow, silence())), (1, 0));
-        for trouble in ["kind = \"clock\"\noffset = \"1h\"", "kind = \"pause\"\nlasts = \"5s\""] {
-            assert_eq!((violated(trouble, gone()), violated(trouble, silence())), (1, 1), "{trouble}");
+        let paused = "kind = \"pause\"\nlasts = \"5s\"";
+        assert_eq!((violated(paused, gone()), violated(paused, silence())), (1, 0));
+        for trouble in ["offset = \"1h\"", "drift = \"-30%\""] {
+            let clock = format!("kind = \"clock\"\n{trouble}");
+            assert_eq!((violated(&clock, gone()), violated(&clock, silence())), (1, 1), "{trouble}");
         }
     }
 }

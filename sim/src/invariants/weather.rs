@@ -88,10 +88,10 @@ impl Weather {
         })
     }
 
-    /// Whether the host's machine may be too slow, at some time from the first to the last, for its relay to be in time.
-    /// How long a pause or a clock may hold an outcome up, the deadlines of calls know themselves.
+    /// Whether the host's machine may be too slow, at some time from the first to the last, for its relay to be in time:
+    /// it has too much to do, or catches up with what came in while it was paused. A clock makes no machine slow.
     pub(super) fn is_slow(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
-        self.befalls(host, first, last, |what| matches!(what, FaultKind::Slow(_)))
+        self.befalls(host, first, last, |what| matches!(what, FaultKind::Slow(_) | FaultKind::Pause(_)))
     }
 
     /// Whether the relay of this host may have to refuse its own clients, because it can open nothing.
