@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use relay_chaos::{ByteSize, Fault, FaultKind, LinkQuality};
+use relay_chaos::{ByteSize, DiskFailure, Fault, FaultKind, LinkQuality};
 use relay_node::config::{Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing, Tokens};
 use relay_node::env::{Env, SrvRecord};
 use relay_node::federation::{Secret, TrustPolicy};
@@ -30,6 +30,10 @@ const FIRST_UPSTREAM_PORT: u16 = 10_000;
 
 /// What the Mains of a scenario know of each other.
 const PEER_SECRET: &str = "the Mains of one scenario";
+
+/// A disk that has failed is excused for so long after it works again: a relay that starts meanwhile may still have met
+/// the failure.
+const DISK_SETTLES: Duration = Duration::from_secs(10);
 
 /// Where a relay keeps its id on its disk.
 const NODE_ID_FILE: &str = "node_id";
@@ -270,12 +274,9 @@ impl World {
         exits
     }
 
-    /// Whether the disk of a host was in trouble by now, so that its relay may find something there that it cannot use.
+    /// Whether the disk of a host is in trouble, or was in such that what lies there may be unusable ever since.
     fn may_refuse_to_run(&self, index: HostIndex) -> bool {
-        let now = self.sim.now();
-        let in_trouble =
-            |fault: &Fault<HostSet>| matches!(&fault.what, FaultKind::Disk(it) if it.hosts.contains(index));
-        self.scenario.faults.iter().any(|fault| fault.at <= now && in_trouble(fault))
+        excuses_its_end(&self.scenario.faults, index, self.sim.now())
     }
 
     fn ended(&self, index: HostIndex, why: String) {
@@ -484,4 +485,45 @@ fn public_address(index: HostIndex) -> IpAddr {
 
 fn private_address(index: HostIndex) -> IpAddr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 1)) + index.0).into()
+}
+
+/// Whether these faults may keep the relay of a host from starting. What a disk forgot, tore or lets rot stays that way;
+/// one that was full or failed is in order once that is over.
+fn excuses_its_end(faults: &[Fault<HostSet>], host: HostIndex, now: Duration) -> bool {
+    faults.iter().any(|fault| {
+        let FaultKind::Disk(it) = &fault.what else { return false };
+        let stays = match it.what.trouble {
+            DiskFailure::LostSync | DiskFailure::TornWrite | DiskFailure::BitRot => true,
+            DiskFailure::Full | DiskFailure::IoError => false,
+        };
+        let active = fault.active();
+        let is_over = !stays && active.end.is_some_and(|end| end + DISK_SETTLES < now);
+        it.hosts.contains(host) && active.start <= now && !is_over
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_works_again_is_no_excuse_and_one_that_rotted_is() {
+        let excused = |trouble: &str, host, now| {
+            let text = format!(
+                "[[main]]\nname = \"a\"\n[[main]]\nname = \"b\"\n[[fault]]\nat = \"10s\"\nkind = \"disk\"\n\
+                 host = \"a\"\ntrouble = \"{trouble}\"\nlasts = \"10s\"\n"
+            );
+            let scenario = Scenario::load("test.toml", &text).unwrap();
+            excuses_its_end(&scenario.faults, HostIndex(host), Duration::from_secs(now))
+        };
+        for trouble in ["lost-sync", "torn-write", "full", "io-error", "bit-rot"] {
+            assert!(
+                !excused(trouble, 0, 9) && excused(trouble, 0, 10) && excused(trouble, 0, 30),
+                "{trouble}"
+            );
+            assert!(!excused(trouble, 1, 15), "{trouble}: another's disk");
+            let stays = !["full", "io-error"].contains(&trouble);
+            assert_eq!(excused(trouble, 0, 31), stays, "{trouble}");
+        }
+    }
 }

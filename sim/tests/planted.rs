@@ -219,6 +219,31 @@ fn a_call_that_ends_late() {
     );
 }
 
+/// All clocks are an hour off for the rest of the run. That moves no timer, and so excuses nobody.
+fn while_clocks_are_off(plant: Plant) -> Plant {
+    let clocks = "[[fault]]\nat = \"20s\"\nkind = \"clock\"\nhosts = [\"main-*\", \"shop-*\", \"customer\", \"seller\"]\noffset = \"+1h\"\n";
+    Plant { text: format!("{FEDERATION}{clocks}"), ..plant }
+}
+
+#[test]
+fn a_call_that_ends_late_while_clocks_are_off() {
+    let is_then = |call: &EndedCall| call.sent > seconds(60);
+    let late = calls_change(1, move |call| {
+        let is_it = is_then(call);
+        call.ended += if is_it { seconds(61) } else { Duration::ZERO };
+        is_it
+    });
+    caught("deadlines", while_clocks_are_off(late));
+    let silent = calls_change(1, move |call| {
+        let is_it = is_then(call);
+        if is_it {
+            call.outcome = Outcome::NoOutcome;
+        }
+        is_it
+    });
+    caught("one-outcome", while_clocks_are_off(silent));
+}
+
 #[test]
 fn an_answer_that_is_for_another_call() {
     caught(

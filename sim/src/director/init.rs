@@ -1,5 +1,8 @@
 //! Relays that end by themselves because of what they find on a disk: they are tried again, as an init system does
 //! (systemd: `Restart=on-failure`, `RestartSec=5s`), until one runs or the plan says otherwise.
+//!
+//! Those too that find their own data damaged, which an init system leaves alone (`RestartPreventExitStatus=65`): a
+//! relay may take a read that failed for damage, and each try stands for the operator who looks whether it was.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +41,7 @@ pub(super) fn start(world: &World, record: &SharedRecord) {
 }
 
 /// Tries again until the relay runs, or until somebody else has stopped or started it. Meanwhile nobody can expect the
-/// others to agree on what is offered there.
+/// others to agree on what is offered there; where that is so until the run is over, convergence is missed.
 async fn revive(world: &World, record: &SharedRecord, host: HostIndex) {
     let name = &world.scenario.topology.hosts.get(host).name;
     let (mut said, mut is_again) = (BTreeSet::new(), false);
@@ -50,14 +53,15 @@ async fn revive(world: &World, record: &SharedRecord, host: HostIndex) {
             let text = format!("{name} ends by itself: {why}");
             lock(record).timeline.push(world.sim.now(), Some(host), "exit", text);
         }
-        // It has ended as soon as it was started.
+        // One that was tried again has ended as soon as it was started.
         world.sim.sleep(if is_again { waits - started } else { waits }).await;
-        is_again = true;
-        if world.process(host).is_none_or(|(other, exit)| other != process || exit.is_none()) {
-            break;
+        let Some((latest, Some(_))) = world.process(host) else { break };
+        if latest != process {
+            continue;
         }
+        is_again = true;
         start_relay(world, record, host, "retry");
         world.sim.sleep(started).await;
     }
-    lock(record).convergence.calm(world.sim.now(), format!("{name} was tried again"));
+    lock(record).convergence.calm(world.sim.now(), format!("{name} was started again, or stopped"));
 }

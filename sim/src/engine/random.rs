@@ -101,6 +101,26 @@ mod tests {
         assert!(dice.chance(1.0));
     }
 
+    /// Paths and disks each have a stream of their own and draw from it seldom: what they draw must be fair across
+    /// streams, not only along one.
+    #[test]
+    fn chances_are_what_they_say_across_split_streams() {
+        let base = Dice::new(3, "network");
+        for draws_before in 0..4 {
+            let is_hit = |numbers: &[u64]| {
+                let mut dice = base.split(numbers);
+                for _ in 0..draws_before {
+                    dice.chance(0.3);
+                }
+                dice.chance(0.3)
+            };
+            let in_a_row = (0..10_000).filter(|number| is_hit(&[*number])).count();
+            let pairs = (0..10_000).filter(|number| is_hit(&[number / 100, number % 100])).count();
+            assert!((2_800..=3_200).contains(&in_a_row), "{in_a_row} at draw {draws_before}");
+            assert!((2_800..=3_200).contains(&pairs), "{pairs} at draw {draws_before}");
+        }
+    }
+
     #[test]
     fn streams_are_apart_and_do_not_move_each_other() {
         let network = Dice::new(3, "network");

@@ -119,7 +119,7 @@ impl Breakers {
 
     fn take_open(&mut self, at: Duration, main: HostIndex, reported: &Reported) {
         // How long another clock's seconds are, nobody knows.
-        if self.weather.is_impaired(main, at, at + LONGEST) {
+        if self.weather.counts_otherwise(main, at, at + LONGEST) {
             self.open.remove(&main);
             return;
         }
@@ -136,7 +136,12 @@ impl Breakers {
             })
         });
         let open: Vec<_> = known.collect();
-        self.open.insert(main, open);
+        // Those without are left out: as long as nobody has one, calls need no look.
+        if open.is_empty() {
+            self.open.remove(&main);
+        } else {
+            self.open.insert(main, open);
+        }
     }
 
     /// Notes the call where it went from a Main to an instance that this Main's breaker kept out.

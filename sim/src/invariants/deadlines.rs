@@ -1,7 +1,7 @@
 //! No call ends later than its deadline.
 //!
 //! Source: DESIGN §6. The deadline is the caller's timeout and the time that its own relay may take to say that it is
-//! over. A relay that is stopped, or whose clock is wrong, is excused. Whether a call ends at all, and once, is `one-outcome`'s business.
+//! over: longer where its clock is slow or it is paused ([`crate::scenario::Scenario::owed_by`]). Only a machine that is slow, or catches up after a pause, is excused. Whether a call ends at all, and once, is `one-outcome`'s business.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Invariant for Deadlines {
             }
             Observed::CallEnded(ended) => {
                 let Some(deadline) = self.open.remove(&ended.call) else { return };
-                let excused = || self.weather.is_impaired(ended.caller, ended.sent, ended.ended);
+                let excused = || self.weather.is_slow(ended.caller, ended.sent, ended.ended);
                 findings.check(ended.ended, ended.ended <= deadline || excused(), || {
                     let late = ended.ended - deadline;
                     format!("call {} ended {late:?} after its deadline with {:?}", ended.call, ended.outcome)
@@ -51,37 +51,44 @@ impl Invariant for Deadlines {
 
 #[cfg(test)]
 mod tests {
-    use relay_chaos::{Fault, FaultKind, OnHosts, Paused};
-
     use super::super::EndedCall;
     use super::super::testing::{ended, judge, seconds, success};
     use super::*;
-    use crate::scenario::{HostIndex, Scenario};
+    use crate::scenario::Scenario;
 
     const TEXT: &str = "[[main]]\nname = \"main\"\n[[home]]\nname = \"home\"\nmain = \"main\"\n";
 
-    fn findings(sent: u64, over: u64, deadline: u64) -> (u64, u64) {
-        let mut scenario = Scenario::load("test.toml", TEXT).unwrap();
-        let hosts = scenario.topology.hosts.only(HostIndex(1));
-        let pause = OnHosts { hosts, what: Paused {}, lasts: Some(seconds(10)) };
-        scenario.faults.push(Fault { at: seconds(100), what: FaultKind::Pause(pause) });
-        let weather = Weather::new(&scenario);
+    /// Of a call of a Home that something is wrong with from 100 s to 110 s.
+    fn findings(trouble: &str, sent: u64, over: u64, deadline: u64) -> (u64, u64) {
+        let fault = format!("[[fault]]\nat = \"100s\"\nhost = \"home\"\nlasts = \"10s\"\n{trouble}\n");
+        let scenario = Scenario::load("test.toml", &format!("duration = \"10m\"\n{TEXT}{fault}")).unwrap();
         let call = EndedCall { sent: seconds(sent), ended: seconds(over), ..ended(7, success(7, &[])) };
         let sent = Observed::CallSent { at: seconds(sent), call: 7, deadline: seconds(deadline) };
-        let findings = judge(Deadlines::new(weather), &[sent, Observed::CallEnded(&call)]);
+        let history = [sent, Observed::CallEnded(&call)];
+        let findings = judge(Deadlines::new(Weather::new(&scenario)), &history);
         (findings.checked, findings.violated)
     }
 
+    const SLOW: &str = "kind = \"slow\"\ncpu = \"50ms per message\"";
+
     #[test]
     fn in_time_and_too_late() {
-        assert_eq!(findings(1, 2, 2), (1, 0));
-        assert_eq!(findings(1, 2, 1), (1, 1));
+        assert_eq!(findings(SLOW, 1, 2, 2), (1, 0));
+        assert_eq!(findings(SLOW, 1, 2, 1), (1, 1));
     }
 
     #[test]
-    fn who_is_stopped_cannot_be_in_time() {
-        assert_eq!(findings(95, 111, 105), (1, 0));
-        assert_eq!(findings(95, 99, 98), (1, 1), "before it was stopped");
-        assert_eq!(findings(121, 130, 125), (1, 1), "long after");
+    fn who_is_slow_cannot_be_in_time() {
+        assert_eq!(findings(SLOW, 95, 111, 105), (1, 0));
+        assert_eq!(findings(SLOW, 95, 99, 98), (1, 1), "before it was slow");
+        assert_eq!(findings(SLOW, 121, 130, 125), (1, 1), "long after");
+        assert_eq!(findings("kind = \"pause\"", 95, 111, 110), (1, 0), "it catches up");
+    }
+
+    #[test]
+    fn what_a_deadline_allows_for_is_no_excuse() {
+        for trouble in ["clock\"\noffset = \"1h\"", "clock\"\ndrift = \"-30%\""] {
+            assert_eq!(findings(&format!("kind = \"{trouble}"), 101, 109, 108), (1, 1), "{trouble}");
+        }
     }
 }

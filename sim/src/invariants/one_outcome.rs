@@ -1,7 +1,7 @@
 //! Every call ends in exactly one outcome.
 //!
-//! Source: DESIGN §6; that it ends in time is `deadlines`' business. A caller whose own relay goes down has its outcome in that; a relay that runs owes one,
-//! unless it is stopped for a while or can open nothing.
+//! Source: DESIGN §6; that it ends in time is `deadlines`' business. A caller whose own relay goes down has its outcome in that; a relay that runs owes one.
+//! It may refuse its caller only where it can open nothing, and stay silent only where its machine is slow.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,12 +57,14 @@ impl Invariant for OneOutcome {
                         format!("call {call} ended a second time, or was never made: {:?}", ended.outcome)
                     });
                 };
-                let excused = || self.weather.is_impaired(ended.caller, ended.sent, ended.ended);
+                let lacks_descriptors =
+                    || self.weather.lacks_descriptors(ended.caller, ended.sent, ended.ended);
+                let is_slow = || self.weather.is_slow(ended.caller, ended.sent, ended.ended);
                 let sound = match ended.outcome {
                     Outcome::Success { .. } | Outcome::Refused { .. } => true,
                     // A relay that runs must not drop a call without a word.
-                    Outcome::RelayGone(_) => self.was_down(ended.caller, ended.sent) || excused(),
-                    Outcome::NoOutcome => excused(),
+                    Outcome::RelayGone(_) => self.was_down(ended.caller, ended.sent) || lacks_descriptors(),
+                    Outcome::NoOutcome => is_slow(),
                     Outcome::Nonsense(_) => false,
                 };
                 findings.check(ended.ended, sound, || {
@@ -140,5 +142,31 @@ mod tests {
         assert_eq!(judge(invariant(), &[sent(7, 11), Observed::CallEnded(&nonsense)]).violated, 1);
         let silence = ended(7, Outcome::NoOutcome);
         assert_eq!(judge(invariant(), &[sent(7, 11), Observed::CallEnded(&silence)]).violated, 1);
+    }
+
+    #[test]
+    fn only_who_can_open_nothing_may_refuse_its_caller_and_only_who_is_slow_may_be_silent() {
+        let violated = |trouble: &str, outcome: Outcome| {
+            let text = format!(
+                "[[main]]\nname = \"main\"\n[[home]]\nname = \"home\"\nmain = \"main\"\n\
+                 [[fault]]\nat = \"1s\"\nhost = \"home\"\n{trouble}\n"
+            );
+            let weather = Weather::new(&Scenario::load("test.toml", &text).unwrap());
+            let call = ended(7, outcome);
+            let up = Observed::NodeBack { at: Duration::ZERO, host: call.caller, node: None };
+            judge(OneOutcome::new(weather), &[up, sent(7, 11), Observed::CallEnded(&call)]).violated
+        };
+        let gone = || Outcome::RelayGone("refused".into());
+        let no_descriptors = "kind = \"descriptors\"\nlimit = 1";
+        let slow = "kind = \"slow\"\ncpu = \"50ms per message\"";
+        assert_eq!((violated(no_descriptors, gone()), violated(slow, gone())), (0, 1));
+        let silence = || Outcome::NoOutcome;
+        assert_eq!((violated(no_descriptors, silence()), violated(slow, silence())), (1, 0));
+        let paused = "kind = \"pause\"\nlasts = \"5s\"";
+        assert_eq!((violated(paused, gone()), violated(paused, silence())), (1, 0));
+        for trouble in ["offset = \"1h\"", "drift = \"-30%\""] {
+            let clock = format!("kind = \"clock\"\n{trouble}");
+            assert_eq!((violated(&clock, gone()), violated(&clock, silence())), (1, 1), "{trouble}");
+        }
     }
 }

@@ -20,6 +20,10 @@ const NEWS_TRAVELS: Duration = Duration::from_secs(5);
 /// See the module.
 pub(super) struct Registry {
     hosts: Vec<Known>,
+    /// Where a host with that node id is in `hosts`.
+    by_id: BTreeMap<String, usize>,
+    /// Where those are that make their own.
+    nameless: Vec<usize>,
     weather: Weather,
     /// How long a node may be listed under two owners.
     two_owners_for: Duration,
@@ -50,8 +54,13 @@ impl Registry {
             services: offered(index).map(|service| services[service].name.clone()).collect(),
             has_run: false,
         });
+        let hosts: Vec<_> = hosts.collect();
+        let ids = hosts.iter().enumerate().filter_map(|(at, host)| Some((host.id.clone()?, at)));
+        let nameless = hosts.iter().enumerate().filter(|(_, host)| host.id.is_none()).map(|(at, _)| at);
         Registry {
-            hosts: hosts.collect(),
+            by_id: ids.collect(),
+            nameless: nameless.collect(),
+            hosts,
             weather,
             two_owners_for: timing.unhealthy_after + timing.heartbeat + timing.registry_ttl + probe_gap,
             goodbye_takes: timing.drain + NEWS_TRAVELS,
@@ -60,21 +69,20 @@ impl Registry {
         }
     }
 
+    /// The hosts that may have that node id: the one that was given it, and all that make their own.
+    fn of_id(&self, id: &str) -> impl Iterator<Item = (usize, &Known)> {
+        self.by_id.get(id).into_iter().chain(&self.nameless).map(|at| (*at, &self.hosts[*at]))
+    }
+
     /// Whether a host of that id offers the service and has run. A node that makes its own id may be any that does so.
     fn is_offered(&self, line: &Listed) -> bool {
-        let of_that_id = |host: &&Known| host.id.as_ref().is_none_or(|id| *id == line.node);
-        self.hosts.iter().filter(of_that_id).any(|host| host.has_run && host.services.contains(&line.service))
+        self.of_id(&line.node).any(|(_, host)| host.has_run && host.services.contains(&line.service))
     }
 
     /// Whether the owner is a Main, and this one where the entry is local.
     fn is_owned(&self, main: HostIndex, line: &Listed) -> bool {
-        let is = |host: &Known| host.id.as_ref().is_none_or(|id| *id == line.owner);
-        let is_this = is(&self.hosts[main.as_usize()]);
-        if line.is_local {
-            return is_this;
-        }
-        let others = self.hosts.iter().enumerate().filter(|(at, _)| *at != main.as_usize());
-        others.map(|(_, host)| host).any(|host| host.is_main && is(host))
+        let mut owners = self.of_id(&line.owner);
+        owners.any(|(at, host)| (at == main.as_usize()) == line.is_local && host.is_main)
     }
 
     fn check_owners(&mut self, at: Duration, main: HostIndex, listed: &[Listed], findings: &mut Findings) {

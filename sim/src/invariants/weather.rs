@@ -88,19 +88,39 @@ impl Weather {
         })
     }
 
-    /// Whether the relay of this host may be late, or refuse its own clients, at some time from the first to the last: it
-    /// is stopped or slow, its clock is wrong, or it can open nothing.
-    pub(super) fn is_impaired(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
-        let first = first.saturating_sub(BACKLOG);
-        self.faults.iter().filter(|fault| fault.active().overlaps(first, last)).any(|fault| {
-            match &fault.what {
-                FaultKind::Pause(_)
-                | FaultKind::Slow(_)
-                | FaultKind::Clock(_)
-                | FaultKind::Descriptors(_) => fault.what.hosts().contains(host),
-                _ => false,
-            }
+    /// Whether the host's machine may be too slow, at some time from the first to the last, for its relay to be in time:
+    /// it has too much to do, or catches up with what came in while it was paused. A clock makes no machine slow.
+    pub(super) fn is_slow(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
+        self.befalls(host, first, last, |what| matches!(what, FaultKind::Slow(_) | FaultKind::Pause(_)))
+    }
+
+    /// Whether the relay of this host may have to refuse its own clients, because it can open nothing.
+    pub(super) fn lacks_descriptors(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
+        self.befalls(host, first, last, |what| matches!(what, FaultKind::Descriptors(_)))
+    }
+
+    /// Whether a time that the relay of this host counts down may take another one: it is stopped or slow, or its
+    /// seconds are longer or shorter than others'. A clock that is merely off counts like any other.
+    pub(super) fn counts_otherwise(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
+        self.befalls(host, first, last, |what| match what {
+            FaultKind::Pause(_) | FaultKind::Slow(_) => true,
+            FaultKind::Clock(it) => it.what.drift.is_some(),
+            _ => false,
         })
+    }
+
+    /// Whether such a fault is active on the host from the first to the last, or was so lately that its machine may
+    /// still catch up.
+    fn befalls(
+        &self,
+        host: HostIndex,
+        first: Duration,
+        last: Duration,
+        is_it: impl Fn(&FaultKind<HostSet>) -> bool,
+    ) -> bool {
+        let first = first.saturating_sub(BACKLOG);
+        let mut active = self.faults.iter().filter(|fault| fault.active().overlaps(first, last));
+        active.any(|fault| is_it(&fault.what) && fault.what.hosts().contains(host))
     }
 }
 
@@ -174,11 +194,23 @@ main = "main"
     }
 
     #[test]
-    fn who_was_paused_is_late_for_a_while() {
-        let weather =
-            weather("[[fault]]\nat = \"60s\"\nkind = \"pause\"\nhost = \"home\"\nlasts = \"10s\"\n");
-        assert!(weather.is_impaired(HOME, seconds(75), seconds(76)), "it catches up");
-        assert!(!weather.is_impaired(HOME, seconds(81), seconds(82)));
-        assert!(!weather.is_impaired(MAIN, seconds(65), seconds(66)));
+    fn who_was_slow_is_late_for_a_while() {
+        let weather = weather(
+            "[[fault]]\nat = \"60s\"\nkind = \"slow\"\nhost = \"home\"\ncpu = \"50ms per message\"\nlasts = \"10s\"\n",
+        );
+        assert!(weather.is_slow(HOME, seconds(75), seconds(76)), "it catches up");
+        assert!(!weather.is_slow(HOME, seconds(81), seconds(82)));
+        assert!(!weather.is_slow(MAIN, seconds(65), seconds(66)));
+    }
+
+    #[test]
+    fn only_a_clock_that_drifts_counts_otherwise() {
+        let clock = |trouble: &str| {
+            weather(&format!("[[fault]]\nat = \"60s\"\nkind = \"clock\"\nhost = \"home\"\n{trouble}\n"))
+        };
+        let counts = |trouble| clock(trouble).counts_otherwise(HOME, seconds(65), seconds(66));
+        assert!(counts("drift = \"-30%\"") && counts("drift = \"1%\"\noffset = \"1h\""));
+        assert!(!counts("offset = \"1h\""));
+        assert!(!clock("drift = \"1%\"").is_slow(HOME, seconds(65), seconds(66)));
     }
 }

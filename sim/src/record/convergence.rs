@@ -39,12 +39,17 @@ pub struct Convergence {
     pending: Option<(Duration, String)>,
     /// Disturbances that go on.
     disturbed: u32,
+    /// When the first of them began.
+    disturbed_since: Duration,
     agree: BTreeSet<HostIndex>,
 }
 
 impl Convergence {
     /// A disturbance begins; [`Convergence::calm`] ends it.
     pub fn disturb(&mut self, at: Duration) {
+        if self.disturbed == 0 {
+            self.disturbed_since = at;
+        }
         self.disturbed += 1;
         self.interrupt(at);
     }
@@ -106,8 +111,10 @@ impl Convergence {
             let waited = at.saturating_sub(*start);
             self.end(EpisodeEnd::RunOver(waited));
         } else if self.disturbed > 0 {
-            let cause = "a disturbance was not over when the run was".into();
-            self.episodes.push(Episode { cause, start: at, end: EpisodeEnd::RunOver(Duration::ZERO) });
+            // However well the Mains had agreed before: they never did again.
+            let (start, cause) = (self.disturbed_since, "a disturbance was not over when the run was".into());
+            let end = EpisodeEnd::RunOver(at.saturating_sub(start));
+            self.episodes.push(Episode { cause, start, end });
         }
     }
 
@@ -192,6 +199,20 @@ mod tests {
         let mut it = Convergence::default();
         it.disturb(s(5));
         it.finish(s(60));
-        assert_eq!(it.worst(), Some((s(0), false)), "a disturbance that outlasts the run");
+        assert_eq!(it.worst(), Some((s(55), false)), "a disturbance that outlasts the run");
+    }
+
+    #[test]
+    fn who_never_comes_back_is_missed_whatever_was_settled_before() {
+        let mut it = Convergence::default();
+        it.changed(s(0), "start".into());
+        compare(&mut it, 1, 0, true);
+        assert_eq!(compare(&mut it, 1, 1, true), Some(s(1)));
+        it.disturb(s(20));
+        it.disturb(s(30));
+        it.calm(s(40), "heal".into());
+        assert_eq!(compare(&mut it, 45, 0, true), None);
+        it.finish(s(60));
+        assert_eq!(it.worst(), Some((s(40), false)));
     }
 }
