@@ -151,7 +151,9 @@ pub(crate) fn judge(folder: &Path, worst: &[Worst<'_>]) -> Result<Judged, Refusa
         let line = format!("none for {}", without.join(", "));
         match baselines {
             // What is never compared may get worse for ever.
-            Some(_) => judged.missing.push(format!("{line}; write it: cargo ci baseline --write --only FILE")),
+            Some(_) => {
+                judged.missing.push(format!("{line}; write it: cargo ci baseline --write --only FILE"))
+            }
             None => judged.notes.push(line),
         }
     }

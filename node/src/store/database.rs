@@ -186,8 +186,19 @@ impl Database {
     /// [`StoreError::Damaged`] with the first damage found.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let verdict: String = self.connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
-        if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(verdict)) }
+        match verdict.as_str() {
+            "ok" => Ok(()),
+            _ if is_unreadable(&verdict) => Err(StoreError::Disk(io::Error::other(verdict))),
+            _ => Err(StoreError::Damaged(verdict)),
+        }
     }
+}
+
+/// Whether a check found a page that the disk would not give: no damage, as far as anybody can tell. SQLite writes such
+/// a verdict as `… unable to get the page. error code=266`, with an extended result code.
+fn is_unreadable(verdict: &str) -> bool {
+    let code = verdict.rsplit_once("error code=").and_then(|(_, code)| code.trim().parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == rusqlite::ffi::SQLITE_IOERR)
 }
 
 fn migration(error: rusqlite_migration::Error) -> StoreError {
@@ -230,4 +241,17 @@ pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<NodeKind> {
 
 pub(super) fn not_ours(column: usize, error: FromSqlError) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_unreadable;
+
+    #[test]
+    fn a_page_that_the_disk_would_not_give_is_no_damage() {
+        assert!(is_unreadable("Tree 2 page 2: unable to get the page. error code=266"), "SQLITE_IOERR_READ");
+        assert!(is_unreadable("unable to get the page. error code=10"), "SQLITE_IOERR");
+        assert!(!is_unreadable("Tree 2 page 2: unable to get the page. error code=11"), "SQLITE_CORRUPT");
+        assert!(!is_unreadable("row 1 missing from index") && !is_unreadable("error code=many"));
+    }
 }
