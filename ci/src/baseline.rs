@@ -152,7 +152,7 @@ pub(crate) fn judge(folder: &Path, worst: &[Worst<'_>]) -> Result<Judged, Refusa
         match baselines {
             // What is never compared may get worse for ever.
             Some(_) => {
-                judged.missing.push(format!("{line}; write it: cargo ci baseline --write --only FILE"))
+                judged.missing.push(format!("{line}; write it: cargo ci baseline --write --only FILE"));
             }
             None => judged.notes.push(line),
         }

@@ -102,6 +102,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    relay_sim::cli::end_with_the_reader();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

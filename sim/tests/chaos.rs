@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,6 +191,77 @@ fn a_planted_failure_among_twenty_shrinks_to_a_few_lines_that_fail_the_same() {
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     let half = fs::read_to_string(folder.path().join("half.toml")).unwrap();
     assert!(half.contains("time for shrinking was up") && Scenario::load("half.toml", &half).is_ok());
+}
+
+#[test]
+fn groups_and_parameters_shrink_to_a_scenario_that_stands_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+name = "short-hand"
+duration = "5m"
+[params]
+homes = { default = 4, min = 2 }
+[groups]
+shaky = ["main-1", "main-1/*"]
+[[service]]
+name = "echo"
+kind = "echo"
+[[main]]
+name = "main"
+count = 2
+[[home]]
+name = "home"
+count = "${homes}"
+main = "mains"
+fallback = "mains"
+services = ["echo"]
+[[load]]
+name = "everyone"
+from = "homes"
+to = "homes"
+service = "echo"
+method = "echo"
+rate = "1/s"
+start = "10s"
+[[fault]]
+at = "1m"
+every = "1m"
+times = 2
+kind = "crash"
+host = "main-1"
+down = "20s"
+[[gate]]
+name = "too-strict"
+metric = "latency"
+of = ["homes", "!@shaky"]
+at_most = "1us"
+"#;
+    fs::write(folder.path().join("short.toml"), text).unwrap();
+    let run = relay_sim(folder.path(), &["run", "short.toml", "--set", "homes=3"]);
+    assert_eq!(run.status.code(), Some(1), "{}", stderr(&run));
+    let shrink = relay_sim(folder.path(), &["shrink", "capsules/short-hand-1.capsule.json", "--jobs", "2"]);
+    assert_eq!(shrink.status.code(), Some(0), "{}{}", stdout(&shrink), stderr(&shrink));
+    assert!(stdout(&shrink).contains("5 → 3 hosts"), "{}", stdout(&shrink));
+    let small = fs::read_to_string(folder.path().join("capsules/short-hand-1.small.toml")).unwrap();
+    assert!(!small.contains("params") && !small.contains("--set"), "{small}");
+    let run = relay_sim(folder.path(), &["run", "capsules/short-hand-1.small.toml"]);
+    assert_eq!(run.status.code(), Some(1), "{}", stdout(&run));
+}
+
+#[test]
+fn a_command_ends_quietly_with_whoever_reads_it() {
+    let mut schema = Command::new(env!("CARGO_BIN_EXE_relay-sim"));
+    let mut schema = schema.arg("schema").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(schema.stdout.take());
+    assert_eq!(stderr(&schema.wait_with_output().unwrap()), "");
+}
+
+#[test]
+fn a_replay_that_is_stopped_has_no_report() {
+    let folder = with_capsule();
+    let output = relay_sim(folder.path(), &["replay", CAPSULE, "--until", "2m", "--report", "out"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("cannot be used with"), "{}", stderr(&output));
 }
 
 #[test]

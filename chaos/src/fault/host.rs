@@ -166,7 +166,7 @@ impl OfHosts for NameTrouble {
         let answer = match self.answer {
             NameAnswer::Failure => "failures",
             NameAnswer::Nothing => "that there is no such name",
-            NameAnswer::Silence => "nothing",
+            NameAnswer::Silence => return write!(f, "name servers do not answer {hosts}"),
             NameAnswer::Wrong => "wrong addresses",
         };
         write!(f, "name servers answer {hosts}: {answer}")

@@ -84,6 +84,8 @@ pub struct Plan {
     pub phases: Phases,
     /// The families that are on, and how often each is drawn beside the others: 1 to 4.
     pub families: Vec<(Family, u64)>,
+    /// Those of them that a fault was drawn from.
+    pub drawn: Vec<Family>,
     /// The faults, by the time at which they begin.
     pub faults: Vec<Fault>,
     /// The share of host-time in the safety phase that is under a fault of the host's own.
@@ -147,15 +149,20 @@ pub fn draw(seed: u64, shape: &Shape, appetite: &Appetite) -> Result<Plan, PlanE
     let families = switches(&root, shape, appetite)?;
     let slots = slots::draw(&root, shape, phases, appetite.failure_rate);
     let mut faults: Vec<Fault> = Vec::new();
+    let mut drawn: Vec<Family> = Vec::new();
     for slot in &slots {
         let Some(family) = winner(&root, slot, shape, &families) else { continue };
         let stream = slot.stream(&root).child(family.name());
         let mut scene = Scene { shape, slot, stream };
+        let before = faults.len();
         faults.extend(family.faults(&mut scene));
+        if faults.len() > before && !drawn.contains(&family) {
+            drawn.push(family);
+        }
     }
     faults.sort_by_key(|fault| fault.at);
     let under_fault = under_fault(&faults, shape, phases);
-    Ok(Plan { phases, families, faults, under_fault })
+    Ok(Plan { phases, families, drawn, faults, under_fault })
 }
 
 /// Which families are on, and how often each occurs.

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use relay_chaos::ByteSize;
 use relay_chaos::quantity::duration;
-use toml_edit::DocumentMut;
+use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::base::{BaseError, leave_out_unused, offering_from_the_start, strip};
-use crate::scenario::{Host, Scenario};
+use crate::scenario::{Host, NodeId, Scenario};
 
 /// The federation has this long to form before the first call.
 pub const LOAD_START: Duration = Duration::from_secs(10);
+
+/// The group of those that are called, in a scenario that a load goes over.
+const CALLED: &str = "called-by-load";
 
 /// A closed loop: so many callers make so many calls in all, each waiting for its answer before the next one.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +45,8 @@ impl ClosedLoop {
         text
     }
 
-    /// The loop over a scenario's federation: its Homes, or else its Mains, call the first service that is offered.
+    /// The loop over a scenario's federation: its Homes, or else its Mains, call the first service that is offered, at
+    /// the others that offer it; a Home that offers it would answer itself if it did not name another.
     ///
     /// # Errors
     /// Where nobody offers anything.
@@ -63,6 +67,20 @@ impl ClosedLoop {
         };
         let homes = names(|host| !host.is_main());
         let callers = if homes.is_empty() { names(Host::is_main) } else { homes };
+        // Nobody calls itself, and who makes its own node id cannot be called by name.
+        let known = offering_from_the_start(base, &service.name)
+            .map(|host| base.topology.hosts.get(host))
+            .filter(|host| host.node_id == NodeId::HostName);
+        let called: Array = known.map(|host| host.name.as_str()).collect();
+        let whom = match called.len() > 1 {
+            true => format!("to = \"@{CALLED}\""),
+            false => "by = \"service\"".to_owned(),
+        };
+        if called.len() > 1
+            && let Some(groups) = document.entry("groups").or_insert(Item::Table(Table::new())).as_table_mut()
+        {
+            groups.insert(CALLED, value(called));
+        }
         // The federation comes to be as it did: whatever starts late needs a run that lasts so long.
         let starts = hosts().map(|host| host.start);
         let changes = base.topology.dns.iter().map(|change| change.at);
@@ -70,7 +88,7 @@ impl ClosedLoop {
         let longer = ClosedLoop { duration: self.duration.max(latest + LOAD_START), ..*self };
         let mut text = longer.head(&format!("{}-load", base.name));
         line(&mut text, &document.to_string());
-        let target = format!("by = \"service\"\nservice = \"{}\"\nmethod = \"{method}\"", service.name);
+        let target = format!("{whom}\nservice = \"{}\"\nmethod = \"{method}\"", service.name);
         self.loads(&mut text, &callers, &target);
         Ok(text)
     }
@@ -147,7 +165,19 @@ mod tests {
         let scenario = Scenario::load("load.toml", &LOOP.over(&base).unwrap()).unwrap();
         assert_eq!(counts(&scenario), (50, 1_001));
         assert_eq!(scenario.loads[0].call.method, "list");
+        assert_eq!(
+            scenario.loads[0].target,
+            crate::scenario::Target::Service,
+            "one offers it: who is not said"
+        );
         assert!(scenario.faults.is_empty() && scenario.gates.success.is_none());
+        let two = text
+            .replace("name = \"h\"\n", "name = \"h\"\ncount = 2\n")
+            .replace("from = \"h\"", "from = \"homes\"");
+        let base = Scenario::load("base.toml", &two).unwrap();
+        let scenario = Scenario::load("load.toml", &LOOP.over(&base).unwrap()).unwrap();
+        let crate::scenario::Target::Node(called) = &scenario.loads[0].target else { panic!("by name") };
+        assert_eq!(called.hosts().len(), 2, "each calls the other one");
         let bare = Scenario::load("bare.toml", "[[main]]\nname = \"hub\"").unwrap();
         assert!(LOOP.over(&bare).unwrap_err().to_string().contains("offers"), "nothing to call");
     }

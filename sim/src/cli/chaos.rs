@@ -1,6 +1,6 @@
 //! `relay-sim chaos`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
@@ -163,6 +163,8 @@ struct Tally {
     failures: BTreeMap<String, Vec<u64>>,
     /// By family: in how many seeds it was on.
     families: BTreeMap<&'static str, u64>,
+    /// The families that drew a fault in some seed.
+    drawn: BTreeSet<&'static str>,
     /// By kind: how many faults there were.
     kinds: BTreeMap<&'static str, u64>,
     /// How calls ended, by code.
@@ -185,6 +187,7 @@ impl Tally {
         for (family, _) in &plan.families {
             *self.families.entry(family.name()).or_default() += 1;
         }
+        self.drawn.extend(plan.drawn.iter().map(|family| family.name()));
         for fault in &plan.faults {
             *self.kinds.entry(fault.what.name()).or_default() += 1;
         }
@@ -221,6 +224,11 @@ impl Tally {
         println!("families on {} (seeds)", list(families));
         if !never.is_empty() {
             println!("never on    {}", never.join(", "));
+        }
+        let idle: Vec<&str> =
+            self.families.keys().copied().filter(|name| !self.drawn.contains(name)).collect();
+        if !idle.is_empty() {
+            println!("on, no fault {}", idle.join(", "));
         }
         println!(
             "faults      {}",

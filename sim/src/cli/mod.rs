@@ -12,6 +12,7 @@ mod likelihood;
 mod load;
 mod output;
 pub mod parting;
+mod pipe;
 pub mod reports;
 mod run;
 pub mod runs;
@@ -21,6 +22,7 @@ pub mod sightings;
 use clap::Parser;
 
 use args::{Args, Command};
+pub use pipe::end_with_the_reader;
 
 /// Wrong usage or a scenario that cannot be read, as in sysexits.h.
 const EXIT_USAGE: u8 = 64;

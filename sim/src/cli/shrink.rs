@@ -26,6 +26,9 @@ pub(super) fn shrink(args: ShrinkArgs) -> Result<u8, Refusal> {
     let capsule = files::capsule(&args.capsule)?;
     let scenario = Arc::new(files::parse(&capsule.file, &capsule.scenario, &capsule.set)?);
     let name = scenario.name.clone();
+    // What was told of the whole does not hold for what is left of it.
+    let text = shrink::written_out(without_head(&capsule.scenario), &scenario.source.parameters)
+        .map_err(|error| Refusal(format!("cannot edit {}: {error}", capsule.file)))?;
     let started = Instant::now();
     let first = Unit { scenario, seed: capsule.seed }.run_on(capsule.engine, false);
     let Some(signature) = Signature::of(&first) else {
@@ -34,9 +37,7 @@ pub(super) fn shrink(args: ShrinkArgs) -> Result<u8, Refusal> {
             "{file} does not fail with this build: there is nothing to shrink; `relay-sim replay` shows the run"
         )));
     };
-    // What was told of the whole does not hold for what is left of it.
-    let text = without_head(&capsule.scenario);
-    let before = shrink::size_of(text);
+    let before = shrink::size_of(&text);
     println!("{name} with seed {}: {signature}", capsule.seed);
     let mut bench = Bench {
         signature: &signature,
@@ -50,14 +51,14 @@ pub(super) fn shrink(args: ShrinkArgs) -> Result<u8, Refusal> {
         bar: ProgressBar::new_spinner()
             .with_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is sound")),
     };
-    let shrunk = shrink::shrink(text, &mut bench)
+    let shrunk = shrink::shrink(&text, &mut bench)
         .map_err(|error| Refusal(format!("cannot edit {}: {error}", capsule.file)))?;
     bench.bar.finish_and_clear();
     let (seed, runs) = (bench.seed, bench.runs);
     let out = args.out.unwrap_or_else(|| beside(&args.capsule));
     let text = finished(&shrunk, &capsule, &signature, seed, &out);
     // What is written is what was proven, but for its head.
-    let last = Arc::new(files::parse(&out.display().to_string(), &text, &capsule.set)?);
+    let last = Arc::new(files::parse(&out.display().to_string(), &text, &[])?);
     let last = Unit { scenario: last, seed }.run_on(capsule.engine, false);
     if !signature.is_of(&last) {
         return Err(Refusal(format!(
@@ -107,14 +108,13 @@ fn finished(shrunk: &Shrunk, capsule: &Capsule, signature: &Signature, seed: u64
         shrunk.text.parse().expect("it was written by the same library");
     document.remove("seed");
     let body = document.to_string();
-    let set: String = capsule.set.iter().map(|(name, value)| format!(" --set '{name}={value}'")).collect();
     let end = match shrunk.is_minimal {
         true => "Nothing more can be left out.",
         false => "The time for shrinking was up before nothing more could be left out.",
     };
     format!(
         "# Shrunk from {} with seed {}, which failed with: {signature}\n\
-         # This fails in the same way: relay-sim run {}{set}\n\
+         # This fails in the same way: relay-sim run {}\n\
          # {end}\n\nseed = {seed}\n{}",
         capsule.file,
         capsule.seed,
@@ -190,7 +190,7 @@ impl Bench<'_> {
         if self.passed.contains(&xxh3_64(text.as_bytes())) {
             return (None, 0);
         }
-        let Ok(scenario) = Scenario::load_with(&self.capsule.file, text, &self.capsule.set) else {
+        let Ok(scenario) = Scenario::load(&self.capsule.file, text) else {
             return (None, 0);
         };
         let scenario = Arc::new(scenario);

@@ -8,9 +8,13 @@
 //! | file | what |
 //! | --- | --- |
 //! | `mod.rs` | the steps, in turn, until none of them helps |
+//! | `params.rs` | the values of parameters in their places |
+//! | `prune.rs` | takes away what speaks of nobody |
 //! | `units.rs` | what can be left out, and scenarios without it |
 //! | `times.rs` | what can be shorter or earlier |
 
+mod params;
+mod prune;
 #[cfg(test)]
 mod tests;
 mod times;
@@ -19,6 +23,7 @@ mod units;
 use relay_chaos::shrink::{Answer, minimise};
 use toml_edit::DocumentMut;
 
+use crate::scenario::{Parameter, hosts_of};
 use units::Unit;
 
 /// After so many rounds over all steps it is enough, whatever the last one gained.
@@ -50,7 +55,7 @@ pub enum Verdict {
 pub struct Size {
     /// Tables of faults, each of which may stand for several.
     pub faults: usize,
-    /// Tables of hosts.
+    /// Hosts.
     pub hosts: usize,
     /// Loads.
     pub loads: usize,
@@ -67,7 +72,15 @@ pub struct Shrunk {
     pub is_minimal: bool,
 }
 
-/// Shrinks a scenario's text, which fails.
+/// The text of a scenario with the values of its parameters in their places: it means the same, without `--set`.
+///
+/// # Errors
+/// Where the text is no TOML.
+pub fn written_out(text: &str, parameters: &[Parameter]) -> Result<String, toml_edit::TomlError> {
+    params::written_out(text, parameters).map(|document| document.to_string())
+}
+
+/// Shrinks a scenario's text, which fails and has no parameters. What comes of it was proven, or is the text itself.
 ///
 /// # Errors
 /// Where the text is no TOML.
@@ -98,7 +111,7 @@ fn size(document: &DocumentMut) -> Size {
     let text = document.to_string();
     Size {
         faults: tables("fault"),
-        hosts: tables("main") + tables("home"),
+        hosts: hosts_of(&text).len(),
         loads: tables("load"),
         lines: text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).count(),
     }
@@ -114,6 +127,7 @@ struct Step {
 /// What costs runs the most time goes first.
 const STEPS: &[Step] = &[
     Step { name: "faults", run: |document, prover| leave_out(document, units::faults, prover) },
+    Step { name: "upgrades", run: |document, prover| leave_out(document, units::upgrades, prover) },
     Step { name: "loads", run: |document, prover| leave_out(document, units::loads, prover) },
     Step { name: "Homes", run: |document, prover| leave_out(document, units::homes, prover) },
     Step { name: "Mains", run: |document, prover| leave_out(document, units::mains, prover) },
@@ -139,17 +153,23 @@ fn leave_out(
         let gone: Vec<&Unit> = all.iter().filter(|unit| !kept.contains(unit)).collect();
         units::without(document, &gone)
     };
+    // What nobody proved is no result, even where nothing but mentions of nobody went.
+    let mut proven = None;
     let minimised = minimise(all.clone(), |batch| {
         let texts: Vec<String> =
             (0..batch.len()).map(|number| without(&batch.candidate(number)).to_string()).collect();
         match prover.first_that_fails(&texts) {
-            Verdict::Fails(number) => Answer::Fails(number),
+            Verdict::Fails(number) => {
+                proven = texts.get(number).cloned();
+                Answer::Fails(number)
+            }
             Verdict::NoneFails => Answer::NoneFails,
             Verdict::Stop => Answer::Stop,
         }
     });
-    let kept: Vec<&Unit> = minimised.units.iter().collect();
-    *document = without(&kept);
+    if let Some(proven) = proven.and_then(|text| text.parse().ok()) {
+        *document = proven;
+    }
     minimised.is_minimal
 }
 

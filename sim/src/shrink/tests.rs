@@ -166,3 +166,118 @@ fn a_search_that_is_stopped_keeps_what_it_has() {
     assert!(!shrunk.is_minimal);
     assert!(crashes(&Scenario::load("small.toml", &shrunk.text).unwrap(), "main-a"));
 }
+
+/// With all the ways to name hosts that there are.
+const SHORT_HAND: &str = r#"name = "short-hand"
+
+[params]
+homes = { default = 6, min = 2 }
+hit = 2
+rate = { default = "1/s", type = "rate" }
+
+[groups]
+shaky = ["main-1", "main-1/*"]
+spared = ["homes", "!@shaky"]
+also-spared = ["@spared"]
+
+[template.calls]
+service = "echo"
+method = "echo"
+rate = "${rate}"
+
+[[service]]
+name = "echo"
+kind = "echo"
+
+[[main]]
+name = "main"
+count = 3
+
+[[home]]
+name = "home"
+count = "${homes}"
+main = "mains"
+fallback = ["mains"]
+services = ["echo"]
+
+[[home]]
+name = "extra"
+main = ["!main-1"]
+services = ["echo"]
+
+[[load]]
+name = "everyone"
+use = "calls"
+from = ["homes", "!extra"]
+to = ["home-*"]
+
+[[load]]
+name = "of-one-main"
+use = "calls"
+from = "main-2/*"
+to = "@also-spared"
+
+[[fault]]
+at = "2m"
+kind = "crash"
+hosts = ["@shaky"]
+down = "20s"
+
+[[fault]]
+at = "4m"
+kind = "crash"
+hosts = "main-${hit}"
+down = "20s"
+
+[[phase]]
+name = "calm"
+lasts = "10m"
+
+[[gate]]
+name = "spared"
+metric = "latency"
+load = "of-one-main"
+of = ["homes", "!@shaky"]
+at_most = "500ms"
+
+[[sometimes]]
+what = "restart"
+of = "@shaky"
+
+[gates]
+success = "99%"
+"#;
+
+#[test]
+fn who_is_meant_is_looked_up_as_in_any_scenario() {
+    let original = Scenario::load("large.toml", SHORT_HAND).unwrap();
+    let text = written_out(SHORT_HAND, &original.source.parameters).unwrap();
+    assert!(!text.contains("${") && text.contains("count = 6") && text.contains("rate = \"1/s\""), "{text}");
+    assert_eq!(size_of(&text).hosts, 10);
+    for (name, wanted) in [("main-1", "of-one-main"), ("main-2", "everyone"), ("home-1", "")] {
+        let fails = |scenario: &Scenario| {
+            crashes(scenario, name)
+                && (wanted.is_empty() || scenario.loads.iter().any(|load| load.name == wanted))
+        };
+        let mut prover = Looks { fails, tried: 0, limit: 100_000 };
+        let shrunk = shrink(&text, &mut prover).unwrap();
+        let scenario = Scenario::load("small.toml", &shrunk.text).unwrap_or_else(|error| panic!("{error}"));
+        assert!(crashes(&scenario, name) && shrunk.is_minimal, "{}", shrunk.text);
+        assert_eq!(
+            (scenario.faults.len(), scenario.loads.len()),
+            (1, usize::from(!wanted.is_empty())),
+            "{}",
+            shrunk.text
+        );
+        assert!(scenario.topology.hosts.len() < 6, "{name}: {}", shrunk.text);
+        assert!(scenario.gates.asked.gates.is_empty() && scenario.gates.asked.sometimes.is_empty());
+        assert!(wanted.is_empty() != shrunk.text.contains("[template"), "{}", shrunk.text);
+    }
+}
+
+#[test]
+fn what_nobody_proved_is_no_result() {
+    let mut prover = Looks { fails: |_: &Scenario| false, tried: 0, limit: 10_000 };
+    let odd = LARGE.replace("\"main-b\", \"home-b\"", "\"main-b\", \"nobody\"");
+    assert_eq!(shrink(&odd, &mut prover).unwrap().text, odd);
+}

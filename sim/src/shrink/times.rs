@@ -5,7 +5,8 @@ use std::time::Duration;
 use relay_chaos::quantity::duration;
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use super::units::{prune, tables};
+use super::prune::prune;
+use super::units::tables;
 
 /// A run needs this long for its federation to form before the first fault, in seconds.
 const FORM_SECONDS: u64 = 20;

@@ -1,14 +1,17 @@
 //! What can be left out of a scenario, and scenarios without it.
 
-use globset::Glob;
-use relay_chaos::Selector;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table};
+
+use super::prune::prune;
 
 /// Sections that nothing else rests on: without them links and machines are as usual.
-const SECTIONS: [&str; 5] = ["description", "network", "host", "probe", "operator"];
+const SECTIONS: [&str; 6] = ["description", "network", "host", "probe", "operator", "expect_failure"];
 
 /// Lists of which nothing else needs a member.
-const LISTS: [&str; 4] = ["link", "dns", "gate", "sometimes"];
+const LISTS: [&str; 6] = ["link", "dns", "gate", "sometimes", "expect", "phase"];
+
+/// Sections whose entries can go one by one.
+const ENTRIES: [&str; 3] = ["gates", "groups", "template"];
 
 /// Keys of hosts and loads without which a scenario is simpler and asks for no more. Not among them are a load's
 /// `start`, `stop` and `timeout` and a Home's `fallback`: without these it might fail for another reason.
@@ -38,6 +41,10 @@ pub(super) enum Unit {
 
 pub(super) fn faults(document: &DocumentMut) -> Vec<Unit> {
     list(document, "fault")
+}
+
+pub(super) fn upgrades(document: &DocumentMut) -> Vec<Unit> {
+    list(document, "upgrade")
 }
 
 pub(super) fn loads(document: &DocumentMut) -> Vec<Unit> {
@@ -70,8 +77,10 @@ pub(super) fn settings(document: &DocumentMut) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
     units.extend(SECTIONS.into_iter().filter(|key| document.contains_key(key)).map(Unit::Section));
     units.extend(LISTS.into_iter().flat_map(|kind| list(document, kind)));
-    let gates = document.get("gates").and_then(Item::as_table);
-    units.extend(gates.into_iter().flatten().map(|(key, _)| Unit::Entry("gates", key.to_owned())));
+    for section in ENTRIES {
+        let entries = document.get(section).and_then(Item::as_table);
+        units.extend(entries.into_iter().flatten().map(|(key, _)| Unit::Entry(section, key.to_owned())));
+    }
     units.extend(keys(document, "main", &HOST_KEYS));
     units.extend(keys(document, "home", &HOST_KEYS));
     units.extend(keys(document, "load", &LOAD_KEYS));
@@ -158,101 +167,4 @@ pub(super) fn without(document: &DocumentMut, gone: &[&Unit]) -> DocumentMut {
 
 fn table_mut<'a>(document: &'a mut DocumentMut, kind: &str, number: usize) -> Option<&'a mut Table> {
     document.get_mut(kind)?.as_array_of_tables_mut()?.get_mut(number)
-}
-
-/// Takes away every mention of hosts and services that are not there, and what says nothing without it.
-pub(super) fn prune(document: &mut DocumentMut) {
-    let services: Vec<String> = tables(document, "service").into_iter().flatten().filter_map(name).collect();
-    // A Home without its Main connects to another; one that has none at all is refused when the file is read.
-    let mains = hosts(document, "main");
-    each(document, "home", |home| {
-        keep(home, "services", |it| services.iter().any(|name| name == it));
-        keep(home, "main", |pattern| is_one(pattern, &mains));
-        if !home.contains_key("main")
-            && let Some(first) = mains.first()
-        {
-            home.insert("main", toml_edit::value(first));
-        }
-        keep(home, "fallback", |pattern| is_one(pattern, &mains));
-        true
-    });
-    each(document, "main", |main| {
-        keep(main, "services", |it| services.iter().any(|name| name == it));
-        keep(main, "peers", |pattern| is_one(pattern, &mains));
-        true
-    });
-    let all: Vec<String> = mains.iter().cloned().chain(hosts(document, "home")).collect();
-    for kind in ["fault", "link", "load", "dns"] {
-        let needed: &[&str] = match kind {
-            "fault" => &["host", "hosts", "from", "to"],
-            "load" | "link" => &["from", "to"],
-            _ => &["targets"],
-        };
-        each(document, kind, |table| {
-            let before: Vec<&str> = needed.iter().copied().filter(|key| table.contains_key(key)).collect();
-            before.iter().for_each(|key| keep(table, key, |pattern| is_one(pattern, &all)));
-            before.iter().all(|key| table.contains_key(key))
-        });
-    }
-    for kind in ["gates", "network", "node", "host"] {
-        if document.get(kind).and_then(Item::as_table).is_some_and(Table::is_empty) {
-            document.remove(kind);
-        }
-    }
-}
-
-/// Goes over the tables of a list, and takes those away for which `keep` says no.
-fn each(document: &mut DocumentMut, kind: &str, mut keep: impl FnMut(&mut Table) -> bool) {
-    let Some(tables) = document.get_mut(kind).and_then(Item::as_array_of_tables_mut) else { return };
-    for number in (0..tables.len()).rev() {
-        if tables.get_mut(number).is_some_and(|table| !keep(table)) {
-            tables.remove(number);
-        }
-    }
-    if tables.is_empty() {
-        document.remove(kind);
-    }
-}
-
-/// Leaves those patterns in an array, or in place of one, that stand for somebody; without any, the key goes.
-fn keep(table: &mut Table, key: &str, wanted: impl Fn(&str) -> bool) {
-    let is_wanted = |value: &Value| value.as_str().is_none_or(&wanted);
-    let is_empty = match table.get_mut(key) {
-        Some(Item::Value(Value::Array(array))) => {
-            array.retain(is_wanted);
-            array.is_empty()
-        }
-        Some(Item::Value(value)) => !is_wanted(value),
-        _ => false,
-    };
-    if is_empty {
-        table.remove(key);
-    }
-}
-
-fn is_one(pattern: &str, hosts: &[String]) -> bool {
-    if !Selector::is_glob(pattern) {
-        return hosts.iter().any(|host| host == pattern);
-    }
-    // What is no glob is left for the reader to refuse.
-    Glob::new(pattern).map_or(true, |glob| {
-        let glob = glob.compile_matcher();
-        hosts.iter().any(|host| glob.is_match(host))
-    })
-}
-
-fn name(table: &Table) -> Option<String> {
-    table.get("name").and_then(Item::as_str).map(str::to_owned)
-}
-
-/// The names that the tables of a kind stand for.
-fn hosts(document: &DocumentMut, kind: &str) -> Vec<String> {
-    let of = |table: &Table| {
-        let name = name(table).unwrap_or_default();
-        match table.get("count").and_then(Item::as_integer) {
-            None => vec![name],
-            Some(count) => (1..=count).map(|number| format!("{name}-{number}")).collect(),
-        }
-    };
-    tables(document, kind).into_iter().flatten().flat_map(of).collect()
 }

@@ -24,8 +24,10 @@ pub(super) const DEFAULT_PAYLOAD: ByteSize = ByteSize::from_bytes(64);
 pub(super) const MAX_CALLS_PER_SECOND: f64 = 100_000.0;
 /// The most callers of a closed load on one host.
 pub(super) const MAX_CALLERS: u32 = 10_000;
-/// The largest payload: above it no relay takes the message.
-pub(super) const MAX_PAYLOAD_BYTES: u64 = 1 << 20;
+/// The largest payload: a relay takes messages of 1 MiB, and what is around the arguments has to fit in as well.
+pub(super) const MAX_PAYLOAD_BYTES: u64 = (1 << 20) - ENVELOPE_BYTES;
+/// Kept free for what is around the arguments of a call, or the same in its answer.
+const ENVELOPE_BYTES: u64 = 64 << 10;
 
 #[derive(Clone, Copy)]
 enum Kind {

@@ -21,6 +21,8 @@ mod topology;
 mod upgrades;
 mod values;
 
+use std::time::Duration;
+
 use toml::de::DeTable;
 
 use self::asked::Context;
@@ -28,6 +30,7 @@ use self::expand::{Expanded, Setting, expand};
 use self::shape::{Recorder, Section};
 use self::table::Table;
 use super::error::{Problem, Problems, ScenarioError};
+use super::hosts::Hosts;
 use super::model::{Scenario, Source};
 
 impl Scenario {
@@ -64,6 +67,15 @@ impl Scenario {
         let scenario = read(name, text, (document.into_inner(), set), &problems);
         problems.error(name, text).map_or(Ok(scenario), Err)
     }
+}
+
+/// The hosts of a text, whatever else is wrong with it: what names nobody is left out of groups and of lists of Mains.
+pub(crate) fn hosts(text: &str) -> Hosts {
+    let problems = Problems::default();
+    let (document, _) = DeTable::parse_recoverable(text);
+    let Expanded { document, .. } = expand(document.into_inner(), &[], &problems);
+    let mut file = Table::new(&document, 0..0, "the scenario", &problems);
+    topology::read(&mut file, Duration::MAX).hosts
 }
 
 /// What is asked of a text, whatever is wrong with it.

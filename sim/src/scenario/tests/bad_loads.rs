@@ -98,11 +98,11 @@ timeout = "0s"
         ),
         load(
             r#"rate = "1/s"
-payload = "2MiB"
+payload = "1MiB"
 "#,
             "
 18:11 no relay takes a message of this size
-  expected at most 1MiB
+  expected at most 960KiB
 ",
         ),
         load(

@@ -372,7 +372,7 @@ limit = 10
             "50% of streams between home-* and main-a stall, 5s",
             "streams between home-* and main-a are reset",
             "NAT of home-1 gets another address",
-            "name servers answer home-*: nothing, 30s",
+            "name servers do not answer home-*, 30s",
             "at most 10 file descriptors on main-a",
         ]
     );
