@@ -38,7 +38,10 @@ impl Invariant for Deadlines {
             }
             Observed::CallEnded(ended) => {
                 let Some(deadline) = self.open.remove(&ended.call) else { return };
-                let excused = || self.weather.is_slow(ended.caller, ended.sent, ended.ended);
+                let excused = || {
+                    self.weather.is_slow(ended.caller, ended.sent, ended.ended)
+                        || self.weather.lacks_descriptors(ended.caller, ended.sent, ended.ended)
+                };
                 findings.check(ended.ended, ended.ended <= deadline || excused(), || {
                     let late = ended.ended - deadline;
                     format!("call {} ended {late:?} after its deadline with {:?}", ended.call, ended.outcome)

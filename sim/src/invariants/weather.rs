@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_chaos::{Disk, DiskFailure, Fault, FaultKind};
+use relay_chaos::{Disk, DiskFailure, Fault, FaultKind, NameAnswer};
 
 use crate::scenario::{HostIndex, HostSet, Scenario, Window};
 
@@ -76,6 +76,18 @@ impl Weather {
         })
     }
 
+    /// Whether names have lied to this host by now: a peer that it was told to dial may be listed under whom it found there
+    /// instead, for as long as it has a link to that one.
+    pub(super) fn is_misled(&self, host: HostIndex, at: Duration) -> bool {
+        self.faults.iter().any(|fault| match &fault.what {
+            FaultKind::Dns(it) => {
+                let lies = it.what.answer == NameAnswer::Wrong && it.hosts.contains(host);
+                lies && fault.active().start <= at
+            }
+            _ => false,
+        })
+    }
+
     /// Whether the disk of the host that went down at this time was emptied with it.
     pub(super) fn emptied(&self, host: HostIndex, at: Duration) -> bool {
         self.faults.iter().any(|fault| match &fault.what {
@@ -94,7 +106,7 @@ impl Weather {
         self.befalls(host, first, last, |what| matches!(what, FaultKind::Slow(_) | FaultKind::Pause(_)))
     }
 
-    /// Whether the relay of this host may have to refuse its own clients, because it can open nothing.
+    /// Whether the relay of this host may have to refuse its own clients or keep them waiting, because it can open nothing.
     pub(super) fn lacks_descriptors(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
         self.befalls(host, first, last, |what| matches!(what, FaultKind::Descriptors(_)))
     }
@@ -182,6 +194,16 @@ main = "main"
         assert!(!lies.is_deceived(HOME, seconds(59)) && lies.is_deceived(HOME, seconds(300)));
         assert!(!lies.is_deceived(MAIN, seconds(300)));
         assert!(!of("io-error").is_deceived(HOME, seconds(65)));
+    }
+
+    #[test]
+    fn names_that_have_lied_may_have_misled() {
+        let weather = weather(
+            "[[fault]]\nat = \"60s\"\nkind = \"dns\"\nhost = \"main\"\nanswer = \"wrong\"\nlasts = \"10s\"\n",
+        );
+        assert!(!weather.is_misled(MAIN, seconds(59)) && weather.is_misled(MAIN, seconds(60)));
+        assert!(weather.is_misled(MAIN, seconds(190)));
+        assert!(!weather.is_misled(HOME, seconds(65)));
     }
 
     #[test]
