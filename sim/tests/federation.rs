@@ -82,7 +82,7 @@ fn recording_changes_nothing_and_finds_where_two_seeds_part() {
     let (first, again, other) = (record(1), record(1), record(2));
     assert!(first_divergence(&first.trace, &again.trace).is_none());
     let words = first_divergence(&first.trace, &other.trace).unwrap().to_string();
-    assert!(words.contains("main-a") || words.contains("home-a"), "hosts are named: {words}");
+    assert!(words.contains("main-") || words.contains("home-"), "hosts are named: {words}");
 }
 
 #[test]
