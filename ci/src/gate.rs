@@ -76,8 +76,9 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
     if !prove_something(entries, &tallies) {
         worst = worst.max(Verdict::GateFailed);
     }
-    let (gates, held) =
-        tallies.iter().fold((0, 0), |(gates, held), tally| (gates + tally.gates, held + tally.held));
+    let (gates, held) = tallies
+        .iter()
+        .fold((0, 0), |(gates, held), tally| (gates + tally.gates.judged, held + tally.gates.held));
     let runs = units.len();
     println!(
         "gate: {runs} runs, {held} of {gates} gates hold, {}: {}",
@@ -92,9 +93,7 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
 struct Tally {
     runs: u64,
     failed: usize,
-    /// Gates judged, over all runs, and how many of them hold.
-    gates: usize,
-    held: usize,
+    gates: Gates,
     calls: u64,
     /// The slowest return to agreement.
     convergence: Duration,
@@ -109,13 +108,20 @@ struct Tally {
     sightings: Sightings,
 }
 
+/// Gates judged, over all runs, and how many of them hold.
+#[derive(Default)]
+struct Gates {
+    judged: usize,
+    held: usize,
+}
+
 impl Tally {
     fn add(&mut self, run: &Execution, wall: Duration) {
         let verdict = run.verdict();
         self.runs += 1;
         self.failed += usize::from(verdict != Verdict::Passed);
-        self.gates += run.gates.len();
-        self.held += run.gates.iter().filter(|gate| gate.holds).count();
+        self.gates.judged += run.gates.len();
+        self.gates.held += run.gates.iter().filter(|gate| gate.holds).count();
         self.calls += run.record.calls.total();
         let (convergence, _) = run.record.convergence.worst().unwrap_or_default();
         self.convergence = self.convergence.max(convergence);
@@ -157,7 +163,7 @@ fn summary(entries: &[Entry], tallies: &[Tally]) -> Table {
                 entry.scenario.name.clone(),
                 tally.runs.to_string(),
                 tally.failed.to_string(),
-                format!("{} of {}", tally.held, tally.gates),
+                format!("{} of {}", tally.gates.held, tally.gates.judged),
                 tally.calls.to_string(),
                 show(tally.convergence),
                 show(tally.p99),

@@ -167,11 +167,17 @@ struct Tally {
     drawn: BTreeSet<&'static str>,
     /// By kind: how many faults there were.
     kinds: BTreeMap<&'static str, u64>,
-    /// How calls ended, by code.
-    outcomes: BTreeMap<Option<i64>, u64>,
-    succeeded: u64,
+    calls: Calls,
     convergence: Duration,
     virtual_time: Duration,
+}
+
+/// How calls ended.
+#[derive(Default)]
+struct Calls {
+    succeeded: u64,
+    /// The others, by code.
+    failed: BTreeMap<Option<i64>, u64>,
 }
 
 impl Tally {
@@ -193,9 +199,9 @@ impl Tally {
         }
         let record = &done.run.record;
         for (code, count) in &record.calls.failures {
-            *self.outcomes.entry(*code).or_default() += count;
+            *self.calls.failed.entry(*code).or_default() += count;
         }
-        self.succeeded += record.calls.succeeded;
+        self.calls.succeeded += record.calls.succeeded;
         self.convergence = self.convergence.max(record.convergence.worst().unwrap_or_default().0);
         self.virtual_time += done.run.virtual_time;
     }
@@ -234,12 +240,12 @@ impl Tally {
             "faults      {}",
             list(&mut self.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count)))
         );
-        let codes = self.outcomes.iter().map(|(code, count)| {
+        let codes = self.calls.failed.iter().map(|(code, count)| {
             (code.map_or_else(|| "no answer".to_owned(), |code| format!("code {code}:")), *count)
         });
         println!(
             "calls       {} succeeded; {}",
-            self.succeeded,
+            self.calls.succeeded,
             list(&mut codes.collect::<Vec<_>>().into_iter())
         );
         println!("convergence {} at worst", show(self.convergence));
