@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::federation::{BreakerChanges, Level};
+use crate::metadata::Counts;
 
 /// The content type of [`Metrics::scrape`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -37,6 +38,16 @@ struct KindLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabel {
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DirectionLabel {
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -66,7 +77,21 @@ pub struct Metrics {
     reconnects: Counter,
     refused: Family<KindLabel, Counter>,
     breaker_changes: Family<ChangeLabel, Counter>,
+    dht: DhtMetrics,
     gauges: Gauges,
+}
+
+/// What the DHT and the directory count by themselves. Without them there is nothing to tell.
+#[derive(Default)]
+struct DhtMetrics {
+    datagrams: Family<DirectionLabel, Counter>,
+    bytes: Family<DirectionLabel, Counter>,
+    queries: Family<OutcomeLabel, Counter>,
+    asked: Family<OutcomeLabel, Counter>,
+    cache: Family<OutcomeLabel, Counter>,
+    published: Family<OutcomeLabel, Counter>,
+    contacts: Gauge,
+    known_peers: Gauge,
 }
 
 /// What is set when somebody asks.
@@ -104,6 +129,8 @@ pub struct Levels {
     pub tables: Vec<Level>,
     /// Calls that failed at this node, by code, since the start.
     pub failed_here: Vec<(i64, u64)>,
+    /// What the directory counts; `None` without the DHT.
+    pub directory: Option<Counts>,
 }
 
 impl Default for Metrics {
@@ -118,6 +145,7 @@ impl Default for Metrics {
             reconnects: Counter::default(),
             refused: Family::default(),
             breaker_changes: Family::default(),
+            dht: DhtMetrics::default(),
             gauges: Gauges::default(),
         };
         let m = &mut metrics;
@@ -152,8 +180,60 @@ impl Default for Metrics {
             "Calls under way through this node",
             m.gauges.in_flight.clone(),
         );
+        m.dht.register(&mut m.registry);
         metrics
     }
+}
+
+impl DhtMetrics {
+    fn register(&self, to: &mut Registry) {
+        to.register("dht_datagrams", "Datagrams of the DHT, in and out", self.datagrams.clone());
+        to.register("dht_bytes", "Their bytes, without headers", self.bytes.clone());
+        let queries =
+            "Queries of other nodes of the DHT: answered, refused with an error, dropped over the limits";
+        to.register("dht_queries", queries, self.queries.clone());
+        let asked = "Queries to other nodes of the DHT: answered or under way, and never answered";
+        to.register("dht_asked", asked, self.asked.clone());
+        let cache = "Lookups of peers' metadata: hit where the cache had it, miss where the DHT was asked";
+        to.register("metadata_cache", cache, self.cache.clone());
+        let published = "Puts of this node's own metadata: kept by somebody, or failed";
+        to.register("metadata_published", published, self.published.clone());
+        to.register("dht_contacts", "Nodes of the DHT that this one knows", self.contacts.clone());
+        to.register("known_peers", "Peers whose keys this node knows", self.known_peers.clone());
+    }
+
+    fn set(&self, counts: &Counts) {
+        let Counts { dht, cache_hits, cache_misses, published, unpublished, contacts, known_peers } = counts;
+        for (direction, datagrams, bytes) in
+            [("in", dht.datagrams_in, dht.bytes_in), ("out", dht.datagrams_out, dht.bytes_out)]
+        {
+            let label = DirectionLabel { direction };
+            raise(&self.datagrams.get_or_create(&label), datagrams);
+            raise(&self.bytes.get_or_create(&label), bytes);
+        }
+        let answered = dht.queries.saturating_sub(dht.refused).saturating_sub(dht.limited);
+        let asked = dht.asked.saturating_sub(dht.lost);
+        for (family, outcome, total) in [
+            (&self.queries, "answered", answered),
+            (&self.queries, "refused", dht.refused),
+            (&self.queries, "limited", dht.limited),
+            (&self.asked, "answered", asked),
+            (&self.asked, "lost", dht.lost),
+            (&self.cache, "hit", *cache_hits),
+            (&self.cache, "miss", *cache_misses),
+            (&self.published, "kept", *published),
+            (&self.published, "failed", *unpublished),
+        ] {
+            raise(&family.get_or_create(&OutcomeLabel { outcome }), total);
+        }
+        self.contacts.set(gauge(*contacts));
+        self.known_peers.set(gauge(*known_peers));
+    }
+}
+
+/// Brings a counter up to what was counted elsewhere.
+fn raise(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 impl Metrics {
@@ -214,6 +294,9 @@ impl Metrics {
         for Level { table, entries, limit } in &levels.tables {
             self.gauges.entries.get_or_create(&TableLabel { table }).set(gauge(*entries));
             self.gauges.limits.get_or_create(&TableLabel { table }).set(gauge(*limit));
+        }
+        if let Some(counts) = &levels.directory {
+            self.dht.set(counts);
         }
         self.gauges.in_flight.set(gauge(levels.in_flight));
         for (code, total) in &levels.failed_here {

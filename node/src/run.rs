@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,10 @@ use crate::config::{Config, HomeRole, MainRole, PeerLists, Role};
 use crate::env::Env;
 use crate::federation::{Router, RouterConfig};
 use crate::http::{self, Guard, NodeFacts};
-use crate::link::{Keyring, PeerSource, RelayUrl, Switchboard, mesh, remember, sources, uplink};
+use crate::link::{
+    Acquaintance, Keyring, PeerSource, RelayUrl, Switchboard, mesh, remember, sources, uplink,
+};
+use crate::metadata::{DirectoryError, Me, Offer, PeerDirectory};
 use crate::service::Services;
 use crate::store::{Identity, IdentityError, Peers, Store, StoreError, admin_token};
 use crate::wire::{NodeKind, Registration};
@@ -40,6 +43,9 @@ pub enum RunError {
     /// Its port is not to be had.
     #[error("cannot listen on {0}: {1}; choose another with -port")]
     Listen(SocketAddr, io::Error),
+    /// It cannot take part in the DHT.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
 }
 
 impl RunError {
@@ -49,6 +55,7 @@ impl RunError {
             self,
             RunError::Identity(IdentityError::Damaged { .. } | IdentityError::NoPair)
                 | RunError::Store(StoreError::Damaged(_))
+                | RunError::Directory(DirectoryError::Store(StoreError::Damaged(_)))
         )
     }
 }
@@ -62,7 +69,7 @@ pub async fn run(
     env: Env,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
-    let Config { role, node_id, services, timing, limits, trust, tokens } = config;
+    let Config { role, node_id, services, timing, limits, trust, tokens, dht } = config;
     let kind = role.kind();
     let identity = Identity::load_or_create(&env, kind, node_id).await?;
     let name = match kind {
@@ -113,6 +120,7 @@ pub async fn run(
             listen_port: (kind == NodeKind::Main).then(|| local.port()),
             tls,
             peers: Vec::new(),
+            identity: None,
         },
         balance: match &role {
             Role::Main(main) => main.balance.clone(),
@@ -131,8 +139,17 @@ pub async fn run(
         tls,
         services: offers,
     };
+    let directory = match &dht {
+        Some(settings) => {
+            let offer = Offer { listen: local, tls, advertised: advertised(&role) };
+            let me = Me::new(identity.key.clone(), identity.id.clone(), kind, offer);
+            Some(PeerDirectory::open(&env, store.clone(), settings, me).await?)
+        }
+        None => None,
+    };
     let keyring = Keyring::load(identity.id, identity.key, trust, store.clone()).await?;
-    let board = Switchboard::new(env.clone(), timing, limits, services, router, keyring, store.clone());
+    let known = Acquaintance { keyring, store: store.clone(), directory };
+    let board = Switchboard::new(env.clone(), timing, limits, services, router, known);
     let mut peers = Peers::default();
     if kind == NodeKind::Main {
         remember::restore(&board).await?;
@@ -141,6 +158,9 @@ pub async fn run(
     tracing::info!("listening on {}://{local}", if tls { "https" } else { "http" });
     let closing = CancellationToken::new();
     env.spawn("timer", Arc::clone(&board).run_timer());
+    if let Some(directory) = board.directory() {
+        directory.start(&board);
+    }
     env.spawn("http", http::serve(Arc::clone(&board), listener, facts, guard, closing.clone()));
     match role {
         Role::Main(main) => meet_peers(&board, main, peers),
@@ -150,6 +170,13 @@ pub async fn run(
     shutdown.await;
     wind_down(&board, &closing).await;
     Ok(())
+}
+
+/// The address that a Main is to be reached at, where its operator gave one that is no name.
+fn advertised(role: &Role) -> Option<SocketAddr> {
+    let Role::Main(MainRole { address: Some(url), .. }) = role else { return None };
+    let ip: IpAddr = url.host().trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+    Some(SocketAddr::new(ip, url.port()))
 }
 
 /// Keeps links up to the Mains that this one is told of: by its operator before a restart, by flag, by file and by DNS.
@@ -188,6 +215,9 @@ async fn wind_down(board: &Arc<Switchboard>, closing: &CancellationToken) {
         && let Err(error) = remember::keep(board).await
     {
         tracing::error!("what other Mains announced is not kept for the next start: {error}");
+    }
+    if let Some(directory) = board.directory() {
+        directory.close().await;
     }
     closing.cancel();
     board.close_links("shutting down");

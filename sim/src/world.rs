@@ -332,6 +332,7 @@ impl World {
             limits: limits(&self.scenario.node),
             trust,
             tokens: Tokens::default(),
+            dht: None,
         }
     }
 

@@ -162,6 +162,7 @@ fn by_file(sim: &Sim, world: &World, host: HostId) {
         limits: Limits::default(),
         trust: TrustPolicy { peer_secret: Secret::new(world.peer_secret()), ..TrustPolicy::default() },
         tokens: Tokens::default(),
+        dht: None,
     };
     sim.start(host, "relay", ProcessKind::Node, |env| {
         Box::pin(async move {

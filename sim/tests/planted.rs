@@ -341,6 +341,7 @@ fn a_relay_that_nobody_planned() {
                 limits: Limits::default(),
                 trust: TrustPolicy::default(),
                 tokens: Tokens::default(),
+                dht: None,
             };
             later.start(host, "relay", ProcessKind::Node, |env| {
                 Box::pin(async move { drop(relay_node::run(config, env, std::future::pending()).await) })

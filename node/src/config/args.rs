@@ -69,6 +69,19 @@ pub struct Args {
     /// Mains to try when the first cannot be reached, in this order, separated by commas
     #[arg(long, value_name = "URL,…", value_delimiter = ',')]
     pub fallback: Vec<String>,
+    /// on or off: whether this node publishes its metadata in the DHT and finds others there (on unless given)
+    #[arg(long, value_name = "on|off")]
+    pub dht: Option<String>,
+    /// The UDP port of the DHT; 30609 unless given, or a free one where that is taken
+    #[arg(long, value_name = "PORT")]
+    pub dht_port: Option<u16>,
+    /// The addresses that the DHT listens on, at most one of IPv4 and one of IPv6: that of -host where a Main is given
+    /// one, else all
+    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',')]
+    pub dht_host: Vec<String>,
+    /// Nodes of the DHT to begin with, besides the relays that this one is linked with, separated by commas
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
+    pub dht_bootstrap: Vec<String>,
     /// Where the node keeps its id and key; relay-data/NODE-ID unless given
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,

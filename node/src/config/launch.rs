@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tracing_subscriber::filter::Targets;
 
 use super::access::access;
+use super::dht::dht;
 use super::{Args, Config, HomeRole, Limits, MainRole, NodeIdSource, PeerLists, Role, Timing};
 use crate::env::Rng;
 use crate::env::production::{CertificateFiles, Machine};
@@ -200,6 +201,10 @@ fn merge(flags: Args, file: Args) -> Args {
         peers_file: flags.peers_file.or(file.peers_file),
         peers_srv: flags.peers_srv.or(file.peers_srv),
         dns: flags.dns.or(file.dns),
+        dht: flags.dht.or(file.dht),
+        dht_port: flags.dht_port.or(file.dht_port),
+        dht_host: list(flags.dht_host, file.dht_host),
+        dht_bootstrap: list(flags.dht_bootstrap, file.dht_bootstrap),
         balance: list(flags.balance, file.balance),
         fallback: list(flags.fallback, file.fallback),
         data_dir: flags.data_dir.or(file.data_dir),
@@ -358,7 +363,9 @@ fn config(
         args.home_calls_per_second.map_or(Limits::default().home_calls_per_second, NonZeroU32::new);
     let limits = Limits { max_message_bytes, max_connections_per_address, home_calls_per_second };
     let (trust, tokens) = access(args, kind, read)?;
-    Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens })
+    // A Home's own API is on loopback; its datagrams go out.
+    let dht = dht(args, host.filter(|_| kind == NodeKind::Main))?;
+    Ok(Config { role, node_id, services, timing: Timing::default(), limits, trust, tokens, dht })
 }
 
 /// The lists of peers. The file is read here to say at once what is wrong with it.

@@ -2,6 +2,7 @@
 
 mod access;
 mod args;
+mod dht;
 mod launch;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
 
 pub use args::{Args, Parsed, parse_args};
+pub use dht::{BadBootstrapAddress, BindAddresses, BootstrapAddress, DHT_PORT, DhtSettings, MetadataTiming};
 pub use launch::{Launch, LaunchError, LogFormat, log_filter};
 
 /// A node, ready to be run.
@@ -34,6 +36,8 @@ pub struct Config {
     pub trust: TrustPolicy,
     /// What its HTTP clients must show.
     pub tokens: Tokens,
+    /// How it takes part in the DHT; not at all where it is `None`.
+    pub dht: Option<DhtSettings>,
 }
 
 /// What HTTP clients must show in `Authorization: Bearer …`.

@@ -31,7 +31,7 @@ pub fn fits(id: &Id, address: IpAddr) -> bool {
 }
 
 /// Whether an address says nothing about who holds it: loopback, link-local and private networks.
-pub(super) fn is_local(address: IpAddr) -> bool {
+pub fn is_local(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified(),
         IpAddr::V6(v6) => {

@@ -65,6 +65,14 @@ pub enum ItemError {
     /// The sequence number is below zero.
     #[error("a sequence number is never negative")]
     NegativeSeq,
+    /// A later version is published already.
+    #[error("version {seq} is not newer than version {published}, which is published")]
+    NotNewer {
+        /// The version that was to be.
+        seq: i64,
+        /// The one that there is.
+        published: i64,
+    },
     /// The value is not bencoded in the one canonical way.
     #[error("the value is not canonically bencoded")]
     NotCanonical,

@@ -1,7 +1,8 @@
 //! A Kademlia DHT that keeps signed values, wire-compatible with BitTorrent's (BEPs 5, 32, 42, 43, 44): pure.
 //!
-//! Nothing here is async, does I/O, reads a clock or draws from a generator of its own. Datagrams, time and commands go
-//! in; datagrams to be sent and [`Event`]s come out. [`Dht`] says in which order.
+//! Nothing here but [`driver`] is async, does I/O, reads a clock or draws from a generator of its own. Datagrams, time and
+//! commands go in; datagrams to be sent and [`Event`]s come out. [`Dht`] says in which order. [`driver`] is the thin shell
+//! around it: sockets, a timer, and commands that can be awaited.
 //!
 //! From the wire inwards: [`krpc`] reads and writes messages in [`bencode`], `transactions` knows which query an answer
 //! is for, `table` whom we know, `server` what we keep for others. A command is an `operation`: it walks towards its
@@ -10,6 +11,7 @@
 pub mod bencode;
 mod bep42;
 mod contact;
+pub mod driver;
 mod event;
 mod id;
 mod item;
@@ -24,8 +26,9 @@ mod upkeep;
 mod votes;
 mod walk;
 
-pub use bep42::{fits, id_for};
+pub use bep42::{fits, id_for, is_local};
 pub use contact::{Contact, Family};
+pub use driver::{BindError, Driver, Ended, News, Sockets};
 pub use event::{Busy, Cost, Counters, Event, Found, OperationId, StoreReport, Transmit};
 pub use id::{Distance, Id, IdError};
 pub use item::{
@@ -33,6 +36,7 @@ pub use item::{
     VALUE_BYTES_MAX, mutable_target, signed_buffer,
 };
 pub use kademlia::{Config, Dht, GetRequest, OPERATIONS_MAX, PARALLEL_QUERIES, PutRequest};
+pub use krpc::ErrorCode;
 pub use publication::{Publication, PublicationTiming, Published, REBASES_MAX};
 pub use server::{
     ANNOUNCEMENT_LIFETIME, ANSWER_BYTES_MAX, ITEM_LIFETIME, ITEMS_MAX, ITEMS_PER_ADDRESS_MAX,

@@ -11,9 +11,13 @@ use super::event::{Event, OperationId, StoreReport};
 use super::item::{Item, ItemError, MutableItem};
 use super::kademlia::{Dht, PutRequest};
 use super::krpc::ErrorCode;
+use super::table::BUCKET_SIZE;
 
 /// Versions of others that are overtaken one after the other before it is left for later.
 pub const REBASES_MAX: u32 = 4;
+
+/// With fewer keepers than this it is looked for more of them soon, and then ever more seldom.
+const KEEPERS_ENOUGH: usize = BUCKET_SIZE;
 
 /// When to put again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +131,19 @@ impl Publication {
         Ok(true)
     }
 
+    /// Publishes another value as version `seq`, at once.
+    ///
+    /// # Errors
+    /// When the value is over its limit, or `seq` is not above that of what is published.
+    pub fn supersede(&mut self, value: Vec<u8>, seq: i64, now: Instant) -> Result<(), ItemError> {
+        if seq <= self.item.seq {
+            return Err(ItemError::NotNewer { seq, published: self.item.seq });
+        }
+        self.sign_as(seq - 1, value)?;
+        self.republish_at = now;
+        Ok(())
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` while a put is under way.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.under_way.is_none().then(|| self.republish_at.min(self.tend_at))
@@ -170,8 +187,13 @@ impl Publication {
             self.republish_at = now;
         } else if is_kept(report) {
             self.rebases = 0;
-            self.retry.reset();
             self.tend_at = now + self.timing.tend;
+            if keepers(report) >= KEEPERS_ENOUGH {
+                self.retry.reset();
+            } else {
+                // As when it was put before others were met: those that come now lack it.
+                self.tend_at = self.tend_at.min(now + self.retry.next_wait(rng));
+            }
             if ended.is_full {
                 self.republish_at = now + self.timing.republish;
             }
@@ -236,5 +258,9 @@ fn outcome(report: &StoreReport) -> Published {
 }
 
 fn is_kept(report: &StoreReport) -> bool {
-    report.kept_here || !report.taken.is_empty() || !report.had.is_empty()
+    keepers(report) > 0
+}
+
+fn keepers(report: &StoreReport) -> usize {
+    report.taken.len() + report.had.len() + usize::from(report.kept_here)
 }

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod calls;
 mod client;
+mod dht;
 mod older;
 mod peers;
 mod rewound;

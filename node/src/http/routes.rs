@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::api::{self, Api};
-use super::{older, peers, rpc};
+use super::{dht, older, peers, rpc};
 use crate::wire::NodeKind;
 
 /// Who has a route.
@@ -40,12 +40,15 @@ type Route = (&'static str, Method, On, Serve);
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 
-static ROUTES: [Route; 18] = [
+static ROUTES: [Route; 21] = [
     ("/rpc", POST, On::Both, Serve::Http(|| post(rpc::handle))),
     ("/health", GET, On::Both, Serve::Http(|| get(api::health))),
     ("/ready", GET, On::Both, Serve::Http(|| get(api::ready))),
     ("/metrics", GET, On::Both, Serve::Http(|| get(api::metrics))),
     ("/services", GET, On::Both, Serve::Http(|| get(api::services))),
+    ("/dht/status", GET, On::Both, Serve::Http(|| get(dht::status))),
+    ("/dht/peers", GET, On::Both, Serve::Http(|| get(dht::peers))),
+    ("/dht/peers/{peer_id}", GET, On::Both, Serve::Http(|| get(dht::peer))),
     ("/registry", GET, On::Main, Serve::Http(|| get(api::registry))),
     ("/registry/servers", GET, On::Main, Serve::Http(|| get(older::servers))),
     ("/registry/peers", GET, On::Main, Serve::Http(|| get(older::peers))),
@@ -81,7 +84,11 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {
-    let route = ROUTES.iter().find(|(path, ..)| *path == uri.path());
+    let is_it = |path: &str| match path.split_once('{') {
+        Some((front, _)) => uri.path().starts_with(front),
+        None => path == uri.path(),
+    };
+    let route = ROUTES.iter().find(|(path, ..)| is_it(path));
     let right = route.map_or(&GET, |(_, right, ..)| right);
     let error = format!("{} takes {right}, not {method}", uri.path());
     (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": error })))
@@ -116,7 +123,11 @@ mod tests {
     #[test]
     fn a_home_has_no_route_for_other_relays() {
         let home = listed(NodeKind::Home);
-        assert_eq!(home, "POST /rpc, GET /health, GET /ready, GET /metrics, GET /services");
+        assert_eq!(
+            home,
+            "POST /rpc, GET /health, GET /ready, GET /metrics, GET /services, \
+             GET /dht/status, GET /dht/peers, GET /dht/peers/{peer_id}"
+        );
         let main = listed(NodeKind::Main);
         assert!(main.starts_with(&home) && main.ends_with("WebSocket /ws/p2p"), "{main}");
     }

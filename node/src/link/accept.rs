@@ -166,7 +166,7 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, arrival: Arrival) {
         since: board.env.clock.now(),
     };
     let services = registration.services.len();
-    let Some((link, outbox)) = board.attach(info, registration, Some(header.message_id)) else {
+    let Some((link, outbox)) = board.attach(info, arrival.from, registration, Some(header.message_id)) else {
         tracing::debug!(%node, "refused a second connection; the one that is there stays");
         let _ = socket.close(None).await;
         return;
@@ -231,7 +231,7 @@ async fn turn_away(board: &Switchboard, mut socket: Socket, arrival: &Arrival, t
             Some(board.complaint(None, &failure))
         }
         // This node has dialled itself, or one that was given the same id has: our introduction tells it so.
-        Trouble::Myself => (!arrival.modern).then(|| board.introduction(None)),
+        Trouble::Myself => (!arrival.modern).then(|| board.introduction(arrival.from)),
         Trouble::Refused(reason) => {
             tracing::warn!(from = %arrival.from, "it does not take this node: {reason}");
             None

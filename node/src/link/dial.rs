@@ -126,7 +126,7 @@ async fn connect(
         let _ = socket.close(None).await;
         return Err(DialError::Duplicate(met.address.id.clone(), at));
     }
-    let introduction = Message::text(wire::encode(board.introduction(None)));
+    let introduction = Message::text(wire::encode(board.introduction(at)));
     socket.send(introduction).await.map_err(|error| DialError::Interrupted(error.to_string()))?;
     let (header, registration) = match handshake::receive(&mut socket).await {
         Ok(Frame { header, body: Body::Registration(registration) }) => (header, registration),
@@ -167,7 +167,7 @@ async fn connect(
         address: registration.address.clone().or_else(|| Some(url.root().to_string())),
         since: board.env.clock.now(),
     };
-    match board.attach(info, registration, None) {
+    match board.attach(info, at, registration, None) {
         Some((link, outbox)) => Ok(Connected { node, at, socket, link, outbox }),
         None => {
             let _ = socket.close(None).await;

@@ -28,5 +28,5 @@ pub use keyring::Keyring;
 pub use peers::{PeerSource, PeerState, PeerStatus};
 pub use pulse::Vitals;
 pub use sources::{BadLine, BadSrvName, SrvName, parse_list};
-pub use switchboard::Switchboard;
+pub use switchboard::{Acquaintance, Switchboard};
 pub use url::{RelayUrl, UrlError};

@@ -102,7 +102,7 @@ async fn serve(board: &Arc<Switchboard>, mut socket: Socket, node: NodeId, from:
         address: Some(from.to_string()),
         since: board.env.clock.now(),
     };
-    let Some((link, outbox)) = board.attach(info, Registration::default(), None) else {
+    let Some((link, outbox)) = board.attach(info, from, Registration::default(), None) else {
         let _ = socket.close(None).await;
         return;
     };
@@ -185,7 +185,7 @@ impl Edge {
         if state.told.as_ref() != Some(&list) {
             state.told = Some(list);
             drop(state);
-            queue(board, outbox, board.introduction(None));
+            queue(board, outbox, board.message(Body::Registration(Registration::default())));
         }
     }
 

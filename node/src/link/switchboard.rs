@@ -4,6 +4,7 @@
 //! the router decides and what is done about it cannot drift apart.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::federation::{
     Action, Admission, Answer, BreakerState, Call, CallId, Failure, Gcra, Level, LinkId, LinkInfo, LinkRole,
     Moment, Remembered, Router, RouterConfig, Ticket, call_limit,
 };
+use crate::metadata::{LinkedRelay, PeerDirectory};
 use crate::metrics::{Levels, Metrics};
 use crate::service::{Services, Started};
 use crate::store::Store;
@@ -53,10 +55,22 @@ pub struct Switchboard {
     pub(super) keyring: Keyring,
     /// What survives a restart.
     pub(super) store: Store,
+    /// Whom it knows in the DHT, where it takes part. Its lock may be taken under the one here, never the other way round.
+    directory: Option<Arc<PeerDirectory>>,
     who: Who,
     services: Services,
     state: Mutex<State>,
     signals: Signals,
+}
+
+/// What a node knows of others beyond its links.
+pub struct Acquaintance {
+    /// Whom it lets in.
+    pub keyring: Keyring,
+    /// What survives a restart.
+    pub store: Store,
+    /// Whom it knows in the DHT, where it takes part.
+    pub directory: Option<Arc<PeerDirectory>>,
 }
 
 /// Which node it is.
@@ -94,10 +108,10 @@ impl Switchboard {
         limits: Limits,
         services: Services,
         router: RouterConfig,
-        keyring: Keyring,
-        store: Store,
+        acquaintance: Acquaintance,
     ) -> Arc<Self> {
         let rng = env.rng("balancer");
+        let Acquaintance { keyring, store, directory } = acquaintance;
         Arc::new(Switchboard {
             env,
             timing,
@@ -105,6 +119,7 @@ impl Switchboard {
             metrics: Metrics::default(),
             keyring,
             store,
+            directory,
             who: Who { id: router.me.clone(), kind: router.kind },
             services,
             state: Mutex::new(State {
@@ -243,6 +258,10 @@ impl Switchboard {
             levels.queued = (levels.queued.0 + control, levels.queued.1 + data);
         }
         levels.tables.extend(fullest(state.outboxes.values().map(|outbox| outbox.levels())));
+        if let Some(directory) = &self.directory {
+            levels.tables.extend(directory.levels());
+            levels.directory = Some(directory.counts());
+        }
         levels
     }
 
@@ -287,9 +306,31 @@ impl Switchboard {
         }
     }
 
-    /// This node's introduction on a link that is not up yet, as an answer to the other side's where it is one.
-    pub(super) fn introduction(&self, answering: Option<SmolStr>) -> Frame {
-        self.lock().router.introduction(answering, self.moment())
+    /// This node's introduction to whoever is at that address, on a link that is not up yet.
+    pub(super) fn introduction(&self, to: SocketAddr) -> Frame {
+        let mut frame = self.lock().router.introduction(None, self.moment());
+        self.identify(&mut frame, to);
+        frame
+    }
+
+    /// Says in an introduction who this node is in the DHT.
+    fn identify(&self, introduction: &mut Frame, to: SocketAddr) {
+        if let (Body::Registration(registration), Some(directory)) = (&mut introduction.body, &self.directory)
+        {
+            registration.identity = Some(directory.identity(to.ip()));
+        }
+    }
+
+    /// Whom it knows in the DHT, where it takes part.
+    pub fn directory(&self) -> Option<&Arc<PeerDirectory>> {
+        self.directory.as_ref()
+    }
+
+    /// Queues a message for the other side of a link, where that is still up.
+    pub(crate) fn tell(self: &Arc<Self>, link: LinkId, body: Body) {
+        let mut state = self.lock();
+        let frame = state.router.message(body, self.moment());
+        self.carry_out(&mut state, vec![Action::Send(link, frame)]);
     }
 
     /// A message for the other side of a link that is not up yet.
@@ -297,25 +338,34 @@ impl Switchboard {
         self.lock().router.message(body, self.moment())
     }
 
-    /// Brings a link up whose two ends have introduced themselves; `None` where an older link to the same node stays.
-    /// `answering` is the id of the other side's introduction where this side accepted the connection: ours then
+    /// Brings a link up to `there` whose two ends have introduced themselves; `None` where an older link to the same node
+    /// stays. `answering` is the id of the other side's introduction where this side accepted the connection: ours then
     /// answers it, ahead of all else.
     pub(super) fn attach(
         self: &Arc<Self>,
         info: LinkInfo,
-        registration: Registration,
+        there: SocketAddr,
+        mut registration: Registration,
         answering: Option<SmolStr>,
     ) -> Option<(LinkId, Arc<Outbox>)> {
         let at = self.moment();
         let outbox = Arc::new(Outbox::default());
         let mut state = self.lock();
         let link = state.router.new_link();
+        let linked = LinkedRelay {
+            role: info.role,
+            key: info.key,
+            address: info.address.clone(),
+            ip: there.ip().to_canonical(),
+            identity: registration.identity.take(),
+        };
         let (admission, actions) = state.router.link_up(link, info, registration, at);
         if admission == Admission::Duplicate {
             return None;
         }
         if let Some(message_id) = answering {
-            let reply = state.router.introduction(Some(message_id), at);
+            let mut reply = state.router.introduction(Some(message_id), at);
+            self.identify(&mut reply, there);
             outbox.push(reply, at.now).expect("an introduction is no request");
         }
         if let Some(info) = state.router.link(link).filter(|info| info.role == LinkRole::Peer).cloned() {
@@ -323,6 +373,9 @@ impl Switchboard {
         }
         state.outboxes.insert(link, Arc::clone(&outbox));
         self.carry_out(&mut state, actions);
+        if let Some(directory) = &self.directory {
+            directory.link_up(link, linked);
+        }
         drop(state);
         self.signals.links_changed.notify_waiters();
         Some((link, outbox))
@@ -338,12 +391,18 @@ impl Switchboard {
             state.peers.went_down(&info.node, info.address, self.env.clock.now());
         }
         self.carry_out(&mut state, actions);
+        if let Some(directory) = &self.directory {
+            directory.link_down(link);
+        }
         drop(state);
         self.signals.links_changed.notify_waiters();
     }
 
     /// A message came in.
     pub(super) fn receive(self: &Arc<Self>, link: LinkId, frame: Frame) {
+        if let (Body::KnownPeers(shared), Some(directory)) = (&frame.body, &self.directory) {
+            return directory.heard(link, shared);
+        }
         let mut state = self.lock();
         let at = self.moment();
         let actions = state.router.handle(link, frame, at);

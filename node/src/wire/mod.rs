@@ -13,6 +13,7 @@ mod envelope;
 mod error;
 mod goodbye;
 mod heartbeat;
+mod identity;
 mod key;
 pub mod older;
 mod proof;
@@ -31,6 +32,7 @@ pub use discovery::{Announced, Discovery, PeerAddress, Withdrawn};
 pub use error::ErrorReport;
 pub use goodbye::Goodbye;
 pub use heartbeat::Heartbeat;
+pub use identity::{KNOWN_PEERS_PER_MESSAGE, NodeType, PeerId, PeerIdentity, SharedPeer, SharedPeers};
 pub use key::{Hex, HexError, Nonce, PublicKey, Signature, Tag};
 pub use proof::{Challenge, End, Handshake, Party, Proof, public};
 pub use registration::{Registration, ServiceOffer};
@@ -124,6 +126,8 @@ pub enum Body {
     Challenge(Challenge),
     /// Here it is. Only between relays of this version.
     Proof(Proof),
+    /// Whom the sender knows in the DHT. Only to those that said who they are there.
+    KnownPeers(SharedPeers),
 }
 
 impl Body {
@@ -140,6 +144,7 @@ impl Body {
             Body::Cancel(_) => "cancel",
             Body::Challenge(_) => "challenge",
             Body::Proof(_) => "proof",
+            Body::KnownPeers(_) => "known_peers",
         }
     }
 }
@@ -169,7 +174,7 @@ pub enum WireError {
     /// The `type` is none that this version knows.
     #[error(
         "unknown message type `{0}`; known are registration, heartbeat, request, response, service_discovery, error, \
-         goodbye, cancel, challenge and proof"
+         goodbye, cancel, challenge, proof and known_peers"
     )]
     UnknownType(String),
 }
@@ -206,6 +211,7 @@ fn frame(mut envelope: Envelope<'_>) -> Result<Frame, WireError> {
         "cancel" => Body::Cancel(Cancel::decode(&header)?),
         "challenge" => Body::Challenge(Challenge::decode(&envelope)?),
         "proof" => Body::Proof(Proof::decode(&envelope)?),
+        "known_peers" => Body::KnownPeers(SharedPeers::decode(&envelope)?),
         _ => return Err(WireError::UnknownType(envelope.kind.into_owned())),
     };
     Ok(Frame { header, body })
@@ -228,6 +234,7 @@ pub fn encode(frame: impl Borrow<Frame>) -> String {
         Body::Cancel(_) => {}
         Body::Challenge(body) => out.json("data", body),
         Body::Proof(body) => out.json("data", body),
+        Body::KnownPeers(body) => out.json("data", body),
     }
     out.finish()
 }

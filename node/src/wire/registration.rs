@@ -5,7 +5,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::envelope::{Envelope, null_as_default};
-use super::{PeerAddress, WireError, check_service_name};
+use super::{PeerAddress, PeerIdentity, WireError, check_service_name};
 use crate::federation::Policy;
 
 /// Services that one registration or announcement may list.
@@ -36,6 +36,9 @@ pub struct Registration {
     /// The Mains that this Main is connected to.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub peers: Vec<PeerAddress>,
+    /// Who it is in the DHT, where it takes part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PeerIdentity>,
 }
 
 /// One service that a node offers.
@@ -65,6 +68,7 @@ impl Registration {
             let reason = format!("{} services, at most {MAX_OFFERS}", registration.services.len());
             return Err(WireError::invalid("data.services", reason));
         }
+        registration.identity.as_ref().map_or(Ok(()), PeerIdentity::check)?;
         for service in &registration.services {
             check_service_name(&service.name).map_err(|error| WireError::invalid("data.services", error))?;
         }

@@ -85,6 +85,16 @@ fn body() -> impl Strategy<Value = Body> {
                 public_key: Some("00".repeat(32)),
                 boot: Some("7".into()),
                 address: None,
+                identity: listen_port.map(|port| PeerIdentity {
+                    peer_id: Hex([7; 20]),
+                    dht_node_id: (port % 3 == 0).then_some(Hex([8; 20])),
+                    public_key: Hex([9; 32]),
+                    node_type: if port % 5 == 0 { NodeType::Private } else { NodeType::Public },
+                    is_relay: port % 2 == 0,
+                    topic: "remote-network-mesh".into(),
+                    dht_port: Some(port),
+                    seen_as: Some([198, 51, 100, (port % 256) as u8].into()),
+                }),
             })),
         any::<Option<u64>>().prop_map(|registry_version| Body::Heartbeat(Heartbeat { registry_version })),
         (
@@ -127,6 +137,16 @@ fn body() -> impl Strategy<Value = Body> {
         )
             .prop_map(|([want_full, full], version, services, removed, peers)| {
                 Body::Discovery(Discovery { want_full, full, version, services, removed, peers })
+            }),
+        proptest::collection::vec((any::<[u8; 20]>(), any::<Option<[u8; 20]>>(), any::<bool>()), 0..5)
+            .prop_map(|peers| {
+                let peers = peers.into_iter().map(|(id, dht, is_relay)| SharedPeer {
+                    peer_id: Hex(id),
+                    dht_node_id: dht.map(Hex),
+                    public_key: Hex([1; 32]),
+                    is_relay,
+                });
+                Body::KnownPeers(SharedPeers { peers: peers.collect() })
             }),
         (any::<i64>(), ".{0,30}").prop_map(|(code, message)| Body::Error(ErrorReport { code, message })),
     ]

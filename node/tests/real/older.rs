@@ -230,6 +230,7 @@ async fn a_silent_older_peer_is_pinged_and_closed_and_one_that_answers_stays() {
         limits: Limits::default(),
         trust: TrustPolicy { allow_legacy: true, ..TrustPolicy::default() },
         tokens: Tokens::default(),
+        dht: None,
     };
     let env = Env::production(dir.path().to_path_buf());
     tokio::spawn(relay_node::run(config, env, std::future::pending()));

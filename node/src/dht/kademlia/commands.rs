@@ -1,6 +1,8 @@
 //! What a node's owner wants of it.
 
-use crate::dht::contact::{Contact, canonical};
+use std::net::SocketAddr;
+
+use crate::dht::contact::{Contact, Family, canonical};
 use crate::dht::event::{Busy, OperationId};
 use crate::dht::id::Id;
 use crate::dht::item::{Item, KEY_BYTES, mutable_target};
@@ -65,6 +67,20 @@ impl Dht {
             }
         });
         asked.count()
+    }
+
+    /// Ways in, in place of those that there were. A node that is alone tries them now.
+    pub fn set_bootstrap(&mut self, ways: Vec<SocketAddr>, now: Instant) {
+        let news = ways.iter().any(|way| !self.config.bootstrap.contains(way));
+        self.config.bootstrap = ways.into_iter().map(canonical).collect();
+        for family in Family::ALL {
+            if let Some(overlay) = self.overlays.get_mut(family)
+                && news
+                && overlay.table.len() == 0
+            {
+                overlay.upkeep.join_now(now);
+            }
+        }
     }
 
     /// Finds the nodes closest to `target`. Ends with [`Event::Found`](super::super::Event::Found).

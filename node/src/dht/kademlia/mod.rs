@@ -145,6 +145,11 @@ impl Dht {
         self.server.kept()
     }
 
+    /// Commands and lookups of its own that are under way.
+    pub fn operations_under_way(&self) -> usize {
+        self.operations.len()
+    }
+
     /// Queries that wait for an answer.
     pub fn queries_under_way(&self) -> usize {
         self.transactions.len()

@@ -353,7 +353,11 @@ impl Router {
                 // A Home may register again at any time, with other services.
                 self.home_offers(&node, registration.services, at);
             }
-            Body::Registration(_) | Body::Discovery(_) | Body::Challenge(_) | Body::Proof(_) => {
+            Body::Registration(_)
+            | Body::Discovery(_)
+            | Body::Challenge(_)
+            | Body::Proof(_)
+            | Body::KnownPeers(_) => {
                 let failure = Failure::Malformed(format!("a {role:?} link does not take this message here"));
                 actions.push(Action::Send(link, self.complaint(Some(header.message_id), &failure, at)));
             }

@@ -345,7 +345,8 @@ impl Translator {
                 | Body::Goodbye(_)
                 | Body::Cancel(_)
                 | Body::Challenge(_)
-                | Body::Proof(_),
+                | Body::Proof(_)
+                | Body::KnownPeers(_),
                 _,
             ) => return Ok(None),
         };
