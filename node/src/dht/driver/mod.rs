@@ -46,7 +46,7 @@ pub struct Driver {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// A put of our own value has ended.
-    Published(Published),
+    Published(Box<Published>),
     /// Most others see this node under another address than before.
     SeenAs(IpAddr),
 }
@@ -251,7 +251,7 @@ impl Core {
         if let Some(publication) = &mut self.publication
             && let Some(outcome) = publication.handle_event(&event, now, &mut self.rng)
         {
-            self.tell(News::Published(outcome));
+            self.tell(News::Published(Box::new(outcome)));
             return true;
         }
         let operation = match &event {

@@ -21,6 +21,9 @@ const CONTACTS_ENOUGH: usize = 8;
 /// Known peers that are looked up in one round, relays first. All else is looked up when somebody asks.
 const LOOKUPS_PER_ROUND: usize = 4;
 
+/// In a mesh of more peers than this only the relays among them are: everybody can be reached through those.
+const SMALL_MESH_PEERS: usize = 64;
+
 pub(super) async fn run(directory: Arc<PeerDirectory>) {
     let env = &directory.env;
     let mut rng = env.rng("metadata-discover");
@@ -57,9 +60,11 @@ impl PeerDirectory {
         }
         for peer in self.never_looked_up() {
             match self.resolve(peer).await {
-                Ok(found) if found.metadata.is_connectable() => tracing::debug!(%peer, "discovered peer"),
+                Ok(found) if found.metadata.is_connectable() => {
+                    tracing::debug!(%peer, "discovered peer");
+                }
                 Ok(_) => {
-                    tracing::debug!(%peer, "filtered out: it cannot be connected to, being private without a relay")
+                    tracing::debug!(%peer, "filtered out: it cannot be connected to, being private without a relay");
                 }
                 Err(error) => {
                     tracing::debug!("failed to query metadata: {error}");
@@ -74,11 +79,12 @@ impl PeerDirectory {
     fn never_looked_up(&self) -> Vec<Id> {
         let state = self.lock();
         let mut next = Vec::with_capacity(LOOKUPS_PER_ROUND);
-        for relays in [true, false] {
+        let kinds: &[bool] = if state.known.len() <= SMALL_MESH_PEERS { &[true, false] } else { &[true] };
+        for relays in kinds {
             let waiting = state
                 .known
                 .iter()
-                .filter(|peer| peer.is_relay == relays && !state.connectable.contains_key(&peer.peer_id));
+                .filter(|peer| peer.is_relay == *relays && !state.connectable.contains_key(&peer.peer_id));
             next.extend(waiting.take(LOOKUPS_PER_ROUND - next.len()).map(|peer| peer.peer_id));
         }
         next

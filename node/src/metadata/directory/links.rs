@@ -82,7 +82,7 @@ impl PeerDirectory {
         let dht = identity.as_ref().filter(|identity| identity.node_type == NodeType::Public);
         let dht = dht.and_then(|identity| identity.dht_port).map(|port| SocketAddr::new(ip, port));
         if let Some(seen_as) = identity.as_ref().and_then(|identity| identity.seen_as) {
-            state.place.told(seen_as);
+            state.place.told(seen_as, role != LinkRole::Home);
         }
         if let Some(identity) = &identity {
             let news = PeerNews {

@@ -149,20 +149,17 @@ impl PeerDirectory {
     }
 
     async fn on_news(&self, news: News) {
-        let followed = match news {
+        let outcome = match news {
             News::SeenAs(ip) => {
                 self.lock().place.agreed(ip);
                 return;
             }
-            News::Published(Published::Kept(report)) => {
-                self.note(&report, true);
-                return;
-            }
-            News::Published(Published::Failed(report)) => {
-                self.note(&report, false);
-                return;
-            }
-            News::Published(Published::Rebased { seq } | Published::Adopted { seq }) => {
+            News::Published(outcome) => *outcome,
+        };
+        let followed = match outcome {
+            Published::Kept(report) => return self.note(&report, true),
+            Published::Failed(report) => return self.note(&report, false),
+            Published::Rebased { seq } | Published::Adopted { seq } => {
                 tracing::warn!(seq, "a version with this node's key was in the DHT already: following it");
                 self.lock().own.follow(seq)
             }
@@ -196,16 +193,16 @@ impl PeerDirectory {
         let (kept_by, refused) = (outcome.kept_by, report.refused.len());
         match (kept, before) {
             (true, PutState::Kept) => {
-                tracing::debug!(kept_by, refused, "published metadata to the DHT again")
+                tracing::debug!(kept_by, refused, "published metadata to the DHT again");
             }
             (true, _) => {
                 tracing::info!(seq = sequence, kept_by, refused, "published metadata to the DHT");
             }
             (false, PutState::Failed) => {
-                tracing::debug!(refused, "still nobody in the DHT takes the metadata")
+                tracing::debug!(refused, "still nobody in the DHT takes the metadata");
             }
             (false, _) => {
-                tracing::info!(refused, "nobody in the DHT takes the metadata yet; it is tried again")
+                tracing::info!(refused, "nobody in the DHT takes the metadata yet; it is tried again");
             }
         }
     }

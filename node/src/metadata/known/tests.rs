@@ -94,18 +94,18 @@ fn each_link_is_told_of_each_peer_once() {
         known.learn(news(n, Source::Shared), at(1));
     }
     let ids = |peers: Vec<KnownPeer>| peers.iter().map(|peer| peer.peer_id).collect::<Vec<_>>();
-    let (first, next) = known.share(0, 4, &id(2));
+    let (first, next) = known.share(0, 4, |peer| peer.peer_id != id(2));
     assert_eq!(ids(first), [id(0), id(1), id(3), id(4)], "itself it need not be told of");
-    let (rest, end) = known.share(next, 4, &id(2));
+    let (rest, end) = known.share(next, 4, |peer| peer.peer_id != id(2));
     assert_eq!(ids(rest), [id(5), id(6)]);
     assert!(!known.has_more(end));
-    assert_eq!(known.share(end, 4, &id(2)), (vec![], end));
+    assert_eq!(known.share(end, 4, |peer| peer.peer_id != id(2)), (vec![], end));
     known.learn(news(5, Source::Link), at(2));
     assert!(!known.has_more(end), "what changes is not told again");
     known.learn(news(7, Source::Link), at(2));
     assert!(known.has_more(end));
-    assert_eq!(ids(known.share(end, 50, &id(2)).0), [id(7)]);
-    let (nobody, past) = known.share(end, 50, &id(7));
+    assert_eq!(ids(known.share(end, 50, |peer| peer.peer_id != id(2)).0), [id(7)]);
+    let (nobody, past) = known.share(end, 50, |peer| peer.peer_id != id(7));
     assert!(nobody.is_empty() && past > end, "it goes on past the one that is passed over");
 }
 
@@ -165,7 +165,8 @@ fn what_was_kept_is_known_again() {
     assert_eq!(after.len(), 5);
     assert_eq!(after.get(&id(0)).unwrap().last_seen, at(98), "nobody is seen in the future");
     assert_eq!(after.get(&id(4)), before.get(&id(4)));
-    let told: Vec<Id> = after.share(0, 50, &id(9)).0.iter().map(|peer| peer.peer_id).collect();
+    let told: Vec<Id> =
+        after.share(0, 50, |peer| peer.peer_id != id(9)).0.iter().map(|peer| peer.peer_id).collect();
     assert_eq!(told, [4, 3, 2, 1, 0].map(id), "the earliest known first");
     let changes = after.take_changes();
     assert!(changes.upserts.is_empty(), "all of it is on disk");
