@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row};
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
 use super::seal;
+use crate::dht::Id;
 use crate::env::{Storage, UnixTime, database_error};
 use crate::wire::NodeKind;
 
@@ -16,7 +17,7 @@ use crate::wire::NodeKind;
 pub const DATABASE_FILE: &str = "relay.db";
 
 /// Each step is applied once and never changed: a change is one more step at the end. Times are milliseconds since 1970.
-pub(super) static STEPS: [M<'static>; 2] = [
+pub(super) static STEPS: [M<'static>; 3] = [
     M::up(
         "CREATE TABLE pins (
         node_id    TEXT PRIMARY KEY NOT NULL,
@@ -100,6 +101,43 @@ pub(super) static STEPS: [M<'static>; 2] = [
     ) STRICT, WITHOUT ROWID;
     INSERT INTO announced_services SELECT * FROM bare_announced_services;
     DROP TABLE bare_announced_services;",
+    ),
+    // What is known by way of the DHT. Ids and keys are bytes: half the size of their digits.
+    M::up(
+        "CREATE TABLE known_peers (
+        peer_id     BLOB PRIMARY KEY NOT NULL,
+        dht_node_id BLOB,
+        public_key  BLOB NOT NULL,
+        is_relay    INTEGER NOT NULL,
+        topic       TEXT NOT NULL,
+        first_seen  INTEGER NOT NULL,
+        last_seen   INTEGER NOT NULL,
+        source      TEXT NOT NULL,
+        seal        INTEGER NOT NULL AS (row_seal(peer_id, dht_node_id, public_key, is_relay, topic,
+                                                  first_seen, last_seen, source)) STORED
+                    CHECK (seal = row_seal(peer_id, dht_node_id, public_key, is_relay, topic,
+                                           first_seen, last_seen, source))
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE metadata_cache (
+        peer_id    BLOB PRIMARY KEY NOT NULL,
+        value      BLOB NOT NULL,
+        seq        INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        seal       INTEGER NOT NULL AS (row_seal(peer_id, value, seq, expires_at)) STORED
+                   CHECK (seal = row_seal(peer_id, value, seq, expires_at))
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE dht_contacts (
+        address TEXT PRIMARY KEY NOT NULL,
+        node_id BLOB NOT NULL,
+        seal    INTEGER NOT NULL AS (row_seal(address, node_id)) STORED
+                CHECK (seal = row_seal(address, node_id))
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE own_metadata (
+        seq   INTEGER PRIMARY KEY NOT NULL,
+        value BLOB NOT NULL,
+        seal  INTEGER NOT NULL AS (row_seal(seq, value)) STORED
+              CHECK (seal = row_seal(seq, value))
+    ) STRICT, WITHOUT ROWID;",
     ),
 ];
 
@@ -237,6 +275,12 @@ pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<NodeKind> {
         "home" => Ok(NodeKind::Home),
         other => Err(not_ours(column, FromSqlError::Other(format!("no kind of node: {other}").into()))),
     }
+}
+
+/// The id in a column of bytes.
+pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Id> {
+    let bytes = row.get_ref(column)?.as_blob().map_err(|error| not_ours(column, error))?;
+    Id::from_slice(bytes).ok_or_else(|| not_ours(column, FromSqlError::Other("an id has 20 bytes".into())))
 }
 
 pub(super) fn not_ours(column: usize, error: FromSqlError) -> rusqlite::Error {

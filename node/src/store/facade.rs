@@ -132,7 +132,7 @@ impl Store {
         self.with(move |database| database.confirm_snapshot(&mains)).await
     }
 
-    async fn with<T: Send + 'static>(
+    pub(super) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

@@ -1,5 +1,6 @@
 //! On a real disk: what is kept, what is refused, and that nothing differs after the file was opened anew.
 
+mod metadata;
 mod model;
 
 use std::collections::BTreeMap;
@@ -159,7 +160,11 @@ fn no_rotten_bit_is_taken_for_a_value() {
     let disk = disk(home.path());
     let read = |database: &Database| -> Result<String, StoreError> {
         database.check()?;
-        Ok(format!("{:?} {:?} {:?}", database.pins()?, database.peers()?, database.snapshot(at(1))?))
+        let federation =
+            format!("{:?} {:?} {:?}", database.pins()?, database.peers()?, database.snapshot(at(1))?);
+        let (peers, cached) = (database.known_peers()?, database.cached_metadata(at(1))?);
+        let (contacts, own) = (database.dht_contacts()?, database.own_metadata()?);
+        Ok(format!("{federation} {peers:?} {cached:?} {contacts:?} {own:?}"))
     };
     let mut database = Database::open(&*disk).unwrap();
     for n in 0..12 {
@@ -169,6 +174,7 @@ fn no_rotten_bit_is_taken_for_a_value() {
     database.remove_peer(&removed("relay-c", 6), &[]).unwrap();
     let services = vec![announced("bob", "blog"), announced("bob", "shop")];
     database.replace_snapshot(&[MainSnapshot { main: id("b"), expires_at: at(400), services }]).unwrap();
+    metadata::fill(&mut database);
     let before = read(&database).unwrap();
     drop(database);
     let whole = disk.read(DATABASE_FILE).unwrap().unwrap();
@@ -227,7 +233,7 @@ fn the_database_of_a_later_version_is_refused_in_words() {
     database.connection.execute_batch("PRAGMA user_version = 77").unwrap();
     drop(database);
     let error = refusal(&*disk);
-    assert!(matches!(error, StoreError::Newer { found: 77, known: 2 }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 77, known: 3 }), "{error:?}");
     for words in ["77", "newer relay", "-data-dir"] {
         assert!(error.to_string().contains(words), "{error}");
     }
@@ -257,6 +263,21 @@ fn the_schema_is_what_it_was() {
             "main_id TEXT PRIMARY KEY NOT NULL, expires_at INTEGER NOT NULL",
             "main_id, expires_at",
         ),
+        ("dht_contacts", "address TEXT PRIMARY KEY NOT NULL, node_id BLOB NOT NULL", "address, node_id"),
+        (
+            "known_peers",
+            "peer_id BLOB PRIMARY KEY NOT NULL, dht_node_id BLOB, public_key BLOB NOT NULL, \
+             is_relay INTEGER NOT NULL, topic TEXT NOT NULL, first_seen INTEGER NOT NULL, \
+             last_seen INTEGER NOT NULL, source TEXT NOT NULL",
+            "peer_id, dht_node_id, public_key, is_relay, topic, first_seen, last_seen, source",
+        ),
+        (
+            "metadata_cache",
+            "peer_id BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL, seq INTEGER NOT NULL, \
+             expires_at INTEGER NOT NULL",
+            "peer_id, value, seq, expires_at",
+        ),
+        ("own_metadata", "seq INTEGER PRIMARY KEY NOT NULL, value BLOB NOT NULL", "seq, value"),
         (
             "pins",
             "node_id TEXT PRIMARY KEY NOT NULL, public_key TEXT NOT NULL, role TEXT NOT NULL, \
