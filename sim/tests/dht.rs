@@ -84,7 +84,10 @@ fn everybody_knows_everybody_and_finds_what_each_says_of_itself() {
         let page = ask(&world, BOB, "/dht/peers?limit=2", None).await;
         let next = page["next"].as_str().unwrap();
         let rest = ask(&world, BOB, &format!("/dht/peers?after={next}"), None).await;
-        assert_eq!((page["peers"].as_array().unwrap().len(), rest["peers"].as_array().unwrap().len()), (2, 1));
+        assert_eq!(
+            (page["peers"].as_array().unwrap().len(), rest["peers"].as_array().unwrap().len()),
+            (2, 1)
+        );
     });
 }
 

@@ -157,13 +157,13 @@ impl KnownPeers {
         let latest = seconds(now);
         known.entries.reserve_exact(kept.len().min(KNOWN_PEERS_MAX));
         for peer in kept {
-            let place = known.place(&peer.peer_id);
-            if place.is_ok() || known.refusal(&peer.peer_id, &peer.public_key).is_some() || known.is_full() {
+            let Err(place) = known.place(&peer.peer_id) else { continue };
+            if known.refusal(&peer.peer_id, &peer.public_key).is_some() || known.is_full() {
                 known.removed.push(peer.peer_id);
                 continue;
             }
             let last_seen = seconds(peer.last_seen).min(latest);
-            known.push(place.unwrap_or_else(|at| at), |number| Entry {
+            known.push(place, |number| Entry {
                 number,
                 first_seen: seconds(peer.first_seen).min(last_seen),
                 last_seen,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{PeerDirectory, State, place};
-use crate::dht::{News, PublicationTiming, Published, StoreReport};
+use crate::dht::{ItemError, News, PublicationTiming, Published, StoreReport};
 use crate::env::UnixTime;
 use crate::metadata::{Content, Endpoint, OwnVersion};
 use crate::wire::{NodeKind, NodeType, SUBPROTOCOL};
@@ -145,7 +145,23 @@ impl PeerDirectory {
             tend: self.timing.republish / 4,
             ..PublicationTiming::default()
         };
-        self.driver.publish(&self.me.key, (value, seq), timing).await.map_err(|error| error.to_string())
+        match self.driver.publish(&self.me.key, (value, seq), timing).await {
+            Err(ItemError::NotNewer { published, .. }) => self.overtake(published, timing).await,
+            done => done.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Something of ours was met in the DHT under this seq or a later one, and what is to be published comes after it.
+    async fn overtake(&self, published: i64, timing: PublicationTiming) -> Result<(), String> {
+        let renewed = {
+            let mut state = self.lock();
+            state.own.follow(published);
+            state.own.renew(self.env.clock.unix()).map_err(|error| error.to_string())?
+        };
+        let Some(version) = renewed else { return Ok(()) };
+        let item = (version.value.clone(), version.seq);
+        self.store.keep_own_metadata(version).await.map_err(|error| error.to_string())?;
+        self.driver.publish(&self.me.key, item, timing).await.map_err(|error| error.to_string())
     }
 
     async fn on_news(&self, news: News) {

@@ -159,7 +159,7 @@ fn what_was_kept_is_known_again() {
         before.learn(news(n, Source::Shared), at(100 - n as u64));
     }
     let mut kept = before.take_changes().upserts;
-    kept.push(KnownPeer { public_key: key(9), ..kept[0] });
+    kept.push(KnownPeer { peer_id: id(8), public_key: key(9), ..kept[0] });
     kept.push(KnownPeer { peer_id: id(usize::MAX), public_key: key(usize::MAX), ..kept[0] });
     let mut after = KnownPeers::restore(id(usize::MAX), kept, at(98));
     assert_eq!(after.len(), 5);
@@ -193,7 +193,7 @@ proptest! {
         let mut disk = std::collections::BTreeMap::new();
         for (n, is_link, is_written, now) in steps {
             let source = if is_link { Source::Link } else { Source::Shared };
-            known.learn(PeerNews { is_relay: now % 2 == 0, ..news(n, source) }, at(now));
+            known.learn(PeerNews { is_relay: now.is_multiple_of(2), ..news(n, source) }, at(now));
             let changes = known.take_changes();
             if !is_written {
                 known.put_back(changes);
