@@ -182,7 +182,7 @@ impl KnownPeers {
     }
 
     /// Takes news of a peer. Of one that is known, only the last time seen moves; what was not known of it is added, and
-    /// the peer itself may correct whether it is a relay.
+    /// the peer itself may correct whether it is a relay. One that is met after it was told of counts as learned anew.
     ///
     /// When all places are taken, a peer that is met takes that of the one not heard of for longest among those that were
     /// only told of.
@@ -197,6 +197,9 @@ impl KnownPeers {
                 let was_changed = entry.has_changed;
                 entry.learn(&news, now);
                 self.changed += usize::from(entry.has_changed && !was_changed);
+                if news.source == Source::Link && entry.source == Source::Shared {
+                    self.is_met(at);
+                }
                 return Learned::Seen;
             }
             Err(_) if self.is_full() && !(news.source == Source::Link && self.make_room()) => {
@@ -360,16 +363,29 @@ impl KnownPeers {
     fn make_room(&mut self) -> bool {
         let told = self.entries.iter().enumerate().filter(|(_, entry)| entry.source == Source::Shared);
         let Some((at, _)) = told.min_by_key(|(_, entry)| entry.last_seen) else { return false };
-        let entry = self.entries.remove(at);
-        self.by_id.retain(|place| *place as usize != at);
-        for place in self.by_id.iter_mut().filter(|place| **place as usize > at) {
-            *place -= 1;
-        }
+        let entry = self.take(at);
         self.changed -= usize::from(entry.has_changed);
         if entry.written.is_some() {
             self.removed.push(entry.who.peer_id);
         }
         true
+    }
+
+    /// One that was only told of until now is met: it is news for those who are told of none but the met ones. On disk it
+    /// stays as it was first heard of.
+    fn is_met(&mut self, place: usize) {
+        let mut entry = self.take(self.by_id[place] as usize);
+        entry.source = Source::Link;
+        self.push(place, |number| Entry { number, ..entry });
+    }
+
+    /// Takes an entry out, and with it its place.
+    fn take(&mut self, at: usize) -> Entry {
+        self.by_id.retain(|place| *place as usize != at);
+        for place in self.by_id.iter_mut().filter(|place| **place as usize > at) {
+            *place -= 1;
+        }
+        self.entries.remove(at)
     }
 }
 

@@ -62,7 +62,8 @@ fn what_is_known_stays_but_for_the_last_time_seen() {
     let itself =
         PeerNews { dht_node_id: Some(Id::from_bytes([4; 20])), is_relay: true, ..news(1, Source::Link) };
     known.learn(itself, at(15));
-    assert_eq!(known.get(&id(1)), Some(KnownPeer { is_relay: true, ..expected }), "time does not go back");
+    let met = KnownPeer { is_relay: true, source: Source::Link, ..expected };
+    assert_eq!(known.get(&id(1)), Some(met), "time does not go back");
     assert_eq!(known.get(&id(2)), None);
 }
 
@@ -100,13 +101,31 @@ fn each_link_is_told_of_each_peer_once() {
     assert_eq!(ids(rest), [id(5), id(6)]);
     assert!(!known.has_more(end));
     assert_eq!(known.share(end, 4, |peer| peer.peer_id != id(2)), (vec![], end));
-    known.learn(news(5, Source::Link), at(2));
-    assert!(!known.has_more(end), "what changes is not told again");
+    known.learn(news(5, Source::Shared), at(2));
+    assert!(!known.has_more(end), "what is heard of again is not told again");
     known.learn(news(7, Source::Link), at(2));
     assert!(known.has_more(end));
     assert_eq!(ids(known.share(end, 50, |peer| peer.peer_id != id(2)).0), [id(7)]);
     let (nobody, past) = known.share(end, 50, |peer| peer.peer_id != id(7));
     assert!(nobody.is_empty() && past > end, "it goes on past the one that is passed over");
+}
+
+/// A Home that was another Main's: those who hear of met ones only must hear of it from its new Main.
+#[test]
+fn one_that_is_met_later_is_told_again() {
+    let mut known = ours();
+    (0..5).for_each(|n| drop(known.learn(news(n, Source::Shared), at(1))));
+    let met = |peer: &KnownPeer| peer.source == Source::Link;
+    let (nobody, told) = known.share(0, 50, met);
+    assert!(nobody.is_empty() && !known.has_more(told));
+    assert_eq!(known.learn(news(2, Source::Link), at(2)), Learned::Seen);
+    assert!(known.has_more(told));
+    let (peers, _) = known.share(told, 50, met);
+    assert_eq!(peers.iter().map(|peer| peer.peer_id).collect::<Vec<_>>(), [id(2)]);
+    assert!((0..5).all(|n| known.get(&id(n)).is_some_and(|peer| peer.peer_id == id(n))));
+    assert_eq!((known.len(), known.page(None, 50).0.len()), (5, 5));
+    assert_eq!(known.learn(news(2, Source::Link), at(3)), Learned::Seen);
+    assert!(!known.has_more(6), "once");
 }
 
 #[test]
@@ -208,7 +227,8 @@ proptest! {
             for peer in all {
                 let kept = disk[&peer.peer_id];
                 prop_assert!(peer.last_seen.0 - kept.last_seen.0 < Duration::from_secs(3_600));
-                prop_assert_eq!(KnownPeer { last_seen: peer.last_seen, ..kept }, peer);
+                let (last_seen, source) = (peer.last_seen, peer.source);
+                prop_assert_eq!(KnownPeer { last_seen, source, ..kept }, peer);
             }
         }
     }
