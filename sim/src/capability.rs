@@ -45,6 +45,9 @@ pub fn needs_event_engine(scenario: &Scenario) -> Vec<String> {
             found.push(format!("a clock of its own, on {}", host.name));
         }
     }
+    if let Some(home) = home_in_dht(scenario) {
+        found.push(format!("datagrams from behind a NAT: the DHT, on {home}"));
+    }
     let network = &scenario.network;
     let plain = LinkQuality::default();
     let whole = LinkChange {
@@ -86,6 +89,16 @@ pub fn needs_event_engine(scenario: &Scenario) -> Vec<String> {
         found.push(format!("time in less than milliseconds: a latency gate of {}", text(gate)));
     }
     found
+}
+
+/// A Home that is a node of the DHT, from the start or by an upgrade.
+fn home_in_dht(scenario: &Scenario) -> Option<&str> {
+    let joins = scenario.topology.upgrades.iter().filter(|upgrade| upgrade.change.dht == Some(true));
+    let later: Vec<_> = joins.flat_map(|upgrade| &upgrade.batches).collect();
+    let mut homes = scenario.topology.hosts.iter().filter(|(_, host)| !host.is_main());
+    let found =
+        homes.find(|(index, host)| host.dht || later.iter().any(|batch| batch.hosts.contains(*index)));
+    found.map(|(_, host)| host.name.as_str())
 }
 
 fn shortest_latency_gate(load: &Load) -> Option<Duration> {
@@ -213,6 +226,8 @@ mod tests {
                 "a partition in one direction",
             ),
             ("[gates]\np50 = \"2ms\"", "a latency gate of 2ms"),
+            ("[dht]\non = true", "the DHT, on home-1"),
+            ("[[upgrade]]\nname = \"a\"\nat = \"5s\"\nhosts = \"home-2\"\ndht = true", "the DHT, on home-2"),
             (
                 "[[gate]]\nname = \"quick\"\nmetric = \"latency\"\naggregate = \"p99\"\nat_most = \"3ms\"",
                 "a latency gate of 3ms",

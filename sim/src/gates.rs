@@ -1,6 +1,7 @@
 //! What a scenario asks of its run, and whether the run gave it.
 
 mod asked;
+mod dht;
 mod growth;
 
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use relay_chaos::Share;
 
-use crate::record::{EpisodeEnd, LoadStats, Record};
+use crate::record::{Convergence, EpisodeEnd, LoadStats, Record};
 use crate::scenario::{LatencyGates, Load, ReconnectGates, Scenario};
 
 /// One gate and what was measured.
@@ -57,7 +58,12 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
     let wanted = &scenario.gates;
     let mut gates = Vec::new();
     if let Some(limit) = wanted.convergence {
-        gates.push(convergence(limit, record));
+        gates.push(converged(
+            "convergence",
+            "every Main's view equals the truth",
+            limit,
+            &record.convergence,
+        ));
     }
     let calls = &record.calls;
     if let Some(limit) = wanted.success {
@@ -93,6 +99,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Gate> {
         });
     }
     gates.extend(growth::judge(scenario, record));
+    gates.extend(dht::judge(scenario, record));
     for (load, stats) in scenario.loads.iter().zip(&record.loads) {
         gates.extend(
             of_load(load, stats).into_iter().map(|gate| Gate { load: Some(load.name.clone()), ..gate }),
@@ -250,13 +257,13 @@ fn share(name: &'static str, limit: Share, part: u64, whole: u64, what: &str) ->
     }
 }
 
-fn convergence(limit: Duration, record: &Record) -> Gate {
-    let worst = record.convergence.worst();
+/// The gate on how soon all is as it should be, in words `what`, after each disturbance.
+fn converged(name: &'static str, what: &str, limit: Duration, seen: &Convergence) -> Gate {
+    let worst = seen.worst();
     let settled = |end: &EpisodeEnd| matches!(end, EpisodeEnd::Settled(_));
-    let episodes = &record.convergence.episodes;
+    let episodes = &seen.episodes;
     let count = episodes.iter().filter(|episode| settled(&episode.end)).count();
-    let mut explanation =
-        format!("every Main's view equals the truth; the slowest of {count} returns to agreement");
+    let mut explanation = format!("{what}; the slowest of {count} returns to agreement");
     let took = |end: &EpisodeEnd| match end {
         EpisodeEnd::Settled(took) | EpisodeEnd::Disturbed(took) | EpisodeEnd::RunOver(took) => *took,
     };
@@ -265,7 +272,7 @@ fn convergence(limit: Duration, record: &Record) -> Gate {
         explanation = format!("{explanation}: {}", slowest.cause);
     }
     Gate {
-        name: "convergence".into(),
+        name: name.into(),
         load: None,
         limit: format!("≤ {}", show(limit)),
         measured: match worst {

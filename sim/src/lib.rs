@@ -10,6 +10,7 @@ pub mod execute;
 pub mod gates;
 pub mod heap;
 pub mod invariants;
+pub mod metadata;
 pub mod oracle;
 pub mod record;
 pub mod replay;

@@ -1,6 +1,8 @@
 //! The hosts of a scenario in a run: built, started, crashed, restarted. The only place that calls
 //! [`relay_node::run`].
 
+mod dht;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -18,9 +20,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::{Certificate, Cpu, HostId, HostSpec, Link, Nat, NatKind, ProcessId, ProcessKind, Sim};
 use crate::scenario::{self, DnsChange, HostIndex, HostSet, Scenario, ServiceKind};
 use crate::workload::api::Api;
+use crate::workload::dht::broadcaster::Older;
+
+pub use dht::DHT_PORT;
 
 /// The port that Mains listen on.
-const MAIN_PORT: u16 = 8080;
+pub(crate) const MAIN_PORT: u16 = 8080;
 
 /// The loopback port of a Home's API.
 const HOME_PORT: u16 = 9000;
@@ -46,6 +51,9 @@ pub struct World {
     /// What is run.
     pub scenario: Arc<Scenario>,
     state: Arc<Mutex<Vec<HostState>>>,
+    strangers: Arc<[HostId]>,
+    /// What the older way to spread metadata knows on each host.
+    pub(crate) older: Older,
     /// Who wants to know of relays that end by themselves.
     exits: Arc<OnceLock<mpsc::UnboundedSender<HostIndex>>>,
 }
@@ -81,7 +89,8 @@ impl World {
             HostState { host, process: None, exit: None, stop: None, upgrades: Vec::new() }
         });
         let state = Arc::new(Mutex::new(hosts.collect()));
-        let world = World { sim, scenario, state, exits: Arc::default() };
+        let strangers = dht::add_strangers(&sim, &scenario).into();
+        let world = World { sim, scenario, state, strangers, older: Older::default(), exits: Arc::default() };
         world.certify(world.scenario.topology.hosts.iter().map(|(index, _)| index), None);
         for change in world.scenario.topology.dns.iter().filter(|change| change.at.is_zero()) {
             world.change_dns(change);
@@ -332,7 +341,7 @@ impl World {
             limits: limits(&self.scenario.node),
             trust,
             tokens: Tokens::default(),
-            dht: None,
+            dht: host.dht.then(|| self.dht_settings()),
         }
     }
 
@@ -342,6 +351,9 @@ impl World {
         set_timing(&mut config.timing, &change.node);
         if let Some(per_second) = change.node.home_calls_per_second {
             config.limits.home_calls_per_second = NonZeroU32::new(per_second);
+        }
+        if let Some(is_on) = change.dht {
+            config.dht = is_on.then(|| self.dht_settings());
         }
         if let Some(services) = &change.services {
             config.services = services.iter().map(|service| self.service(*service)).collect();
@@ -479,7 +491,7 @@ fn moved_address(moves: u32) -> IpAddr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(12, 0, 0, 1)) + moves).into()
 }
 
-fn public_address(index: HostIndex) -> IpAddr {
+pub(crate) fn public_address(index: HostIndex) -> IpAddr {
     // 11.0.0.0/8 has room for every host that a scenario may have.
     Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 1)) + index.0).into()
 }

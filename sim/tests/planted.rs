@@ -2,6 +2,7 @@
 //! violated. Where it can be done, the world itself is made to lie: a relay that nobody planned, a disk that forgets, relays
 //! that keep entries longer than they say. Else what the watchers see is changed on its way to them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use relay_node::service::{ServiceKind, ServiceSpec};
 use relay_sim::director::direct;
 use relay_sim::engine::event::{self, HostSpec, Options, ProcessKind, Sim};
 use relay_sim::invariants::{EndedCall, Lens, Observed, OpenBreaker, Outcome};
-use relay_sim::record::Record;
+use relay_sim::metadata::Given;
+use relay_sim::record::{Answer, Record};
 use relay_sim::scenario::{HostIndex, Scenario};
 use relay_sim::workload::probe;
 use relay_sim::world::timing;
@@ -26,6 +28,17 @@ latency = "5ms"
 reports = "5s"
 [operator]
 every = "20s"
+[dht]
+on = true
+cache_ttl = "30s"
+cache_cleanup = "10s"
+[[lookup]]
+name = "everyone-about-everyone"
+from = "*"
+to = "*"
+pairs = 36
+every = "10s"
+start = "30s"
 [[service]]
 name = "shop"
 kind = "echo"
@@ -439,6 +452,45 @@ fn a_queue_beyond_its_limit() {
         _ => see(observed),
     });
     caught("queue-bounds", plant);
+}
+
+/// What lookups gave is seen changed: `change` is given when they were made and what they gave.
+fn lookups_change(mut change: impl FnMut(Duration, &str, &mut Given) + Send + 'static) -> Plant {
+    lens(move |observed, see| match observed {
+        Observed::LookedUp(lookup) => {
+            let mut lookup = (*lookup).clone();
+            if let Answer::Given(given) = &mut lookup.answer {
+                change(lookup.sent, &lookup.peer, given);
+            }
+            see(&Observed::LookedUp(&lookup));
+        }
+        _ => see(observed),
+    })
+}
+
+#[test]
+fn metadata_that_its_peer_never_published() {
+    let mut planted = false;
+    caught(
+        "no-stale-read",
+        lookups_change(move |_, _, given| {
+            if !std::mem::replace(&mut planted, true) {
+                given.version.content["public_ip"] = "13.0.0.1".into();
+            }
+        }),
+    );
+}
+
+/// Homes of main-b find it again after its power cut, and say so; whoever asks is given for ever what was true before.
+#[test]
+fn metadata_that_was_replaced_long_ago() {
+    let mut first = BTreeMap::new();
+    caught(
+        "no-stale-read",
+        lookups_change(move |_, peer, given| {
+            *given = first.entry(peer.to_owned()).or_insert_with(|| given.clone()).clone();
+        }),
+    );
 }
 
 /// A power cut with an honest disk keeps what is synced; this disk forgets everything.

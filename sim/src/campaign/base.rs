@@ -12,7 +12,7 @@ use super::loads::LIVENESS_RATE;
 use crate::scenario::{Arrival, HostIndex, Load, Profile, Scenario, Segment, Shape, Target};
 
 /// What a campaign says itself, and what a scenario asks of a run that is its own.
-const REPLACED: [&str; 12] = [
+const REPLACED: [&str; 14] = [
     "name",
     "description",
     "duration",
@@ -20,6 +20,8 @@ const REPLACED: [&str; 12] = [
     "phase",
     "fault",
     "upgrade",
+    "lookup",
+    "broadcast",
     "gates",
     "gate",
     "sometimes",

@@ -142,7 +142,9 @@ fn chaos_and_load_go_over_every_scenario_of_the_repository() {
         duration: Duration::from_secs(60),
     };
     let mut count = 0;
-    for scenario in all_scenarios() {
+    // Where nothing is offered there is nothing to call.
+    let offering = |scenario: &Scenario| !scenario.topology.services.is_empty();
+    for scenario in all_scenarios().into_iter().filter(offering) {
         count += 1;
         let (file, set) = (scenario.source.name.clone(), scenario.source.set().collect::<Vec<_>>());
         let text = closed.over(&scenario).unwrap_or_else(|error| panic!("{file}: {error}"));

@@ -46,7 +46,7 @@ async fn revive(world: &World, record: &SharedRecord, host: HostIndex) {
     let name = &world.scenario.topology.hosts.get(host).name;
     let (mut said, mut is_again) = (BTreeSet::new(), false);
     let (started, waits) = (Duration::from_secs(STARTED_SECONDS), Duration::from_secs(RESTART_SECONDS));
-    lock(record).convergence.disturb(world.sim.now());
+    lock(record).disturb(world.sim.now());
     while let Some((process, Some(why))) = world.process(host) {
         // Once for each reason: it may be tried for hours.
         if said.insert(why.clone()) {
@@ -63,5 +63,5 @@ async fn revive(world: &World, record: &SharedRecord, host: HostIndex) {
         start_relay(world, record, host, "retry");
         world.sim.sleep(started).await;
     }
-    lock(record).convergence.calm(world.sim.now(), format!("{name} was started again, or stopped"));
+    lock(record).calm(world.sim.now(), format!("{name} was started again, or stopped"));
 }

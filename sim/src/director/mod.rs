@@ -30,7 +30,7 @@ use relay_chaos::{Fault, FaultKind};
 use crate::engine::{CutId, Sim, StallId};
 use crate::record::Record;
 use crate::scenario::{HostIndex, HostSet, Scenario};
-use crate::workload::{SharedRecord, load, metrics, probe, upstream};
+use crate::workload::{SharedRecord, dht, load, metrics, probe, upstream};
 use crate::world::World;
 
 pub use snapshot::Snapshot;
@@ -93,6 +93,7 @@ pub async fn direct_until(
     load::start(&world, &record);
     probe::start(&world, &record);
     metrics::start(&world, &record);
+    dht::start(&world, &record);
     let mut director = Director {
         world,
         record,
@@ -108,7 +109,7 @@ pub async fn direct_until(
     init::start(&director.world, &director.record);
     // Until the last host has started, nobody can expect the others to have found everything.
     let late = scenario.topology.hosts.iter().filter(|(_, host)| !host.start.is_zero()).count();
-    (0..late).for_each(|_| director.record().convergence.disturb(Duration::ZERO));
+    (0..late).for_each(|_| director.record().disturb(Duration::ZERO));
     while let Some((at, step)) = director.steps.first().copied().filter(|(at, _)| *at < scenario.run.duration)
     {
         if let Some(until) = until.filter(|until| *until < at) {
@@ -194,11 +195,11 @@ impl Director {
             }
             Step::Start(host) => {
                 self.start(host, "start");
-                let convergence = &mut self.record().convergence;
+                let mut record = self.record();
                 if now.is_zero() {
-                    convergence.changed(now, "start".into());
+                    record.changed_at_once(now, "start".into());
                 } else {
-                    convergence.calm(now, "start".into());
+                    record.calm(now, "start".into());
                 }
             }
             Step::RollBack(upgrade, batch) => self.roll_back(upgrade, batch),
@@ -216,11 +217,11 @@ impl Director {
                 let active = fault.active();
                 let is_lasting = active.end.is_some() && !active.is_moment();
                 if fault.disturbs() && is_lasting {
-                    self.record().convergence.disturb(now);
+                    self.record().disturb(now);
                 }
                 self.begin(number, &fault);
                 if fault.disturbs() && !is_lasting {
-                    self.record().convergence.changed(now, fault.to_string());
+                    self.record().changed_at_once(now, fault.to_string());
                 }
             }
             Step::End(number) => {
@@ -229,7 +230,7 @@ impl Director {
                 self.upgrade(&fault);
                 self.end(number, &fault);
                 if fault.disturbs() {
-                    self.record().convergence.calm(now, format!("after {fault}"));
+                    self.record().calm(now, format!("after {fault}"));
                 }
             }
         }

@@ -119,7 +119,7 @@ impl Director {
         {
             let mut record = self.record();
             record.timeline.push(now, None, "upgrade", format!("{} goes back: {fault}", plan.name));
-            record.convergence.disturb(now);
+            record.disturb(now);
             // Nobody could plan for it: whoever tells whose path was whole has to know.
             record.unforeseen(fault);
         }
@@ -137,7 +137,7 @@ impl Director {
                 self.start(*host, "restart");
             }
         }
-        self.record().convergence.calm(now, format!("after {} went back", plan.name));
+        self.record().calm(now, format!("after {} went back", plan.name));
     }
 
     fn is_down_for_another_reason(&self, host: HostIndex) -> bool {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Gate, percent, show};
 use crate::record::{ExpectedCalls, Measured, Record};
 use crate::scenario::{
-    Aggregate, Bound, CallMetric, Expected, Failure, Limit, Metric, MetricGate, Scenario, Sometimes, Unit,
+    Aggregate, Bound, CallMetric, Expected, Failure, Limit, LookupMetric, Metric, MetricGate, Scenario,
+    Sometimes, Unit,
 };
 
 /// The gates on metrics, and the calls that must fail.
@@ -54,12 +55,25 @@ fn words(gate: &MetricGate) -> String {
         Metric::Calls(CallMetric::Success, _) => "success of calls whose path was whole".to_owned(),
         Metric::Calls(CallMetric::Availability, _) => "success of all calls".to_owned(),
         Metric::Calls(CallMetric::Latency, _) => format!("{} of latency", aggregate(gate.aggregate)),
+        Metric::Lookups(metric, _) => lookups(*metric, gate.aggregate),
+        Metric::MetadataBytes => "bytes that metadata takes per node and hour, sent and received".to_owned(),
         Metric::Reconnects => "connections from a host that had one to the same host before".to_owned(),
         Metric::Node(metric) => format!("{} of {metric}", aggregate(gate.aggregate)),
     };
     match &gate.of {
         Some(of) => format!("{metric}, {of}"),
         None => metric,
+    }
+}
+
+fn lookups(metric: LookupMetric, of: Aggregate) -> String {
+    match metric {
+        LookupMetric::Lookups => "lookups".into(),
+        LookupMetric::Resolution => "lookups that gave what is true".into(),
+        LookupMetric::CacheHits => "answers that came from a cache".into(),
+        LookupMetric::Stale => "answers that were replaced too long ago".into(),
+        LookupMetric::Reach => "answers that led to their peer".into(),
+        LookupMetric::Latency => format!("{} of the latency of lookups", aggregate(of)),
     }
 }
 

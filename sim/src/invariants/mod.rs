@@ -9,6 +9,7 @@ mod breakers;
 mod deadlines;
 mod listing_ends;
 mod no_inbound_to_homes;
+mod no_stale_read;
 mod one_outcome;
 mod queue_bounds;
 mod reaches_its_callee;
@@ -23,6 +24,8 @@ use std::time::Duration;
 
 use relay_node::config::Timing;
 
+use crate::metadata::Published;
+use crate::record::EndedLookup;
 use crate::scenario::{HostIndex, Scenario};
 
 pub use reported::{OpenBreaker, Reported, Sample};
@@ -94,6 +97,17 @@ pub enum Observed<'a> {
         /// What it knows.
         recalled: &'a Recalled,
     },
+    /// A peer told of its metadata in the DHT.
+    Published {
+        /// When.
+        at: Duration,
+        /// Its host.
+        host: HostIndex,
+        /// What it has.
+        published: &'a Published,
+    },
+    /// A lookup of a peer's metadata ended.
+    LookedUp(&'a EndedLookup),
     /// A relay went down.
     NodeGone {
         /// When.
@@ -274,7 +288,8 @@ impl Invariants {
             Box::new(balancer::Balancer::new(scenario, timing, weather.clone())),
             Box::new(breakers::Breakers::new(scenario, weather.clone())),
             Box::new(queue_bounds::QueueBounds::new(names)),
-            Box::new(restart_durability::RestartDurability::new(weather)),
+            Box::new(restart_durability::RestartDurability::new(weather.clone())),
+            Box::new(no_stale_read::NoStaleRead::new(scenario, weather)),
         ];
         let all = all.into_iter().map(|invariant| (invariant, Findings::default())).collect();
         Invariants { all, lens: None }

@@ -111,6 +111,15 @@ impl Weather {
         self.befalls(host, first, last, |what| matches!(what, FaultKind::Descriptors(_)))
     }
 
+    /// Whether packets arrive everywhere, as far as links are to, at any moment from the first to the last.
+    pub(super) fn network_is_whole(&self, first: Duration, last: Duration) -> bool {
+        let breaks = |what: &FaultKind<HostSet>| {
+            matches!(what, FaultKind::Partition(_) | FaultKind::Link(_) | FaultKind::Nat(_))
+        };
+        let mut active = self.faults.iter().filter(|fault| fault.active().overlaps(first, last));
+        !active.any(|fault| breaks(&fault.what))
+    }
+
     /// Whether a time that the relay of this host counts down may take another one: it is stopped or slow, or its
     /// seconds are longer or shorter than others'. A clock that is merely off counts like any other.
     pub(super) fn counts_otherwise(&self, host: HostIndex, first: Duration, last: Duration) -> bool {

@@ -5,6 +5,7 @@ mod calls;
 mod connections;
 mod convergence;
 mod course;
+pub(crate) mod dht;
 mod levels;
 mod loads;
 mod samples;
@@ -21,15 +22,19 @@ use crate::engine::Observation;
 use crate::invariants::{
     CallNumber, EndedCall, Invariants, Listed, Observed, Outcome, PeerChange, Recalled, Reported,
 };
+use crate::metadata::Published;
 use crate::oracle::{Callee, Oracle};
 use crate::scenario::{HostIndex, HostSet, Scenario};
 use crate::world::index_of;
+
+use dht::Counter;
 
 pub use asked::{AskedFor, ExpectedCalls, Measured, Meter, Sighting};
 pub use calls::{Bucket, CallStats};
 pub use connections::{LinkChange, Reconnects};
 pub use convergence::{Convergence, Episode, EpisodeEnd};
 pub use course::{Count, Course, HostChange};
+pub use dht::{Answer, Dht, EndedLookup, LookupStats, Rollout, Traffic, Verdict};
 pub use levels::{Curve, Levels, Point};
 pub use loads::LoadStats;
 pub use samples::{HopTime, Sample, Samples};
@@ -58,7 +63,6 @@ pub struct OpenCall {
 
 /// Everything that a run shows.
 pub struct Record {
-    oracle: Oracle,
     /// What must always hold.
     pub invariants: Invariants,
     /// How long the Mains took to agree after each disturbance.
@@ -75,11 +79,14 @@ pub struct Record {
     pub asked: AskedFor,
     /// Who was up when, and when each invariant was looked at.
     pub course: Course,
+    /// What became of the DHT.
+    pub dht: Dht,
     under_way: UnderWay,
 }
 
-/// The calls under way.
+/// The calls under way, and who knows whether their paths are whole.
 struct UnderWay {
+    oracle: Oracle,
     calls: BTreeMap<CallNumber, OpenCall>,
     next: CallNumber,
 }
@@ -88,7 +95,6 @@ impl Record {
     /// An empty record. `timing` is what the relays are set to, `probe_gap` the longest time between two views.
     pub fn new(scenario: &Arc<Scenario>, timing: &Timing, probe_gap: Duration) -> Self {
         Record {
-            oracle: Oracle::new(Arc::clone(scenario)),
             invariants: Invariants::new(scenario, timing, probe_gap),
             convergence: Convergence::default(),
             calls: CallStats::new(scenario.run.duration),
@@ -97,7 +103,12 @@ impl Record {
             timeline: Timeline::default(),
             asked: AskedFor::new(scenario),
             course: Course::new(scenario.run.duration),
-            under_way: UnderWay { calls: BTreeMap::new(), next: 1 },
+            dht: Dht::new(scenario),
+            under_way: UnderWay {
+                oracle: Oracle::new(Arc::clone(scenario)),
+                calls: BTreeMap::new(),
+                next: 1,
+            },
         }
     }
 
@@ -125,7 +136,7 @@ impl Record {
             Some(host) => Callee::Host(host),
             None => Callee::Service(&call.service),
         };
-        let whole = self.oracle.path_was_whole(call.caller, callee, call.sent, ended);
+        let whole = self.under_way.oracle.path_was_whole(call.caller, callee, call.sent, ended);
         if !matches!(outcome, Outcome::Success { .. }) {
             let (service, expected) = (&call.service, !whole);
             tracing::info!(target: "relay_sim", call = number, service, expected, "a call failed: {outcome}");
@@ -196,20 +207,95 @@ impl Record {
         all: &[HostIndex],
     ) {
         if let Some(took) = self.convergence.compared(asked, at, main, agrees, all) {
-            self.oracle.settled(at);
+            self.under_way.oracle.settled(at);
             let text = format!("every Main's view equals the truth, after {:.1} s", took.as_secs_f64());
             self.timeline.push(at, None, "settled", text);
         }
     }
 
+    /// A disturbance begins; [`Record::calm`] ends it.
+    pub fn disturb(&mut self, at: Duration) {
+        self.convergence.disturb(at);
+        self.dht.discovery.disturb(at);
+        self.dht.begin_anew();
+    }
+
+    /// A disturbance is over.
+    pub fn calm(&mut self, at: Duration, cause: String) {
+        self.convergence.calm(at, cause.clone());
+        self.dht.discovery.calm(at, cause);
+        self.dht.begin_anew();
+    }
+
+    /// Something has changed at once: a start, or a departure for good.
+    pub fn changed_at_once(&mut self, at: Duration, cause: String) {
+        self.convergence.changed(at, cause.clone());
+        self.dht.discovery.changed(at, cause);
+        self.dht.begin_anew();
+    }
+
+    /// A peer told of its metadata.
+    pub fn published(&mut self, at: Duration, host: HostIndex, published: &Published) {
+        self.dht.published(at, published);
+        self.invariants.observe(&Observed::Published { at, host, published });
+    }
+
+    /// A lookup of metadata has ended.
+    pub fn looked_up(&mut self, lookup: &EndedLookup) {
+        self.course.pass(lookup.ended, &self.invariants);
+        let verdict = self.dht.ended(lookup);
+        if verdict.is_due && !verdict.is_right() {
+            let (from, peer, answer) = (lookup.from.0, &lookup.peer, lookup.answer.kind());
+            tracing::info!(target: "relay_sim", from, peer, answer, worth = ?verdict.worth, "a lookup failed");
+        }
+        if lookup.reached == Some(false) {
+            let (from, to, answer) = (lookup.from.0, lookup.to.0, lookup.answer.kind());
+            tracing::info!(target: "relay_sim", from, to, answer, "a peer was not reached");
+        }
+        self.invariants.observe(&Observed::LookedUp(lookup));
+        self.asked.looked_up(lookup, &verdict);
+    }
+
+    /// The DHT took so many bytes in both directions on a host since its relay started. Where the older way runs beside it,
+    /// that counts the time.
+    pub fn dht_took(&mut self, at: Duration, host: HostIndex, bytes: u64, runs_alone: bool) {
+        self.metadata_took(at, host, Counter { bytes, is_of_dht: true, counts_time: runs_alone });
+    }
+
+    /// The older way to spread metadata took so many bytes in both directions on a host since it started there.
+    pub fn broadcasts_took(&mut self, at: Duration, host: HostIndex, bytes: u64) {
+        self.metadata_took(at, host, Counter { bytes, is_of_dht: false, counts_time: true });
+    }
+
+    fn metadata_took(&mut self, at: Duration, host: HostIndex, counter: Counter) {
+        let growth = self.dht.took(at, host, counter);
+        self.asked.took(at, host, growth);
+    }
+
+    /// A node, asked at `asked`, knows all other `members` of the DHT, or not.
+    pub fn acquainted(
+        &mut self,
+        asked: Duration,
+        at: Duration,
+        host: HostIndex,
+        agrees: bool,
+        members: &[HostIndex],
+    ) {
+        if let Some(took) = self.dht.compared(asked, at, host, agrees, members) {
+            let text = format!("every peer knows every other, after {:.1} s", took.as_secs_f64());
+            self.timeline.push(at, None, "acquainted", text);
+        }
+    }
+
     /// Something goes wrong that the scenario could not plan for.
     pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
-        self.oracle.unforeseen(fault);
+        self.under_way.oracle.unforeseen(fault);
     }
 
     /// A relay went down or came up.
     pub fn node(&mut self, at: Duration, host: HostIndex, node: Option<&str>, up: bool) {
         self.asked.node(at, host, up);
+        self.dht.node(at, host, up);
         self.course.changed(at, host, up);
         self.invariants.observe(&match up {
             true => Observed::NodeBack { at, host, node },
@@ -225,6 +311,10 @@ impl Record {
             }
             if let Observation::Accepted { at, host, from_host, .. } = observation {
                 let (host, from) = (index_of(host), index_of(from_host));
+                if self.dht.is_visit(from, host) {
+                    self.invariants.observe(&Observed::Accepted { at, host, from });
+                    continue;
+                }
                 let again = self.reconnects.accepted(at, host, from);
                 self.asked.accepted(at, host, from, again);
                 self.invariants.observe(&Observed::Accepted { at, host, from });
@@ -235,6 +325,7 @@ impl Record {
     /// The run is over.
     pub fn finish(&mut self, at: Duration) {
         self.convergence.finish(at);
+        self.dht.discovery.finish(at);
         self.asked.finish(at);
         self.invariants.finish(at);
         self.course.finish(&self.invariants);

@@ -6,7 +6,7 @@ use relay_reports::model::{Better, Metric, Unit};
 
 use super::nanos;
 use crate::execute::Execution;
-use crate::record::LoadStats;
+use crate::record::{LoadStats, LookupStats};
 
 /// Billionths in a whole.
 const WHOLE: u128 = 1_000_000_000;
@@ -32,9 +32,45 @@ pub fn metrics(run: &Execution) -> Vec<Metric> {
         metrics.push(Metric::new("calls", Unit::Count, Better::Higher, total));
     }
     metrics.push(Metric::new("reconnects", Unit::Count, Better::Lower, run.record.reconnects.total));
+    metrics.extend(of_dht(run));
     if run.scenario.loads.len() > 1 {
         for (load, stats) in run.scenario.loads.iter().zip(&run.record.loads) {
             metrics.extend(of_load(&load.name, stats));
+        }
+    }
+    metrics
+}
+
+/// The figures of the DHT, where there is one.
+fn of_dht(run: &Execution) -> Vec<Metric> {
+    let dht = &run.record.dht;
+    let mut metrics = Vec::new();
+    if !run.scenario.uses_dht() {
+        return metrics;
+    }
+    if let Some((took, true)) = dht.discovery.worst() {
+        metrics.push(Metric::new("discovery", Unit::Ns, Better::Lower, nanos(took)));
+    }
+    if let Some(bytes) = dht.traffic.per_node_and_hour() {
+        metrics.push(Metric::new("metadata bytes per node and hour", Unit::Count, Better::Lower, bytes));
+    }
+    let sum = |of: fn(&LookupStats) -> u64| dht.lookups.iter().map(of).sum::<u64>();
+    metrics.extend(share("resolution", sum(|it| it.right), sum(|it| it.due)));
+    metrics.extend(share("cache hits", sum(|it| it.hits), sum(|it| it.given)));
+    metrics.extend(share("reach", sum(|it| it.reached.1), sum(|it| it.reached.0)));
+    if sum(|it| it.given) > 0 {
+        metrics.push(Metric::new("stale", Unit::Count, Better::Lower, sum(|it| it.stale)));
+    }
+    let mut latency_of_all: Option<hdrhistogram::Histogram<u64>> = None;
+    for stats in &dht.lookups {
+        match &mut latency_of_all {
+            Some(all) => all.add(&stats.latency).expect("a histogram that may grow takes any value"),
+            None => latency_of_all = Some(stats.latency.clone()),
+        }
+    }
+    if let Some(all) = latency_of_all.filter(|all| !all.is_empty()) {
+        for (name, quantile) in [("lookup p50", 0.5), ("lookup p99", 0.99)] {
+            metrics.push(latency(name, all.value_at_quantile(quantile)));
         }
     }
     metrics

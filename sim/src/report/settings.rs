@@ -21,6 +21,21 @@ pub(super) fn settings(scenario: &Scenario) -> Vec<NamedValue> {
         ("network: loss".to_owned(), link.loss.to_string()),
         ("network: bandwidth".to_owned(), link.bandwidth.to_string()),
     ];
+    if scenario.uses_dht() {
+        let nodes = hosts.iter().filter(|(_, host)| host.dht).count();
+        let ttl = duration::format(scenario.topology.dht.settings.cache_ttl());
+        settings.push(("DHT: nodes at the start".to_owned(), nodes.to_string()));
+        settings.push(("DHT: cache TTL".to_owned(), ttl));
+    }
+    let lookups = &scenario.topology.dht.lookups;
+    settings.extend(lookups.iter().map(|it| {
+        let every = it.every.map_or("once".to_owned(), |every| format!("every {}", duration::format(every)));
+        (format!("lookup: {}", it.name), format!("{} pairs of {} and {}, {every}", it.pairs, it.from, it.to))
+    }));
+    for it in &scenario.topology.dht.strangers {
+        let kind = format!("{:?}", it.kind).to_lowercase();
+        settings.push((format!("strangers: {}", it.name), format!("{} of kind {kind}", it.count)));
+    }
     if !scenario.network.rules.is_empty() {
         settings.push(("network: exceptions".to_owned(), scenario.network.rules.len().to_string()));
     }

@@ -50,6 +50,27 @@ pub enum Metric {
     Reconnects,
     /// What nodes tell of themselves.
     Node(NodeMetric),
+    /// Something about lookups of metadata, of all of them or of those at this place.
+    Lookups(LookupMetric, Option<usize>),
+    /// Bytes that metadata takes of the network, per node and hour, in both directions.
+    MetadataBytes,
+}
+
+/// Something about lookups of metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupMetric {
+    /// How many ended.
+    Lookups,
+    /// The share that gave what is true, of those about peers that had published something.
+    Resolution,
+    /// The share that came from the asked node's cache, of those that gave something.
+    CacheHits,
+    /// How many gave what was replaced too long ago.
+    Stale,
+    /// The share that led to a peer that takes a connection at the address found, of those that were to.
+    Reach,
+    /// How long they took, in seconds.
+    Latency,
 }
 
 /// Something about calls.

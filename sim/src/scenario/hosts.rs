@@ -45,6 +45,8 @@ pub struct Host {
     pub machine: Machine,
     /// What stands between it and the others, where it is a Home.
     pub nat: Nat,
+    /// Whether it is a node of the DHT from its start on.
+    pub dht: bool,
 }
 
 /// The translator in front of a Home.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use relay_node::metadata::Counts;
 use relay_node::metrics::{Levels, Metrics};
 
 /// Values of a node's metrics: those whose labels fit, added up. Written `relay_links{kind="home"}`.
@@ -56,7 +57,11 @@ impl NodeMetric {
         let metrics = Metrics::default();
         metrics.call_ended(None, Duration::ZERO);
         metrics.turned_away();
-        let text = metrics.scrape(&Levels { failed_here: vec![(0, 1)], ..Levels::default() });
+        let text = metrics.scrape(&Levels {
+            failed_here: vec![(0, 1)],
+            directory: Some(Counts::default()),
+            ..Levels::default()
+        });
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         lines.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
     }
@@ -115,7 +120,13 @@ mod tests {
     #[test]
     fn nodes_tell_what_they_are_said_to_tell() {
         let known = NodeMetric::known();
-        for name in ["relay_links", "relay_calls_total", "relay_breakers", "relay_reconnects_total"] {
+        for name in [
+            "relay_links",
+            "relay_calls_total",
+            "relay_breakers",
+            "relay_reconnects_total",
+            "relay_dht_bytes_total",
+        ] {
             assert!(known.contains(name), "{name} in {known:?}");
         }
     }

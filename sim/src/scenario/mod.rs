@@ -3,6 +3,7 @@
 //! The format is documented in `scenarios/README.md`.
 
 mod asked;
+mod dht;
 mod error;
 mod hosts;
 mod metric;
@@ -16,14 +17,16 @@ pub mod schema;
 mod upgrade;
 
 pub use asked::{
-    Aggregate, Asked, Bound, CallMetric, Expected, Failure, Limit, Metric, MetricGate, Sight, Sometimes, Unit,
+    Aggregate, Asked, Bound, CallMetric, Expected, Failure, Limit, LookupMetric, Metric, MetricGate, Sight,
+    Sometimes, Unit,
 };
+pub use dht::{Broadcast, DhtPlan, Lookups, MetadataSettings, StrangerKind, Strangers};
 pub use error::{MAX_PROBLEMS_SHOWN, Problem, ScenarioError};
 pub use hosts::{Host, HostIndex, HostSet, Hosts, Machine, Nat, NatKind, NodeId, Role};
 pub use metric::NodeMetric;
 pub use model::{
-    Arrival, CallPlan, DnsChange, Gates, LatencyGates, Load, LoadGates, NodeSettings, Pacing, ReconnectGates,
-    RunPlan, Scenario, Service, ServiceKind, Source, Target, Topology, Upstream,
+    Arrival, CallPlan, DhtGates, DnsChange, Gates, LatencyGates, Load, LoadGates, NodeSettings, Pacing,
+    ReconnectGates, RunPlan, Scenario, Service, ServiceKind, Source, Target, Topology, Upstream,
 };
 pub use network::{LinkRule, Network};
 pub use parts::{Parameter, Phase, Window};

@@ -8,6 +8,7 @@ use relay_node::federation::Policy;
 use relay_chaos::{ByteSize, Fault, Rate, Share};
 
 use super::asked::Asked;
+use super::dht::DhtPlan;
 use super::hosts::{HostIndex, HostSet, Hosts};
 use super::network::Network;
 use super::parts::{Parameter, Phase};
@@ -70,6 +71,8 @@ pub struct RunPlan {
     pub probe_interval: Duration,
     /// How often each relay's metrics are read.
     pub report_interval: Duration,
+    /// How often each node is asked how it stands in the DHT, while there is something to be waited for.
+    pub dht_interval: Duration,
     /// How often each Main's operator changes something; there is none where it is `None`.
     pub operator_every: Option<Duration>,
     /// Its parts that have a name, one after the other from the start on.
@@ -108,6 +111,8 @@ pub struct Topology {
     pub dns: Vec<DnsChange>,
     /// The configurations that change while the federation runs, in the order of the file. Their stops are among the faults.
     pub upgrades: Vec<Upgrade>,
+    /// The DHT that they are nodes of.
+    pub dht: DhtPlan,
 }
 
 impl Topology {
@@ -264,8 +269,27 @@ pub struct Gates {
     pub reconnects: ReconnectGates,
     /// How much things may grow while nothing more is asked of them.
     pub growth: GrowthGates,
+    /// What must hold of the DHT.
+    pub dht: DhtGates,
     /// What is asked for by name.
     pub asked: Asked,
+}
+
+/// What must hold of the DHT; what is `None` is not asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DhtGates {
+    /// Every peer that others can connect to knows all others at most so long after the last start, heal or restart.
+    pub discovery: Option<Duration>,
+    /// At least this share of the lookups gives what is true.
+    pub resolution: Option<Share>,
+    /// At most so many lookups give what was replaced too long ago.
+    pub stale: Option<u64>,
+    /// Metadata takes at least this share less of the network after the last upgrade than before the first.
+    pub bytes_saved: Option<Share>,
+    /// And this share less of the disks.
+    pub disk_saved: Option<Share>,
+    /// During and after the upgrades at least as many connections to peers succeed as before, as a share.
+    pub reach_kept: bool,
 }
 
 /// By how much the mean of the last quarter of the run may be above that of the second.
@@ -321,6 +345,13 @@ pub struct LatencyGates {
 }
 
 impl Scenario {
+    /// Whether any host is a node of the DHT at any time.
+    pub fn uses_dht(&self) -> bool {
+        let topology = &self.topology;
+        topology.hosts.iter().any(|(_, host)| host.dht)
+            || topology.upgrades.iter().any(|upgrade| upgrade.change.dht == Some(true))
+    }
+
     /// The settings of relays at any time: those of the start, and those that upgrades give some of them.
     pub fn settings(&self) -> impl Iterator<Item = NodeSettings> + '_ {
         let later = self.topology.upgrades.iter().map(|upgrade| upgrade.change.node.or(self.node));

@@ -20,6 +20,10 @@ node = {}
 host = { clock = {} }
 probe = {}
 operator = {}
+dht = {}
+broadcast = {}
+lookup = [{}]
+stranger = [{}]
 gates = {}
 phase = [{}]
 main = [{}]

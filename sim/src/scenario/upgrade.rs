@@ -45,6 +45,8 @@ pub struct Change {
     pub services: Option<Vec<usize>>,
     /// How calls by name are spread: for its own services a Home's wish, for all services a Main's word.
     pub balance: Option<Policy>,
+    /// Whether it is a node of the DHT.
+    pub dht: Option<bool>,
 }
 
 /// What becomes of an [`Upgrade`] that is given up.

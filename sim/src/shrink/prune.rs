@@ -16,10 +16,12 @@ const NOT: char = '!';
 const OF_MAIN: char = '/';
 
 /// Keys of lists that stand for hosts. A table of a list that loses one of them goes.
-const SELECTORS: [(&str, &[&str]); 8] = [
+const SELECTORS: [(&str, &[&str]); 10] = [
     ("fault", &["host", "hosts", "from", "to"]),
     ("upgrade", &["host", "hosts"]),
     ("load", &["from", "to"]),
+    ("lookup", &["from", "to"]),
+    ("stranger", &["bootstrap", "near"]),
     ("link", &["from", "to"]),
     ("dns", &["targets"]),
     ("gate", &["of"]),
@@ -41,6 +43,11 @@ pub(super) fn prune(document: &mut DocumentMut) {
             there.iter().for_each(|key| keep_hosts(table, key, "*", &all));
             there.iter().all(|key| table.contains_key(key))
         });
+    }
+    for (section, key, usual) in [("dht", "bootstrap", "mains"), ("broadcast", "hosts", "*")] {
+        if let Some(table) = document.get_mut(section).and_then(Item::as_table_mut) {
+            keep_hosts(table, key, usual, &all);
+        }
     }
     loads_and_gates(document);
     templates(document);
@@ -98,13 +105,15 @@ fn mains_of_hosts(document: &mut DocumentMut) {
     }
 }
 
-/// Gates of loads that are gone go, and so does what waits for gates that are gone.
+/// Gates of loads and lookups that are gone go, and so does what waits for gates that are gone.
 fn loads_and_gates(document: &mut DocumentMut) {
-    let loads = names(document, "load");
-    for kind in ["gate", "sometimes"] {
-        each(document, kind, |table| {
-            table.get("load").and_then(Item::as_str).is_none_or(|load| loads.contains(load))
-        });
+    for what in ["load", "lookup"] {
+        let there = names(document, what);
+        for kind in ["gate", "sometimes"] {
+            each(document, kind, |table| {
+                table.get(what).and_then(Item::as_str).is_none_or(|it| there.contains(it))
+            });
+        }
     }
     let gates = names(document, "gate");
     let is_own = |name: &str| gates.contains(name);

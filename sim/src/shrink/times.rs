@@ -69,9 +69,11 @@ pub(super) fn tail(document: &DocumentMut) -> Vec<DocumentMut> {
             let mut document = document.clone();
             set(&mut document, "duration", part);
             // A load that is to stop later stops with the run.
-            if let Some(loads) = document.get_mut("load").and_then(Item::as_array_of_tables_mut) {
-                for load in loads.iter_mut().filter(|load| time(load, "stop").is_some_and(|it| it > part)) {
-                    load.remove("stop");
+            for kind in ["load", "lookup"] {
+                let tables = document.get_mut(kind).and_then(Item::as_array_of_tables_mut);
+                let tables = tables.into_iter().flat_map(toml_edit::ArrayOfTables::iter_mut);
+                for table in tables.filter(|table| time(table, "stop").is_some_and(|it| it > part)) {
+                    table.remove("stop");
                 }
             }
             document
@@ -87,7 +89,12 @@ fn earlier(document: &DocumentMut, by: Duration) -> Option<DocumentMut> {
     let mut document = document.clone();
     let whole = time(&document, "duration")?;
     set(&mut document, "duration", whole.checked_sub(by).filter(|left| !left.is_zero())?);
-    for (kind, keys) in [("fault", &["at"][..]), ("load", &["start", "stop"]), ("dns", &["at"])] {
+    for (kind, keys) in [
+        ("fault", &["at"][..]),
+        ("load", &["start", "stop"]),
+        ("lookup", &["start", "stop"]),
+        ("dns", &["at"]),
+    ] {
         let Some(tables) = document.get_mut(kind).and_then(Item::as_array_of_tables_mut) else { continue };
         for table in tables.iter_mut() {
             for key in keys {

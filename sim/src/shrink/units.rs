@@ -5,10 +5,11 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table};
 use super::prune::prune;
 
 /// Sections that nothing else rests on: without them links and machines are as usual.
-const SECTIONS: [&str; 6] = ["description", "network", "host", "probe", "operator", "expect_failure"];
+const SECTIONS: [&str; 7] =
+    ["description", "network", "host", "probe", "operator", "expect_failure", "broadcast"];
 
 /// Lists of which nothing else needs a member.
-const LISTS: [&str; 6] = ["link", "dns", "gate", "sometimes", "expect", "phase"];
+const LISTS: [&str; 8] = ["link", "dns", "gate", "sometimes", "expect", "phase", "lookup", "stranger"];
 
 /// Sections whose entries can go one by one.
 const ENTRIES: [&str; 3] = ["gates", "groups", "template"];

@@ -118,9 +118,16 @@ impl Api {
     /// # Errors
     /// When the relay is not there.
     pub async fn get(&self, route: &'static str) -> Result<Bytes, ClientError> {
+        self.read(route).await.map(|(_, body)| body)
+    }
+
+    /// Reads a route, and says with which status it was answered.
+    ///
+    /// # Errors
+    /// When the relay is not there.
+    pub async fn read(&self, route: &str) -> Result<(StatusCode, Bytes), ClientError> {
         let request = Request::get(route).header(HOST, self.host.clone()).body(Full::default());
-        let (_, body) = self.client.send(&self.env, request.expect("every part is a valid header")).await?;
-        Ok(body)
+        self.client.send(&self.env, request.expect("every part is a valid header")).await
     }
 }
 

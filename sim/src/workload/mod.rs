@@ -4,6 +4,7 @@
 //! All of it talks to relays as anybody would: over HTTP, on the host's loopback.
 
 pub mod api;
+pub mod dht;
 pub mod load;
 pub mod metrics;
 pub mod operator;

@@ -59,16 +59,18 @@ impl CallSlot {
             CallMetric::Goodput => Some(self.succeeded as f64 / length.as_secs_f64()),
             CallMetric::Success => share(self.whole_succeeded, self.whole),
             CallMetric::Availability => share(self.succeeded, self.total),
-            CallMetric::Latency => {
-                let latency = self.latency.as_ref()?;
-                let micros = match aggregate {
-                    Aggregate::Mean => latency.mean(),
-                    Aggregate::Min => latency.value_at_quantile(0.0) as f64,
-                    Aggregate::Quantile(share) => latency.value_at_quantile(share.as_f64()) as f64,
-                    _ => latency.value_at_quantile(1.0) as f64,
-                };
-                Some(micros / 1e6)
-            }
+            CallMetric::Latency => self.latency.as_ref().map(|latency| seconds(latency, aggregate)),
         }
     }
+}
+
+/// What becomes of latencies in microseconds, in seconds.
+pub(super) fn seconds(latency: &Histogram<u64>, aggregate: Aggregate) -> f64 {
+    let micros = match aggregate {
+        Aggregate::Mean => latency.mean(),
+        Aggregate::Min => latency.value_at_quantile(0.0) as f64,
+        Aggregate::Quantile(share) => latency.value_at_quantile(share.as_f64()) as f64,
+        _ => latency.value_at_quantile(1.0) as f64,
+    };
+    micros / 1e6
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::Ended;
 use super::calls::CallSlot;
+use super::lookups::{LookupSlot, TrafficSlot};
 use super::nodes::{Last, NodeSlot};
+use crate::record::dht::{EndedLookup, Growth, Verdict};
 use crate::scenario::{Aggregate, HostIndex, Metric, MetricGate};
 
 /// Slots of a sliding window.
@@ -33,6 +35,8 @@ struct Slot {
     calls: CallSlot,
     nodes: NodeSlot,
     reconnects: u64,
+    lookups: LookupSlot,
+    traffic: TrafficSlot,
 }
 
 /// Measures what one gate asks for.
@@ -82,6 +86,24 @@ impl Meter {
     pub(super) fn reconnect(&mut self, gate: &MetricGate, at: Duration, from: HostIndex) {
         if gate.of.as_ref().is_none_or(|of| of.contains(from)) && gate.over.contains(at) {
             self.slot(gate, at).reconnects += 1;
+        }
+    }
+
+    /// A lookup of metadata has ended.
+    pub(super) fn looked_up(&mut self, gate: &MetricGate, lookup: &EndedLookup, verdict: &Verdict) {
+        let Metric::Lookups(metric, which) = gate.metric else { return };
+        let is_of = gate.of.as_ref().is_none_or(|of| of.contains(lookup.from));
+        let time = if gate.sliding.is_some() { lookup.ended } else { lookup.sent };
+        if is_of && which.is_none_or(|which| which == lookup.lookup) && gate.over.contains(time) {
+            self.slot(gate, time).lookups.add(lookup, verdict, metric);
+        }
+    }
+
+    /// Metadata took so much on a host until now.
+    pub(super) fn took(&mut self, gate: &MetricGate, at: Duration, host: HostIndex, growth: Growth) {
+        let is_of = gate.of.as_ref().is_none_or(|of| of.contains(host));
+        if gate.metric == Metric::MetadataBytes && is_of && gate.over.contains(at) {
+            self.slot(gate, at).traffic.add(growth);
         }
     }
 
@@ -140,6 +162,16 @@ impl Meter {
                 let mut all = CallSlot::default();
                 self.slots.iter().for_each(|slot| all.merge(&slot.calls));
                 all.value(*metric, gate.aggregate, length)
+            }
+            Metric::Lookups(metric, _) => {
+                let mut all = LookupSlot::default();
+                self.slots.iter().for_each(|slot| all.merge(&slot.lookups));
+                all.value(*metric, gate.aggregate)
+            }
+            Metric::MetadataBytes => {
+                let mut all = TrafficSlot::default();
+                self.slots.iter().for_each(|slot| all.merge(&slot.traffic));
+                all.value()
             }
             Metric::Reconnects => Some(self.slots.iter().map(|slot| slot.reconnects).sum::<u64>() as f64),
             Metric::Node(_) if gate.aggregate == Aggregate::Last => self.last.worst(&gate.limit),

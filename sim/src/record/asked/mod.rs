@@ -2,6 +2,7 @@
 
 mod calls;
 mod expected;
+mod lookups;
 mod meter;
 mod nodes;
 mod sightings;
@@ -16,6 +17,7 @@ use crate::invariants::{EndedCall, Outcome};
 use crate::scenario::{HostIndex, Metric, NodeMetric, Role, Scenario, Sight};
 
 use super::OpenCall;
+use super::dht::{EndedLookup, Growth, Verdict};
 
 pub use expected::ExpectedCalls;
 pub use meter::{Measured, Meter};
@@ -173,6 +175,20 @@ impl AskedFor {
             Sight::Metric { metric, above } => metric.value_in(text) > *above,
             _ => false,
         });
+    }
+
+    /// A lookup of metadata has ended.
+    pub(super) fn looked_up(&mut self, lookup: &EndedLookup, verdict: &Verdict) {
+        for (gate, meter) in self.scenario.gates.asked.gates.iter().zip(&mut self.meters) {
+            meter.looked_up(gate, lookup, verdict);
+        }
+    }
+
+    /// Metadata took so much on a host until now.
+    pub(super) fn took(&mut self, at: Duration, host: HostIndex, growth: Growth) {
+        for (gate, meter) in self.scenario.gates.asked.gates.iter().zip(&mut self.meters) {
+            meter.took(gate, at, host, growth);
+        }
     }
 
     /// The run is over.

@@ -8,7 +8,8 @@ use super::super::asked::Asked;
 use super::super::error::Problem;
 use super::super::hosts::Hosts;
 use super::super::model::{
-    Arrival, Gates, GrowthGates, LatencyGates, Load, LoadGates, Pacing, ReconnectGates, RunPlan,
+    Arrival, DhtGates, Gates, GrowthGates, LatencyGates, Load, LoadGates, Pacing, ReconnectGates, RunPlan,
+    Topology,
 };
 use super::settings::positive;
 use super::table::Table;
@@ -21,13 +22,13 @@ const NEED_CALLS: [&str; 9] =
     ["success", "availability", "p50", "p90", "p99", "p999", "max", "max_hops", "min_calls"];
 
 /// What must hold.
-pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &RunPlan) -> Gates {
-    let has_load = file.has("load");
+pub(super) fn read(file: &mut Table<'_>, topology: &Topology, loads: &[Load], run: &RunPlan) -> Gates {
+    let (has_load, has_upgrade) = (file.has("load"), file.has("upgrade"));
     // Where a load was left out as wrong, nothing can be said of all of them.
     let loads = if loads.len() == file.number_of("load") { loads } else { &[] };
     let Some(mut table) = file.table("gates", "[gates]") else { return Gates::default() };
     let gates = Gates {
-        convergence: convergence(&mut table, hosts, run),
+        convergence: convergence(&mut table, "convergence", &topology.hosts, run),
         success: table.get("success"),
         availability: table.get("availability"),
         latency: latency(&mut table),
@@ -38,6 +39,7 @@ pub(super) fn read(file: &mut Table<'_>, hosts: &Hosts, loads: &[Load], run: &Ru
             per_second: table.get("reconnects_per_second"),
         },
         growth: GrowthGates { memory: table.get("memory_growth"), tables: table.get("table_growth") },
+        dht: dht(&mut table, topology, run, has_upgrade),
         asked: Asked::default(),
     };
     if !has_load {
@@ -77,24 +79,73 @@ fn latency(table: &mut Table<'_>) -> LatencyGates {
     }
 }
 
-fn convergence(table: &mut Table<'_>, hosts: &Hosts, run: &RunPlan) -> Option<Duration> {
-    let value = positive(table, "convergence")?;
-    if value < run.probe_interval {
-        let interval = duration::format(run.probe_interval);
-        let message = format!("the Mains' views are read every {interval}, too seldom to measure this");
-        let problem =
-            Problem::new(message, table.value_span("convergence"), format!("expected at least {interval}"));
-        table.problem(problem.help("shorten `interval` in [probe]"));
+/// How soon all is as it should be after the last start, by what is read now and then.
+fn convergence(table: &mut Table<'_>, key: &'static str, hosts: &Hosts, run: &RunPlan) -> Option<Duration> {
+    let value = positive(table, key)?;
+    let (what, interval, setting) = match key {
+        "convergence" => ("the Mains' views are read", run.probe_interval, "interval"),
+        _ => ("nodes are asked whom they know", run.dht_interval, "dht"),
+    };
+    if value < interval {
+        let interval = duration::format(interval);
+        let message = format!("{what} every {interval}, too seldom to measure this");
+        let problem = Problem::new(message, table.value_span(key), format!("expected at least {interval}"));
+        table.problem(problem.help(format!("shorten `{setting}` in [probe]")));
     }
     let last_start = hosts.iter().map(|(_, host)| host.start).max().unwrap_or_default();
     if last_start + value > run.duration {
-        let message = "the run ends before convergence after the last start can be judged";
+        let message = format!("the run ends before {key} after the last start can be judged");
         let left = duration::format(run.duration.saturating_sub(last_start));
-        let problem =
-            Problem::new(message, table.value_span("convergence"), format!("expected at most {left}"));
+        let problem = Problem::new(message, table.value_span(key), format!("expected at most {left}"));
         table.problem(problem.help("lengthen `duration`"));
     }
     Some(value)
+}
+
+/// The gates on the DHT.
+fn dht(table: &mut Table<'_>, topology: &Topology, run: &RunPlan, has_upgrade: bool) -> DhtGates {
+    let gates = DhtGates {
+        discovery: convergence(table, "discovery", &topology.hosts, run),
+        resolution: table.get("resolution"),
+        stale: table.get("stale"),
+        bytes_saved: table.get("bytes_saved"),
+        disk_saved: table.get("disk_saved"),
+        reach_kept: table.get("reach_kept").unwrap_or_default(),
+    };
+    let plan = &topology.dht;
+    let nobody = !has_upgrade && topology.hosts.iter().all(|(_, host)| !host.dht);
+    let needs: [(bool, &[&str], &str, &str); 3] = [
+        (
+            nobody,
+            &["discovery"],
+            "nobody is a node of the DHT",
+            "say `on = true` in [dht], or leave this gate out",
+        ),
+        (
+            plan.lookups.is_empty(),
+            &["resolution", "stale", "reach_kept"],
+            "nobody looks anything up",
+            "add a [[lookup]], or leave this gate out",
+        ),
+        (
+            plan.broadcast.is_none() || !has_upgrade,
+            &["bytes_saved", "disk_saved", "reach_kept"],
+            "there is nothing to compare with",
+            "this needs [broadcast], and an [[upgrade]] with `dht = true`",
+        ),
+    ];
+    for (lacks, keys, message, help) in needs {
+        for key in keys.iter().filter(|key| lacks && table.has(key)) {
+            let problem =
+                Problem::new(message, table.key_span(key), "expected what this gate judges in this file");
+            table.problems().add_unknown_name(problem.help(help));
+        }
+    }
+    if plan.lookups.iter().all(|it| !it.connects) && !plan.lookups.is_empty() && table.has("reach_kept") {
+        let label = "expected a [[lookup]] with `connects = true`";
+        table.problem(Problem::new("no lookup connects to anybody", table.key_span("reach_kept"), label));
+    }
+    gates
 }
 
 fn max_hops(table: &mut Table<'_>) -> Option<u32> {

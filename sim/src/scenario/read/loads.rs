@@ -69,7 +69,7 @@ fn load(table: &mut Table<'_>, topology: &Topology, end: Duration) -> Option<Loa
     let call = call(table, service.map(|it| &topology.services[it]));
     let target = target(table, topology, service, from.as_ref());
     let start = before_end(table, "start", "this load starts", end).unwrap_or_default();
-    let mut stop = stop(table, start, end);
+    let mut stop = stop(table, start, end, "this load");
     if let Some(Arrival::Profile(profile)) = &mut arrival {
         stop = profile::place(table, profile, start, stop);
     }
@@ -235,7 +235,8 @@ fn nobody_offers(table: &Table<'_>, service: &str) {
     table.problem(problem.help(format!("add `services = [\"{service}\"]` to a [[home]] or a [[main]]")));
 }
 
-fn stop(table: &mut Table<'_>, start: Duration, end: Duration) -> Duration {
+/// When a load or the like stops: `stop`, or the end of the run. `what` stops.
+pub(super) fn stop(table: &mut Table<'_>, start: Duration, end: Duration, what: &str) -> Duration {
     let Some(stop) = table.read::<Duration>("stop") else { return end };
     if *stop.get_ref() <= start || *stop.get_ref() > end {
         let label = format!(
@@ -243,7 +244,8 @@ fn stop(table: &mut Table<'_>, start: Duration, end: Duration) -> Duration {
             duration::format(start),
             duration::format(end)
         );
-        table.problem(Problem::new("this load stops at an impossible time", stop.span(), label));
+        let message = format!("{what} stops at an impossible time");
+        table.problem(Problem::new(message, stop.span(), label));
     }
     stop.into_inner()
 }

@@ -4,6 +4,7 @@
 //! unknown key is met with what was probably meant, and one wrong value does not hide the next.
 
 mod asked;
+mod dht;
 mod expand;
 mod faults;
 mod gates;
@@ -103,12 +104,14 @@ fn read<'a>(
     let run = settings::run(&mut file, &phases);
     let node = settings::node(&mut file);
     let mut topology = topology::read(&mut file, run.duration);
+    topology.dht = dht::read(&mut file, &topology.hosts, &run);
     let network = network::read(&mut file, &topology.hosts);
     let drafts = upgrades::read(&mut file, &topology, node, &run);
     topology.upgrades = drafts.iter().map(|draft| draft.upgrade.clone()).collect();
     let loads = loads::read(&mut file, &topology, run.duration);
-    let mut gates = gates::read(&mut file, &topology.hosts, &loads, &run);
-    let context = Context { hosts: &topology.hosts, loads: &loads, run: &run };
+    let mut gates = gates::read(&mut file, &topology, &loads, &run);
+    let context =
+        Context { hosts: &topology.hosts, loads: &loads, lookups: &topology.dht.lookups, run: &run };
     gates.asked = asked::read(&mut file, &context);
     let failures = asked::failures(&mut file);
     gates.asked.failures = failures.iter().map(|failure| failure.get_ref().clone()).collect();

@@ -18,6 +18,8 @@ pub(super) const DEFAULT_DURATION: Duration = Duration::from_secs(600);
 pub(super) const DEFAULT_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often each relay's metrics are read, unless the scenario says otherwise: seldom enough to cost next to nothing.
 pub(super) const DEFAULT_REPORT_INTERVAL: Duration = Duration::from_secs(180);
+/// How often nodes are asked how they stand in the DHT, unless the scenario says otherwise.
+pub(super) const DEFAULT_DHT_INTERVAL: Duration = Duration::from_secs(1);
 /// The seed of a scenario that names none.
 pub(super) const DEFAULT_SEED: u64 = 1;
 
@@ -53,10 +55,11 @@ pub(super) fn run(file: &mut Table<'_>, phases: &[Phase]) -> RunPlan {
         file.problem(problem.help("leave `duration` out: then the run lasts as long as its phases"));
     }
     let seed = file.get::<u64>("seed").unwrap_or(DEFAULT_SEED);
-    let (mut probe_interval, mut report_interval) = (None, None);
+    let (mut probe_interval, mut report_interval, mut dht_interval) = (None, None, None);
     if let Some(mut probe) = file.table("probe", "[probe]") {
         probe_interval = positive(&mut probe, "interval");
         report_interval = positive(&mut probe, "reports");
+        dht_interval = positive(&mut probe, "dht");
         probe.finish();
     }
     RunPlan {
@@ -64,6 +67,7 @@ pub(super) fn run(file: &mut Table<'_>, phases: &[Phase]) -> RunPlan {
         seed,
         probe_interval: probe_interval.unwrap_or(DEFAULT_PROBE_INTERVAL),
         report_interval: report_interval.unwrap_or(DEFAULT_REPORT_INTERVAL),
+        dht_interval: dht_interval.unwrap_or(DEFAULT_DHT_INTERVAL),
         operator_every: operator::read(file),
         phases: phases.to_vec(),
     }

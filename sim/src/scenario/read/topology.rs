@@ -6,6 +6,7 @@ use relay_chaos::{ClockTrouble, Drift, Offset};
 use relay_node::link::SrvName;
 use toml::Spanned;
 
+use super::super::dht::DhtPlan;
 use super::super::error::{Problem, Problems};
 use super::super::hosts::{Host, HostIndex, Hosts, Machine, Nat, NatKind, NodeId, Role};
 use super::super::model::{DnsChange, Service, Topology};
@@ -28,14 +29,16 @@ pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
     let services = services::read(file);
     let mut hosts = Hosts::default();
     let usual = usual_machine(file);
-    let mains = groups(file, "main", (&services, usual), &mut hosts, end);
+    let in_dht = super::dht::is_on(file);
+    let common = Common { services: &services, machine: usual, in_dht };
+    let mains = groups(file, "main", &common, &mut hosts, end);
     if mains.is_empty() && hosts.is_empty() && !file.has("main") {
         let problem =
             Problem::new("the scenario has no Main", file.span(), "expected a [[main]] in this file");
         file.problems().lose_name();
         file.problem(problem.help("the smallest one is:  [[main]]  name = \"main-a\""));
     }
-    let homes = groups(file, "home", (&services, usual), &mut hosts, end);
+    let homes = groups(file, "home", &common, &mut hosts, end);
     // Whom a Home belongs to is not known yet: what groups say of that is wrong until it is.
     super::groups::define(file, &mut hosts, &Problems::default());
     for group in mains {
@@ -46,7 +49,7 @@ pub(super) fn read(file: &mut Table<'_>, end: Duration) -> Topology {
     }
     super::groups::define(file, &mut hosts, file.problems());
     let dns = dns(file, &hosts, end);
-    Topology { hosts, services, dns, upgrades: Vec::new() }
+    Topology { hosts, services, dns, upgrades: Vec::new(), dht: DhtPlan::default() }
 }
 
 /// `[[dns]]`: what names stand for, in the order of time.
@@ -84,6 +87,13 @@ fn srv_name(table: &mut Table<'_>, key: &'static str) -> Option<String> {
     read.ok().map(|name| name.as_str().to_owned())
 }
 
+/// What holds for every host that says nothing else.
+struct Common<'a> {
+    services: &'a [Service],
+    machine: Machine,
+    in_dht: bool,
+}
+
 /// One `[[main]]` or `[[home]]`, and the hosts that it stands for.
 struct Group<'a> {
     table: Table<'a>,
@@ -93,7 +103,7 @@ struct Group<'a> {
 fn groups<'a>(
     file: &mut Table<'a>,
     key: &'static str,
-    common: (&[Service], Machine),
+    common: &Common<'_>,
     hosts: &mut Hosts,
     end: Duration,
 ) -> Vec<Group<'a>> {
@@ -135,20 +145,16 @@ fn taken(table: &Table<'_>, name: &str, earlier: &[Group<'_>], hosts: &Hosts) {
 }
 
 /// The hosts that a table stands for, not yet connected to anybody.
-fn members(
-    table: &mut Table<'_>,
-    key: &str,
-    (services, usual): (&[Service], Machine),
-    end: Duration,
-) -> Vec<Host> {
+fn members(table: &mut Table<'_>, key: &str, common: &Common<'_>, end: Duration) -> Vec<Host> {
     let name = table.require::<String>("name");
     let count = table.read::<u32>("count");
     let start = before_end(table, "start", "this host starts", end).unwrap_or_default();
     let node_id = table.word("node_id", &[("host-name", NodeId::HostName), ("generated", NodeId::Generated)]);
     // A Home is dialled by nobody.
     let tls = if key == "main" { table.get("tls").unwrap_or_default() } else { false };
-    let offered = offered(table, services);
-    let machine = machine(table, usual);
+    let offered = offered(table, common.services);
+    let machine = machine(table, common.machine);
+    let dht = table.get("dht").unwrap_or(common.in_dht);
     let nat = if key == "home" { nat(table) } else { Nat::default() };
     let Some(name) = name.filter(|name| check_name(table, name, "host")) else {
         table.problems().lose_name();
@@ -174,6 +180,7 @@ fn members(
         node_id: node_id.unwrap_or_default(),
         machine,
         nat,
+        dht,
     };
     match count.map(Spanned::into_inner) {
         None => vec![host(name.into_inner())],
@@ -290,7 +297,7 @@ fn connect_homes(mut group: Group<'_>, hosts: &mut Hosts) {
 }
 
 /// The Mains that `names` stand for, in the order of the list, each once. `what` they are meant to be: `a peer`.
-fn mains(table: &Table<'_>, names: &Names, what: &str, hosts: &Hosts) -> Vec<HostIndex> {
+pub(super) fn mains(table: &Table<'_>, names: &Names, what: &str, hosts: &Hosts) -> Vec<HostIndex> {
     let lookup = Lookup { hosts, problems: table.problems() };
     let mains = lookup.in_turn(names, Host::is_main).unwrap_or_default();
     // Whose name it is that stands for a Home.

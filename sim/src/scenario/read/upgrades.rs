@@ -158,12 +158,13 @@ fn change(table: &mut Table<'_>, topology: &Topology) -> Change {
     table.ask(&["services"]);
     let policies = Policy::ALL.map(|policy| (policy.as_str(), policy));
     let balance = table.word("balance", &policies);
-    if !["node", "services", "balance"].iter().any(|key| table.has(key)) {
-        let label = "expected [upgrade.node], `services` or `balance` in here";
+    let dht = table.get::<bool>("dht");
+    if !["node", "services", "balance", "dht"].iter().any(|key| table.has(key)) {
+        let label = "expected [upgrade.node], `services`, `balance` or `dht` in here";
         let problem = Problem::new("this upgrade changes nothing", table.span(), label);
         table.problem(problem.help("a [[fault]] of kind \"rolling-restart\" restarts hosts as they are"));
     }
-    Change { node, services, balance }
+    Change { node, services, balance, dht }
 }
 
 /// Puts the upgrades where they belong: their gates among all gates, their stops among the faults.

@@ -64,7 +64,7 @@ p99 = "1s"
 "#,
             "
 11:2 unknown key `gats` in the scenario
-  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `main`, `home`, `groups`, `dns`, and 10 more
+  expected one of `name`, `description`, `params`, `template`, `phase`, `duration`, `seed`, `probe`, `operator`, `node`, `service`, `host`, `dht`, `main`, `home`, `groups`, and 14 more
   help: did you mean `gate`?
 ",
         ),
@@ -84,7 +84,7 @@ nmae = "main-b"
 "#,
             "
 12:1 unknown key `nmae` in [[main]]
-  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `disk`, `clock`, `peers`, `peers_srv`
+  expected one of `name`, `count`, `start`, `node_id`, `tls`, `services`, `cpu`, `cores`, `disk`, `clock`, `dht`, `peers`, `peers_srv`
   help: did you mean `name`?
 ",
         ),

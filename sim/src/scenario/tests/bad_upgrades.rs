@@ -10,7 +10,7 @@ fn each_is_reported_at_its_place() {
 ",
             r#"
 11:1 this upgrade changes nothing
-  expected [upgrade.node], `services` or `balance` in here
+  expected [upgrade.node], `services`, `balance` or `dht` in here
   help: a [[fault]] of kind "rolling-restart" restarts hosts as they are
 11:1 [[upgrade]] has no `name`
   expected `name = …` in here

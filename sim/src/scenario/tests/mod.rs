@@ -1,6 +1,7 @@
 //! Tests of the scenario format.
 
 mod bad_asked;
+mod bad_dht;
 mod bad_edges;
 mod bad_expand;
 mod bad_faults;
@@ -12,6 +13,7 @@ mod bad_toml;
 mod bad_topology;
 mod bad_upgrades;
 mod bad_values;
+mod dht;
 mod expand;
 mod files;
 mod good;

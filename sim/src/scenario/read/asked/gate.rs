@@ -6,7 +6,9 @@ use relay_chaos::quantity::duration;
 use relay_chaos::{Rate, Share};
 use toml::Spanned;
 
-use super::super::super::asked::{Aggregate, Bound, CallMetric, Limit, Metric, MetricGate, Unit};
+use super::super::super::asked::{
+    Aggregate, Bound, CallMetric, Limit, LookupMetric, Metric, MetricGate, Unit,
+};
 use super::super::super::error::{Problem, did_you_mean};
 use super::super::expand::window;
 use super::super::names::check_name;
@@ -19,16 +21,32 @@ use super::{Context, node_metric};
 const MIN_WINDOW: Duration = Duration::from_millis(10);
 
 /// The metrics that every run has.
-const BUILT_IN: [(&str, Option<CallMetric>); 8] = [
-    ("calls", Some(CallMetric::Calls)),
-    ("failures", Some(CallMetric::Failures)),
-    ("call_rate", Some(CallMetric::Rate)),
-    ("goodput", Some(CallMetric::Goodput)),
-    ("success", Some(CallMetric::Success)),
-    ("availability", Some(CallMetric::Availability)),
-    ("latency", Some(CallMetric::Latency)),
-    ("reconnects", None),
+const BUILT_IN: [(&str, BuiltIn); 15] = [
+    ("calls", BuiltIn::Calls(CallMetric::Calls)),
+    ("failures", BuiltIn::Calls(CallMetric::Failures)),
+    ("call_rate", BuiltIn::Calls(CallMetric::Rate)),
+    ("goodput", BuiltIn::Calls(CallMetric::Goodput)),
+    ("success", BuiltIn::Calls(CallMetric::Success)),
+    ("availability", BuiltIn::Calls(CallMetric::Availability)),
+    ("latency", BuiltIn::Calls(CallMetric::Latency)),
+    ("reconnects", BuiltIn::Reconnects),
+    ("lookups", BuiltIn::Lookups(LookupMetric::Lookups)),
+    ("resolution", BuiltIn::Lookups(LookupMetric::Resolution)),
+    ("cache_hits", BuiltIn::Lookups(LookupMetric::CacheHits)),
+    ("stale", BuiltIn::Lookups(LookupMetric::Stale)),
+    ("reach", BuiltIn::Lookups(LookupMetric::Reach)),
+    ("lookup_latency", BuiltIn::Lookups(LookupMetric::Latency)),
+    ("metadata_bytes", BuiltIn::MetadataBytes),
 ];
+
+/// A metric that every run has.
+#[derive(Clone, Copy)]
+enum BuiltIn {
+    Calls(CallMetric),
+    Reconnects,
+    Lookups(LookupMetric),
+    MetadataBytes,
+}
 
 const AGGREGATES: [(&str, Aggregate); 6] = [
     ("max", Aggregate::Max),
@@ -83,33 +101,48 @@ fn gate(table: &mut Table<'_>, context: &Context<'_>) -> Option<MetricGate> {
         );
         table.problems().add_unknown_name(problem.help("add a [[load]], or leave this gate out"));
     }
+    if let Metric::Lookups(..) = metric
+        && context.lookups.is_empty()
+        && !table.has("lookup")
+    {
+        let problem = Problem::new(
+            "this gate judges lookups, and the scenario makes none",
+            table.value_span("metric"),
+            "expected a [[lookup]] in this file",
+        );
+        table.problems().add_unknown_name(problem.help("add a [[lookup]], or leave this gate out"));
+    }
     Some(MetricGate { name: name?.into_inner(), metric, of, aggregate, over, sliding, limit: limit? })
 }
 
 fn metric(table: &mut Table<'_>, context: &Context<'_>) -> Option<Metric> {
     let text = table.require::<String>("metric");
-    let load = context.load(table);
+    let (load, lookup) = (context.load(table), context.lookup(table));
     let text = text?;
     let found = BUILT_IN.iter().find(|(name, _)| name == text.get_ref());
-    let metric = match found {
-        Some((_, Some(metric))) => return Some(Metric::Calls(*metric, load)),
-        Some((_, None)) => Metric::Reconnects,
+    let metric = match found.map(|(_, it)| *it) {
+        Some(BuiltIn::Calls(metric)) => Metric::Calls(metric, load),
+        Some(BuiltIn::Lookups(metric)) => Metric::Lookups(metric, lookup),
+        Some(BuiltIn::Reconnects) => Metric::Reconnects,
+        Some(BuiltIn::MetadataBytes) => Metric::MetadataBytes,
         None => Metric::Node(node_metric(table, &text, &BUILT_IN.map(|(name, _)| name))?),
     };
-    if table.has("load") {
-        let problem = Problem::new(
-            "`load` means nothing here",
-            table.key_span("load"),
-            "expected no `load`: this metric is not about calls",
-        );
-        table.problem(problem);
+    for (key, is_about, what) in [
+        ("load", matches!(metric, Metric::Calls(..)), "calls"),
+        ("lookup", matches!(metric, Metric::Lookups(..)), "lookups"),
+    ] {
+        if table.has(key) && !is_about {
+            let message = format!("`{key}` means nothing here");
+            let label = format!("expected no `{key}`: this metric is not about {what}");
+            table.problem(Problem::new(message, table.key_span(key), label));
+        }
     }
     Some(metric)
 }
 
 /// What becomes of many values: of latencies and of what nodes tell, for all else is one value already.
 fn aggregate(table: &mut Table<'_>, metric: Option<&Metric>) -> Option<Aggregate> {
-    let is_latency = matches!(metric, Some(Metric::Calls(CallMetric::Latency, _)));
+    let is_latency = metric.is_some_and(is_latency);
     let Some(text) = table.read::<String>("aggregate") else {
         return match metric? {
             Metric::Node(_) => {
@@ -153,6 +186,11 @@ fn quantile(text: &str) -> Option<Aggregate> {
     format!("{percent}%").parse::<Share>().ok().map(Aggregate::Quantile)
 }
 
+/// Whether it is a time that many have one each of.
+fn is_latency(metric: &Metric) -> bool {
+    matches!(metric, Metric::Calls(CallMetric::Latency, _) | Metric::Lookups(LookupMetric::Latency, _))
+}
+
 fn check_window(table: &Table<'_>, window: Duration, over: Duration, of: (&Metric, Aggregate)) {
     let span = table.value_span("window");
     match of {
@@ -193,12 +231,17 @@ fn limit(table: &mut Table<'_>, metric: Option<&Metric>) -> Option<Limit> {
     }
     drop(found);
     let unit = match metric? {
-        Metric::Calls(CallMetric::Latency, _) => Unit::Seconds,
+        Metric::Calls(CallMetric::Latency, _) | Metric::Lookups(LookupMetric::Latency, _) => Unit::Seconds,
         Metric::Calls(CallMetric::Rate | CallMetric::Goodput, _) => Unit::PerSecond,
-        Metric::Calls(CallMetric::Success | CallMetric::Availability, _) => Unit::Share,
-        Metric::Calls(CallMetric::Calls | CallMetric::Failures, _) | Metric::Reconnects | Metric::Node(_) => {
-            Unit::Number
+        Metric::Calls(CallMetric::Success | CallMetric::Availability, _)
+        | Metric::Lookups(LookupMetric::Resolution | LookupMetric::CacheHits | LookupMetric::Reach, _) => {
+            Unit::Share
         }
+        Metric::Calls(CallMetric::Calls | CallMetric::Failures, _)
+        | Metric::Lookups(LookupMetric::Lookups | LookupMetric::Stale, _)
+        | Metric::Reconnects
+        | Metric::MetadataBytes
+        | Metric::Node(_) => Unit::Number,
     };
     let value = match unit {
         Unit::Seconds => table.get::<Duration>(key)?.as_secs_f64(),

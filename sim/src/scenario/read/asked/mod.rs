@@ -7,6 +7,7 @@ mod sometimes;
 use toml::Spanned;
 
 use super::super::asked::Asked;
+use super::super::dht::Lookups;
 use super::super::error::{Problem, did_you_mean, list};
 use super::super::hosts::{HostSet, Hosts};
 use super::super::metric::NodeMetric;
@@ -21,6 +22,7 @@ pub(super) use expect::{check_invariants, failures};
 pub(super) struct Context<'a> {
     pub(super) hosts: &'a Hosts,
     pub(super) loads: &'a [Load],
+    pub(super) lookups: &'a [Lookups],
     pub(super) run: &'a RunPlan,
 }
 
@@ -43,20 +45,32 @@ impl Context<'_> {
 
     /// The load that `load` names, by its place; `None` where none is named, or a problem was noted.
     fn load(&self, table: &mut Table<'_>) -> Option<usize> {
-        let name = table.read::<String>("load")?;
-        let found = self.loads.iter().position(|load| load.name == *name.get_ref());
-        if found.is_none() {
-            let known = || self.loads.iter().map(|load| load.name.as_str());
-            let help = did_you_mean(name.get_ref(), known()).unwrap_or_else(|| match self.loads {
-                [] => "the scenario has no [[load]]".to_owned(),
-                _ => format!("the loads are {}", list(known())),
-            });
-            let message = format!("no load is called `{}`", name.get_ref());
-            let problem = Problem::new(message, name.span(), "expected the name of a [[load]]");
-            table.problems().add_unknown_name(problem.help(help));
-        }
-        found
+        let names: Vec<&str> = self.loads.iter().map(|load| load.name.as_str()).collect();
+        place(table, "load", &names)
     }
+
+    /// The same for `lookup`.
+    fn lookup(&self, table: &mut Table<'_>) -> Option<usize> {
+        let names: Vec<&str> = self.lookups.iter().map(|lookup| lookup.name.as_str()).collect();
+        place(table, "lookup", &names)
+    }
+}
+
+/// The place among `names` of the one that `key` of the table says, which is called as its section.
+fn place(table: &mut Table<'_>, key: &'static str, names: &[&str]) -> Option<usize> {
+    let name = table.read::<String>(key)?;
+    let found = names.iter().position(|it| it == name.get_ref());
+    if found.is_none() {
+        let known = || names.iter().copied();
+        let help = did_you_mean(name.get_ref(), known()).unwrap_or_else(|| match names {
+            [] => format!("the scenario has no [[{key}]]"),
+            _ => format!("the {key}s are {}", list(known())),
+        });
+        let message = format!("no {key} is called `{}`", name.get_ref());
+        let problem = Problem::new(message, name.span(), format!("expected the name of a [[{key}]]"));
+        table.problems().add_unknown_name(problem.help(help));
+    }
+    found
 }
 
 /// A metric of nodes; one that no node tells is noted. `others` are words that could stand there as well.

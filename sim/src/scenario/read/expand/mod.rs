@@ -27,7 +27,7 @@ pub(super) type Setting = (String, String);
 pub(super) fn common_keys(section: &str) -> &'static [&'static str] {
     match section {
         "fault" => &["use", "phase", "every", "times", "until"],
-        "load" | "upgrade" => &["use", "phase"],
+        "load" | "upgrade" | "lookup" => &["use", "phase"],
         "phase" | "profile" | "expect" => &[],
         _ => &["use"],
     }

@@ -89,8 +89,12 @@ pub(in super::super) fn window(table: &mut Table<'_>, phases: &[Phase], end: Dur
 
 /// Makes the times of what happens in a phase count from the start of the run.
 pub(super) fn place(document: &mut DeTable<'_>, phases: &[Phase], problems: &Problems) {
-    for (section, what) in [("fault", "fault begins"), ("load", "load starts"), ("upgrade", "upgrade begins")]
-    {
+    for (section, what) in [
+        ("fault", "fault begins"),
+        ("load", "load starts"),
+        ("lookup", "lookup starts"),
+        ("upgrade", "upgrade begins"),
+    ] {
         let Some(items) = tables_mut(document, section) else { continue };
         for item in items.iter_mut() {
             let DeValue::Table(table) = item.get_mut() else { continue };
@@ -108,13 +112,18 @@ pub(super) fn place(document: &mut DeTable<'_>, phases: &[Phase], problems: &Pro
                     ["at", "start", "stop", "until"].into_iter().for_each(|key| {
                         table.remove(key);
                     });
-                    if section != "load" {
+                    if !lasts(section) {
                         set_time(table, "at", Duration::ZERO, name.span());
                     }
                 }
             }
         }
     }
+}
+
+/// Whether tables of this section have a `start` and a `stop`, and not a moment `at`.
+fn lasts(section: &str) -> bool {
+    matches!(section, "load" | "lookup")
 }
 
 fn move_into(
@@ -125,17 +134,17 @@ fn move_into(
     phase: &Phase,
     problems: &Problems,
 ) {
-    let lasts = phase.end - phase.start;
-    let begins = if section == "load" { "start" } else { "at" };
+    let length = phase.end - phase.start;
+    let begins = if lasts(section) { "start" } else { "at" };
     for (key, last) in [(begins, false), ("stop", true), ("until", true)] {
         let Some(time) = time_of(table, key) else { continue };
-        if time > lasts || (time == lasts && !last) {
+        if time > length || (time == length && !last) {
             let span = table.get(key).map_or(name.span(), Spanned::span);
             let message = match last {
                 true => format!("`{key}` is after the end of the phase `{}`", phase.name),
                 false => format!("this {what} after the end of the phase `{}`", phase.name),
             };
-            let label = format!("expected a time before its end, {}", duration::format(lasts));
+            let label = format!("expected a time before its end, {}", duration::format(length));
             let help = "times count from the start of the phase";
             problems.add(Problem::new(message, span, label).help(help));
             // Noted: no other message is to follow from it.
@@ -148,7 +157,7 @@ fn move_into(
     if !table.contains_key(begins) {
         set_time(table, begins, phase.start, name.span());
     }
-    if section == "load" && !table.contains_key("stop") {
+    if lasts(section) && !table.contains_key("stop") {
         set_time(table, "stop", phase.end, name.span());
     }
 }
