@@ -6,6 +6,7 @@ mod calls;
 mod client;
 mod older;
 mod peers;
+mod pins;
 mod rewound;
 mod routes;
 mod rpc;

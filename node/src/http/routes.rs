@@ -10,8 +10,9 @@ use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use super::access;
 use super::api::{self, Api};
-use super::{older, peers, rpc};
+use super::{older, peers, pins, rpc};
 use crate::wire::NodeKind;
 
 /// Who has a route.
@@ -40,7 +41,7 @@ type Route = (&'static str, Method, On, Serve);
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 
-static ROUTES: [Route; 18] = [
+static ROUTES: [Route; 20] = [
     ("/rpc", POST, On::Both, Serve::Http(|| post(rpc::handle))),
     ("/health", GET, On::Both, Serve::Http(|| get(api::health))),
     ("/ready", GET, On::Both, Serve::Http(|| get(api::ready))),
@@ -55,6 +56,8 @@ static ROUTES: [Route; 18] = [
     ("/federation/registry", GET, On::Main, Serve::Http(|| get(api::federation_registry))),
     ("/federation/peers", GET, On::Main, Serve::Http(|| get(peers::list))),
     ("/federation/peers/add", POST, On::Main, Serve::Http(|| post(peers::add))),
+    (access::PINS, GET, On::Main, Serve::Http(|| get(pins::list))),
+    (access::ONE_PIN, Method::DELETE, On::Main, Serve::Http(|| delete(pins::forget))),
     ("/federation/health", GET, On::Main, Serve::Http(|| get(api::federation_health))),
     ("/ws/federation", GET, On::Main, Serve::WebSocket),
     ("/ws/peers", GET, On::Main, Serve::WebSocket),
@@ -81,7 +84,11 @@ pub(super) fn router(api: &Arc<Api>) -> Router {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, Json<Value>) {
-    let route = ROUTES.iter().find(|(path, ..)| *path == uri.path());
+    let is_it = |path: &str| match path.split_once('{') {
+        Some((before, _)) => uri.path().starts_with(before),
+        None => path == uri.path(),
+    };
+    let route = ROUTES.iter().find(|(path, ..)| is_it(path));
     let right = route.map_or(&GET, |(_, right, ..)| right);
     let error = format!("{} takes {right}, not {method}", uri.path());
     (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": error })))

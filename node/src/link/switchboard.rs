@@ -50,7 +50,7 @@ pub struct Switchboard {
     /// What is counted.
     pub metrics: Metrics,
     /// Whom it lets in.
-    pub(super) keyring: Keyring,
+    pub keyring: Keyring,
     /// What survives a restart.
     pub(super) store: Store,
     who: Who,
@@ -207,6 +207,11 @@ impl Switchboard {
             Some((info.node.clone(), UpLink { address: info.address.clone(), since: info.since, vitals }))
         });
         state.peers.list(up.collect())
+    }
+
+    /// The Mains that were removed and are kept out, the latest last.
+    pub fn removed_peers(&self) -> Vec<NodeId> {
+        self.lock().peers.removed().cloned().collect()
     }
 
     /// Notes how dialling a peer goes.

@@ -10,7 +10,7 @@ fn each_is_reported_at_its_place() {
 ",
             r#"
 11:1 this upgrade changes nothing
-  expected [upgrade.node], `services` or `balance` in here
+  expected [upgrade.node], `services`, `balance`, `tls`, `main`, `fallback` or `peers` in here
   help: a [[fault]] of kind "rolling-restart" restarts hosts as they are
 11:1 [[upgrade]] has no `name`
   expected `name = …` in here
@@ -194,6 +194,51 @@ heartbeat = "2m"
 17:6 this upgrade begins after the end of the phase `storm`
   expected a time before its end, 1m
   help: times count from the start of the phase
+",
+        ),
+    ];
+    check(cases);
+}
+
+#[test]
+fn ways_that_lead_nowhere_are_reported() {
+    let cases: &[Case] = &[
+        base(
+            r#"[[upgrade]]
+name = "a"
+at = "1m"
+hosts = "*"
+main = "main-b"
+fallback = "home-1"
+peers = ["main-a", "main-z"]
+"#,
+            "
+",
+        ),
+        base(
+            r#"[[upgrade]]
+name = "a"
+at = "1m"
+hosts = "homes"
+main = []
+tls = true
+"#,
+            "
+",
+        ),
+        base(
+            r#"[[upgrade]]
+name = "a"
+at = "1m"
+hosts = ["mains", "home-1"]
+tls = "yes"
+[[upgrade]]
+name = "b"
+at = "5m"
+hosts = ["mains", "home-1"]
+tls = false
+"#,
+            "
 ",
         ),
     ];
