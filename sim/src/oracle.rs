@@ -252,17 +252,18 @@ impl Oracle {
     /// Whether a Home that wants to move to a Main may not get there, though nothing lies between them: because of the
     /// Main's certificate, of names, or of sockets.
     fn may_strand(&self, home: HostIndex, main: HostIndex, sent: Duration, ended: Duration) -> bool {
-        self.is_torn(main, sent, ended) || self.faults.iter().any(|fault| {
-            let concerns = match &fault.what {
-                FaultKind::Expiry(it) => it.hosts.contains(main),
-                FaultKind::Dns(it) => it.hosts.contains(home),
-                FaultKind::Descriptors(it) => it.hosts.contains(home) || it.hosts.contains(main),
-                _ => false,
-            };
-            let active = fault.active();
-            let is_past = active.end.is_some_and(|end| end <= sent && self.agreed_between(end, sent));
-            concerns && active.start <= ended && !is_past
-        })
+        self.is_torn(main, sent, ended)
+            || self.faults.iter().any(|fault| {
+                let concerns = match &fault.what {
+                    FaultKind::Expiry(it) => it.hosts.contains(main),
+                    FaultKind::Dns(it) => it.hosts.contains(home),
+                    FaultKind::Descriptors(it) => it.hosts.contains(home) || it.hosts.contains(main),
+                    _ => false,
+                };
+                let active = fault.active();
+                let is_past = active.end.is_some_and(|end| end <= sent && self.agreed_between(end, sent));
+                concerns && active.start <= ended && !is_past
+            })
     }
 
     /// How long a Home may take from the beginning of a fault until it hangs on another Main and all others know.
@@ -278,14 +279,17 @@ impl Oracle {
 
     fn whole(&self, path: &[HostIndex], sent: Duration, ended: Duration) -> bool {
         let is_torn = !self.cutovers.is_empty() && path.iter().any(|main| self.is_torn(*main, sent, ended));
-        !is_torn && self.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
-            let active = fault.active();
-            if active.start > ended {
-                return true;
-            }
-            // It was active before or during the call: it must be over, and the federation agree since.
-            active.end.is_some_and(|end| end + self.echo_of(fault) <= sent && self.agreed_between(end, sent))
-        })
+        !is_torn
+            && self.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
+                let active = fault.active();
+                if active.start > ended {
+                    return true;
+                }
+                // It was active before or during the call: it must be over, and the federation agree since.
+                active
+                    .end
+                    .is_some_and(|end| end + self.echo_of(fault) <= sent && self.agreed_between(end, sent))
+            })
     }
 }
 

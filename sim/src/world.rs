@@ -314,9 +314,8 @@ impl World {
     fn config(&self, index: HostIndex, upgrades: &[usize]) -> Config {
         let topology = &self.scenario.topology;
         let host = topology.hosts.get(index);
-        let url = |main: &HostIndex| {
-            main_url(topology.hosts.get(*main), topology.dials_tls_after(*main, upgrades))
-        };
+        let url =
+            |main: &HostIndex| main_url(topology.hosts.get(*main), topology.dials_tls_after(*main, upgrades));
         let tls = topology.tls_after(index, upgrades);
         let role = match topology.role_after(index, upgrades) {
             scenario::Role::Main { peers, peers_srv } => Role::Main(MainRole {

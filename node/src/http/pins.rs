@@ -34,9 +34,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Reply {
             });
             (StatusCode::OK, Json(body))
         }
-        Err(error) => {
-            refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the pins cannot be read: {error}"))
-        }
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the pins cannot be read: {error}")),
     }
 }
 

@@ -115,7 +115,9 @@ impl Keyring {
             Failure::Internal(format!("the key of {} cannot be kept now; try again later", claim.node))
         })?;
         if forgotten > 0 {
-            tracing::warn!("{forgotten} nodes that came once, long ago, are forgotten: all places were taken");
+            tracing::warn!(
+                "{forgotten} nodes that came once, long ago, are forgotten: all places were taken"
+            );
         }
         if !is_ours {
             // Two came at once under one id, and the other one was first.
@@ -201,9 +203,8 @@ impl Keyring {
                 tracing::error!("{LIST_FILE} cannot be used, so nobody is let in until it can: {reason}");
             }
         }
-        let unread = || {
-            Failure::Internal(format!("{} cannot read {LIST_FILE} now; try again later", self.me))
-        };
+        let unread =
+            || Failure::Internal(format!("{} cannot read {LIST_FILE} now; try again later", self.me));
         listed.clone().ok_or_else(unread)
     }
 }

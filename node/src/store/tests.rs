@@ -85,7 +85,8 @@ const DAY: u64 = 86_400;
 /// A full table of nodes that were seen once, at this time, in seconds.
 fn full_of_strangers(database: &mut Database, seen: u64) {
     database.connection.execute_batch("BEGIN").unwrap();
-    let mut insert = database.connection.prepare("INSERT INTO pins VALUES (?1, 'aa', 'home', ?2, ?2)").unwrap();
+    let mut insert =
+        database.connection.prepare("INSERT INTO pins VALUES (?1, 'aa', 'home', ?2, ?2)").unwrap();
     for n in 0..MAX_PINS {
         insert.execute((format!("s{n:06}"), (seen * 1_000).cast_signed())).unwrap();
     }
@@ -104,7 +105,11 @@ fn who_came_once_and_long_ago_makes_room() {
     database.seen(&[id("s000001")], at(12 * DAY)).unwrap();
     let listed = |node: &NodeId| *node == id("s000002");
     let new = id("alice");
-    assert_eq!(database.make_room(&new, at((10 + STRANGER_DAYS) * DAY - 1), listed).unwrap(), [], "too early");
+    assert_eq!(
+        database.make_room(&new, at((10 + STRANGER_DAYS) * DAY - 1), listed).unwrap(),
+        [],
+        "too early"
+    );
     database.pin(new.clone(), "aa".into(), NodeKind::Home, at(40 * DAY)).expect_err("no room yet");
     let forgotten = database.make_room(&new, at((10 + STRANGER_DAYS) * DAY), listed).unwrap();
     assert_eq!((forgotten.len(), forgotten[0].as_str()), (1_000, "s000000"), "seen twice on one day is once");

@@ -107,8 +107,7 @@ mod tests {
     #[test]
     fn anothers_trouble_is_no_excuse() {
         for trouble in [SLOW, NOTHING, "kind = \"pause\""] {
-            let trouble = format!("{trouble}\n[[main]]\nname = \"idle\"");
-            assert_eq!(findings_of("idle", &trouble, 101, 109, 108), (1, 1), "{trouble}");
+            assert_eq!(findings_of("main", trouble, 101, 109, 108), (1, 1), "{trouble}");
         }
     }
 

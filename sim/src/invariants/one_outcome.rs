@@ -168,7 +168,8 @@ mod tests {
         };
         let violated = |trouble: &str, outcome| judged("home", "2s", trouble, 2, outcome);
         let violated_on = |host: &str, trouble: &str, outcome| judged(host, "2s", trouble, 2, outcome);
-        let violated_from = |at: &str, trouble: &str, made, outcome| judged("home", at, trouble, made, outcome);
+        let violated_from =
+            |at: &str, trouble: &str, made, outcome| judged("home", at, trouble, made, outcome);
         let gone = || Outcome::RelayGone("refused".into());
         let no_descriptors = "kind = \"descriptors\"\nlimit = 1";
         let slow = "kind = \"slow\"\ncpu = \"50ms per message\"";
@@ -176,8 +177,7 @@ mod tests {
         let silence = || Outcome::NoOutcome;
         assert_eq!((violated(no_descriptors, silence()), violated(slow, silence())), (0, 0));
         for trouble in [no_descriptors, slow] {
-            let others = trouble.to_owned() + "\n[[main]]\nname = \"idle\"";
-            let elsewhere = |outcome| violated_on("idle", &others, outcome);
+            let elsewhere = |outcome| violated_on("main", trouble, outcome);
             assert_eq!((elsewhere(gone()), elsewhere(silence())), (1, 1), "another's {trouble}");
         }
         let over = format!("{no_descriptors}\nlasts = \"500ms\"");

@@ -140,9 +140,8 @@ impl Kept {
     ) {
         let identity = (recalled.node.clone(), recalled.key.clone());
         let known = self.identity.get_or_insert_with(|| identity.clone());
-        findings.check(at, *known == identity, || {
-            format!("host {} was {known:?} and is {identity:?}", host.0)
-        });
+        findings
+            .check(at, *known == identity, || format!("host {} was {known:?} and is {identity:?}", host.0));
         let wrong = self.wrong_peers(recalled, is_misled);
         findings.check(at, wrong.is_empty(), || {
             let (must, does) = (&self.peers, &recalled.peers);
@@ -257,7 +256,11 @@ down = "10s"
         assert_eq!(violated(&[recalled(&without), recalled(&with)]), 1, "nobody added it");
         let kept_out = keeps_out(&[]);
         assert_eq!(violated(&[changed(&added), changed(&removed), recalled(&kept_out)]), 0);
-        assert_eq!(violated(&[changed(&added), changed(&removed), recalled(&without)]), 1, "it may come in again");
+        assert_eq!(
+            violated(&[changed(&added), changed(&removed), recalled(&without)]),
+            1,
+            "it may come in again"
+        );
         assert_eq!(violated(&[changed(&added), changed(&removed), recalled(&with)]), 2, "it came back");
         let again = [changed(&removed), changed(&added)];
         assert_eq!(violated(&[&again[..], &[recalled(&with)]].concat()), 0);

@@ -262,7 +262,8 @@ main = "main"
         assert_eq!(held_up(&format!("{slow}{paused}"), HOME, 50, 200), 35, "no second counts twice");
         let for_good = slow.replace("lasts = \"10s\"\n", "");
         assert_eq!(held_up(&for_good, HOME, 100, 130), 30);
-        let none = "[[fault]]\nat = \"60s\"\nkind = \"descriptors\"\nhost = \"home\"\nlimit = 1\nlasts = \"10s\"\n";
+        let none =
+            "[[fault]]\nat = \"60s\"\nkind = \"descriptors\"\nhost = \"home\"\nlimit = 1\nlasts = \"10s\"\n";
         assert_eq!(held_up(none, HOME, 50, 90), 11);
         let lacks = |first, last| weather(none).lacks_descriptors(HOME, seconds(first), seconds(last));
         assert!(lacks(50, 60) && lacks(70, 90) && !lacks(50, 59) && !lacks(72, 90));

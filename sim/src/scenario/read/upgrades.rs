@@ -164,7 +164,8 @@ fn change(table: &mut Table<'_>, topology: &Topology) -> Change {
     let ways = ways(table, &topology.hosts);
     let keys = ["node", "services", "balance", "tls", "main", "fallback", "peers"];
     if !keys.iter().any(|key| table.has(key)) {
-        let label = "expected [upgrade.node], `services`, `balance`, `tls`, `main`, `fallback` or `peers` in here";
+        let label =
+            "expected [upgrade.node], `services`, `balance`, `tls`, `main`, `fallback` or `peers` in here";
         let problem = Problem::new("this upgrade changes nothing", table.span(), label);
         table.problem(problem.help("a [[fault]] of kind \"rolling-restart\" restarts hosts as they are"));
     }
@@ -215,7 +216,8 @@ fn check_ways(table: &Table<'_>, ways: &Ways, hosts: &HostSet, topology: &Topolo
         );
         table.problem(problem.help("Homes speak no TLS: they are dialled by nobody"));
     }
-    let changed: Vec<HostIndex> = members().filter(|(_, host)| host.is_main()).map(|(host, _)| host).collect();
+    let changed: Vec<HostIndex> =
+        members().filter(|(_, host)| host.is_main()).map(|(host, _)| host).collect();
     let dials = |host: &Host| match &host.role {
         Role::Main { peers, .. } => changed.iter().find(|main| peers.contains(main)),
         Role::Home { main: own, fallback } => {

@@ -213,6 +213,20 @@ fallback = "home-1"
 peers = ["main-a", "main-z"]
 "#,
             "
+15:1 `main-a` is a Main and has no `main`
+  expected an upgrade of Homes only
+15:8 no host is called `main-b`
+  expected the name of a host
+  help: did you mean `main-a`?
+16:1 `main-a` is a Main and has no `fallback`
+  expected an upgrade of Homes only
+16:12 `home-1` is a Home and cannot be a fallback
+  expected the name of a [[main]]
+17:1 `home-1` is a Home and has no `peers`
+  expected an upgrade of Mains only
+17:20 no host is called `main-z`
+  expected the name of a host
+  help: did you mean `main-a`?
 ",
         ),
         base(
@@ -224,6 +238,11 @@ main = []
 tls = true
 "#,
             "
+15:8 a Home needs a Main
+  expected the name of a [[main]]
+16:1 no Main is among these hosts
+  expected Mains, and all who dial them
+  help: Homes speak no TLS: they are dialled by nobody
 ",
         ),
         base(
@@ -239,6 +258,10 @@ hosts = ["mains", "home-1"]
 tls = false
 "#,
             "
+15:7 bad value for `tls` in [[upgrade]]: this is a string
+  expected true or false
+20:1 `home-2` dials `main-a` and is not told that it is `ws://` now
+  expected `hosts` with all who dial the Mains among them
 ",
         ),
     ];

@@ -259,7 +259,9 @@ impl Disk {
                     _ => file.holder = Some(me),
                 }
             }
-            Operation::Unlock(open) | Operation::Close(open) => self.found(name)?.give_back(Holder { process, open }),
+            Operation::Unlock(open) | Operation::Close(open) => {
+                self.found(name)?.give_back(Holder { process, open })
+            }
             Operation::Load(into) => *into = self.value(name).map(<[u8]>::to_vec),
             Operation::Put(value) => self.put(name, value),
         }
