@@ -145,7 +145,7 @@ fn want(
         let (keeper, expected) = (keeper.clone(), expected.clone());
         let env = board.env.clone();
         env.spawn("peer-dial", async move {
-            keep(&board, &url, &keeper, expected, both_dial).await;
+            Box::pin(keep(&board, &url, &keeper, expected, both_dial)).await;
         });
     }
     wanted

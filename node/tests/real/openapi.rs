@@ -35,6 +35,8 @@ struct Sent {
     body: String,
     token: Option<String>,
     query: &'static str,
+    /// What stands for the node in the path, where it has one; nobody's id where it is empty.
+    node: &'static str,
     /// It asks for a WebSocket, and offers this subprotocol; none where it is empty.
     offers: Option<&'static str>,
 }
@@ -82,7 +84,9 @@ impl Api {
     async fn call(&mut self, relay: &Relay, operation: &Operation, sent: &Sent) -> (u16, Value) {
         let Operation { path, method, described } = operation;
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-        let mut request = Request::builder().method(method).uri(format!("{path}{}", sent.query));
+        let node = if sent.node.is_empty() { "nobody.home" } else { sent.node };
+        let at = path.replace("{node_id}", node);
+        let mut request = Request::builder().method(method).uri(format!("{at}{}", sent.query));
         request = request.header(HOST, &relay.at);
         if let Some(token) = &sent.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -243,6 +247,9 @@ async fn call_in_all_ways(api: &mut Api, world: &World, relay: &Relay, name: &st
         let (status, again) = api.call(relay, operation, &sent(bodies[0].to_string())).await;
         assert_eq!(status, 404, "it is gone by now: {again}");
     }
+    if operation.path.starts_with("/federation/pins") {
+        return pins(api, relay, operation, token).await;
+    }
     if bodies.is_empty() {
         let (status, _) = api.call(relay, operation, &Sent::default()).await;
         assert!(status == 200 || operation.path.starts_with("/ws/"), "{status}");
@@ -261,6 +268,24 @@ async fn call_in_all_ways(api: &mut Api, world: &World, relay: &Relay, name: &st
         let problem: Value = serde_json::from_str(answer.body()).unwrap();
         assert!(problem["error"].as_str().unwrap().contains(&format!("takes {right}")), "{problem}");
     }
+}
+
+/// The keys that a Main knows: pages of them, and one that is forgotten.
+async fn pins(api: &mut Api, relay: &Relay, operation: &Operation, token: Option<String>) {
+    let sent = |node, query| Sent { token: token.clone(), node, query, ..Sent::default() };
+    if operation.method == "get" {
+        assert_eq!(api.call(relay, operation, &sent("", "")).await.0, 200);
+        assert_eq!(api.call(relay, operation, &sent("", "?limit=1")).await.0, 200);
+        let (status, answer) = api.call(relay, operation, &sent("", "?limit=0")).await;
+        assert!(status == 400 && answer["error"].as_str().unwrap().contains("`limit` is `0`"), "{answer}");
+        return;
+    }
+    assert_eq!(api.call(relay, operation, &sent("a%20b", "")).await.0, 400);
+    let (status, answer) = api.call(relay, operation, &sent("", "")).await;
+    assert!(status == 404 && answer["error"].as_str().unwrap().contains("no key of nobody.home"), "{answer}");
+    // Only its own Main knows it.
+    let (status, _) = api.call(relay, operation, &sent("alice.home", "")).await;
+    assert!(status == 200 || status == 404, "{status}");
 }
 
 async fn sockets(api: &mut Api, main: &Relay, legacy: &Relay) {

@@ -69,7 +69,7 @@ struct Director {
     /// What is still to be done, in order.
     steps: BTreeSet<(Duration, Step)>,
     /// How each upgrade stands.
-    upgrades: Vec<upgrade::Standing>,
+    upgrades: Vec<upgrade::Progress>,
     stalls: BTreeMap<usize, StallId>,
     edge: edge::Edge,
     /// What is wrong with machines, by fault.
@@ -100,7 +100,7 @@ pub async fn direct_until(
         degraded: BTreeMap::new(),
         expired: BTreeMap::new(),
         steps: steps(&scenario),
-        upgrades: vec![upgrade::Standing::default(); scenario.topology.upgrades.len()],
+        upgrades: vec![upgrade::Progress::default(); scenario.topology.upgrades.len()],
         stalls: BTreeMap::new(),
         edge: edge::Edge::default(),
         ailing: BTreeMap::new(),
@@ -209,7 +209,11 @@ impl Director {
                     self.steps.retain(|(_, step)| *step != Step::End(number));
                     return;
                 }
-                let kind = if self.batch(&fault).is_some() { "upgrade" } else { "fault" };
+                let upgrade = self.batch(&fault).map(|(upgrade, _)| upgrade);
+                if let Some(upgrade) = upgrade {
+                    self.begin_cutover(upgrade);
+                }
+                let kind = if upgrade.is_some() { "upgrade" } else { "fault" };
                 self.record().timeline.push(now, None, kind, fault.to_string());
                 self.world.sim.note(None, &format!("fault: {fault}"));
                 // Where nothing is to end, the world is as it is to be at once.

@@ -26,7 +26,7 @@ use relay_node::config::Timing;
 use crate::scenario::{HostIndex, Scenario};
 
 pub use reported::{OpenBreaker, Reported, Sample};
-pub use restart_durability::{PeerChange, Recalled};
+pub use restart_durability::{PeerChange, Recalled, node_at};
 use weather::Weather;
 
 /// Violations of one invariant that are kept; the rest are counted.

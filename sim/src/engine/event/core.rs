@@ -128,7 +128,7 @@ impl Core {
         let id = state.processes.list.len() as u32;
         let main = state.processes.next_task;
         let tasks = Slab::new();
-        state.processes.list.push(Process { host, name, kind, life: Life::Running, main, tasks });
+        state.processes.list.push(Process { host, name, kind, life: Life::Running, main, tasks, files: 0 });
         let now = state.timeline.now;
         state.trace.name_process(name);
         state.trace.emit(now, Kind::ProcessStart, host.0, u64::from(id), 0);

@@ -246,6 +246,8 @@ pub(super) struct Process {
     /// The task whose end is the process's.
     pub(super) main: u32,
     pub(super) tasks: Slab<Task<(), Meta>>,
+    /// How many files it has open.
+    pub(super) files: u32,
 }
 
 #[derive(Default)]

@@ -194,7 +194,7 @@ impl Disk {
     fn grows(&self, name: &str, operation: &Operation<'_>) -> bool {
         let len = self.file(name).map(|file| file.content.len());
         match operation {
-            Operation::Create => len.is_none(),
+            Operation::Open(creates) => *creates && len.is_none(),
             Operation::Write(at, bytes) => len.is_none_or(|len| at + bytes.len() > len),
             Operation::Truncate(wanted) => len.is_none_or(|len| *wanted > len),
             // Written beside the old one, which it then replaces.
