@@ -50,7 +50,7 @@ pub struct Oracle {
     scenario: Arc<Scenario>,
     /// When all Mains were seen to agree with the truth, after something had changed. Ascending.
     settled: Vec<Duration>,
-    /// The faults of the scenario, and what nobody could plan for.
+    /// The faults of the scenario that come whatever happens, and what nobody could plan for.
     faults: Vec<Fault<HostSet>>,
     timing: Timing,
 }
@@ -58,7 +58,8 @@ pub struct Oracle {
 impl Oracle {
     /// At the start nobody agrees on anything.
     pub fn new(scenario: Arc<Scenario>) -> Self {
-        let (faults, timing) = (scenario.faults.clone(), longest_timing(&scenario));
+        let faults = scenario.faults.iter().filter(|fault| !fault.is_conditional()).cloned().collect();
+        let timing = longest_timing(&scenario);
         Oracle { scenario, settled: Vec::new(), faults, timing }
     }
 

@@ -6,7 +6,7 @@ use relay_reports::model;
 use super::{lanes, name, nanos};
 use crate::execute::Execution;
 use crate::record::{Curve, EpisodeEnd};
-use crate::scenario::{HostSet, Scenario};
+use crate::scenario::{HostIndex, HostSet};
 
 /// Faults, returns to agreement, events, and the lanes of nodes and links.
 pub(super) fn history(run: &Execution) -> model::History {
@@ -23,7 +23,7 @@ pub(super) fn history(run: &Execution) -> model::History {
         },
     });
     model::History {
-        fault_bands: scenario.faults.iter().map(|fault| band(scenario, fault)).collect(),
+        fault_bands: bands(run),
         convergence: convergence.collect(),
         timeline: timeline(run),
         timeline_total: run.record.timeline.total + scenario.run.phases.len() as u64,
@@ -79,14 +79,22 @@ fn timeline(run: &Execution) -> Vec<model::TimelineEvent> {
     events
 }
 
-fn band(scenario: &Scenario, fault: &Fault<HostSet>) -> model::FaultBand {
+fn bands(run: &Execution) -> Vec<model::FaultBand> {
+    run.scenario.faults.iter().enumerate().map(|(number, fault)| band(run, number, fault)).collect()
+}
+
+fn band(run: &Execution, number: usize, fault: &Fault<HostSet>) -> model::FaultBand {
+    let (scenario, course) = (&*run.scenario, &run.record.course);
     let active = fault.active();
-    let hosts = fault.what.hosts().hosts().iter().take(model::HOMES_LISTED_PER_MAIN_MAX);
+    let is_hit = |host: &&HostIndex| !fault.is_conditional() || course.power_cuts.contains(&(number, **host));
+    let hosts = fault.what.hosts().hosts().iter().filter(is_hit).take(model::HOMES_LISTED_PER_MAIN_MAX);
+    let came = course.came(number, fault);
     model::FaultBand {
         start_ns: nanos(active.start),
-        end_ns: active.end.map(nanos),
+        // What never came shades nothing.
+        end_ns: if came { active.end.map(nanos) } else { Some(nanos(active.start)) },
         kind: fault.what.name().into(),
-        label: fault.to_string(),
+        label: if came { fault.to_string() } else { format!("did not happen: {fault}") },
         hosts: hosts.map(|host| name(scenario, *host)).collect(),
     }
 }
