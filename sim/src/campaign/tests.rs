@@ -63,10 +63,8 @@ fn a_federation_does_not_change_with_the_families_that_are_allowed() {
 /// Nobody who calls by service offers it: it would answer itself, and nothing would cross the network.
 fn crosses(scenario: &Scenario) -> bool {
     let offers = |service: &str, host| scenario.offering(service).any(|it| it == host);
-    let by_service = scenario.loads.iter().filter(|load| load.target == crate::scenario::Target::Service);
-    by_service.fold(true, |all, load| {
-        all && load.from.hosts().iter().all(|host| !offers(&load.call.service, *host))
-    })
+    let mut by_service = scenario.loads.iter().filter(|load| load.target == crate::scenario::Target::Service);
+    by_service.all(|load| load.from.hosts().iter().all(|host| !offers(&load.call.service, *host)))
 }
 
 #[test]

@@ -98,3 +98,50 @@ fn band(run: &Execution, number: usize, fault: &Fault<HostSet>) -> model::FaultB
         hosts: hosts.map(|host| name(scenario, *host)).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::execute::{Settings, execute};
+    use crate::scenario::Scenario;
+
+    /// A run in which the Main's power is to go at this operation of its disk, from the first minute on.
+    fn run(operation: u32) -> Execution {
+        let text = format!(
+            "duration = \"3m\"\n[operator]\nevery = \"10s\"\n[[service]]\nname = \"echo\"\nkind = \"echo\"\n\
+             [[main]]\nname = \"main\"\n[[home]]\nname = \"home\"\nmain = \"main\"\nservices = [\"echo\"]\n\
+             [[load]]\nname = \"calls\"\nfrom = \"main\"\nto = \"home\"\nservice = \"echo\"\nmethod = \"get\"\n\
+             rate = \"1/s\"\nstart = \"10s\"\n[[fault]]\nat = \"60s\"\nkind = \"crash\"\nhost = \"main\"\n\
+             how = \"power-cut\"\nat_disk_operation = {operation}\ndown = \"60s\"\n"
+        );
+        execute(&Arc::new(Scenario::load("test.toml", &text).unwrap()), &Settings::default())
+    }
+
+    #[test]
+    fn a_power_cut_that_never_came_is_told_and_excuses_nothing() {
+        let (spared, hit) = (run(1_000_000), run(2));
+        let [in_plan, in_fact] = [&spared, &hit].map(history);
+        let band = &in_plan.fault_bands[0];
+        assert!(band.label.starts_with("did not happen: crash of main (power cut at"), "{}", band.label);
+        assert_eq!((band.end_ns, &band.hosts), (Some(band.start_ns), &Vec::new()), "it shades nothing");
+        let told = |history: &model::History, kind: &str| {
+            history.timeline.iter().find(|event| event.kind == kind).map(|event| event.text.clone())
+        };
+        let words = "main keeps its power: its disk did fewer than 1000000 operations";
+        assert_eq!(told(&in_plan, "spared").as_deref(), Some(words));
+        let calls = &spared.record.calls;
+        assert_eq!((calls.whole, calls.total()), (170, 170), "every path was whole");
+        assert_eq!(spared.record.convergence.episodes.len(), 1, "nothing disturbed the Mains");
+
+        let band = &in_fact.fault_bands[0];
+        assert!(band.label.starts_with("crash of main"), "{}", band.label);
+        assert_eq!((band.end_ns, &*band.hosts), (Some(120_000_000_000), &["main".to_owned()][..]));
+        assert_eq!(told(&in_fact, "spared"), None);
+        assert!(told(&in_fact, "crash").is_some());
+        let calls = &hit.record.calls;
+        assert!(calls.whole < 130 && calls.whole == calls.whole_succeeded, "{} were whole", calls.whole);
+        assert!(hit.record.convergence.episodes.len() > 1);
+    }
+}
