@@ -51,7 +51,7 @@ pub struct Oracle {
     scenario: Arc<Scenario>,
     /// When all Mains were seen to agree with the truth, after something had changed. Ascending.
     settled: Vec<Duration>,
-    /// The faults of the scenario, and what nobody could plan for.
+    /// The faults of the scenario that come whatever happens, and what nobody could plan for.
     faults: Vec<Fault<HostSet>>,
     timing: Timing,
     /// By Home: since when it is told to hang on other Mains than at its start, and on which. By time.
@@ -70,7 +70,8 @@ struct Cutover {
 impl Oracle {
     /// At the start nobody agrees on anything.
     pub fn new(scenario: Arc<Scenario>) -> Self {
-        let (faults, timing) = (scenario.faults.clone(), longest_timing(&scenario));
+        let faults = scenario.faults.iter().filter(|fault| !fault.is_conditional()).cloned().collect();
+        let timing = longest_timing(&scenario);
         let (settled, moves, cutovers) = Default::default();
         Oracle { scenario, settled, faults, timing, moves, cutovers }
     }

@@ -1,6 +1,6 @@
 //! What the plan of faults says of a time: whether anything is wrong then, and what was done to a host.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use relay_chaos::{Disk, DiskFailure, Fault, FaultKind, NameAnswer};
@@ -16,7 +16,10 @@ const ACCEPTS_AGAIN: Duration = Duration::from_secs(1);
 /// Knows the faults of a scenario. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Weather {
+    /// The faults that come whatever happens.
     faults: Arc<[Fault<HostSet>]>,
+    /// Those that had come, of the others. Many look, and who adds one does so while nobody does.
+    befell: Arc<RwLock<Vec<Fault<HostSet>>>>,
     /// From when to when an upgrade may be on its way back, which no plan tells, or some relays speak TLS and others do
     /// not yet know.
     ways_back: Arc<[Window]>,
@@ -35,14 +38,24 @@ impl Weather {
             _ => it.rest(),
         };
         let ways_back = ways_back.map(|it| Window { from: it.batches[0].at, to: rest(it) });
-        let faults = scenario.faults.as_slice().into();
-        Weather { faults, ways_back: ways_back.collect(), is_main: is_main.collect() }
+        let faults = scenario.faults.iter().filter(|fault| !fault.is_conditional()).cloned().collect();
+        Weather { faults, befell: Arc::default(), ways_back: ways_back.collect(), is_main: is_main.collect() }
+    }
+
+    /// A fault that may or may not come has come.
+    pub(super) fn befell(&self, fault: Fault<HostSet>) {
+        self.befell.write().unwrap_or_else(PoisonError::into_inner).push(fault);
+    }
+
+    /// Whether this is so of any fault.
+    fn any(&self, is_so: impl Fn(&Fault<HostSet>) -> bool) -> bool {
+        self.faults.iter().any(&is_so)
+            || self.befell.read().unwrap_or_else(PoisonError::into_inner).iter().any(is_so)
     }
 
     /// Whether no fault is active at any moment from the first to the last.
     pub(super) fn is_calm(&self, first: Duration, last: Duration) -> bool {
-        self.nobody_goes_back(first, last)
-            && !self.faults.iter().any(|fault| fault.active().overlaps(first, last))
+        self.nobody_goes_back(first, last) && !self.any(|fault| fault.active().overlaps(first, last))
     }
 
     /// Whether no upgrade may be on its way back at any moment from the first to the last.
@@ -62,7 +75,7 @@ impl Weather {
                 && !mains().any(|(at, _)| fault.takes_down(|set: &HostSet| set.contains(index(at))))
         };
         self.nobody_goes_back(first, last)
-            && self.faults.iter().filter(|fault| fault.active().overlaps(first, last)).all(is_grave)
+            && !self.any(|fault| fault.active().overlaps(first, last) && !is_grave(fault))
     }
 
     /// Whether the host that went down at this time was asked to, and nothing else is wrong until `last`.
@@ -72,13 +85,15 @@ impl Weather {
                 && fault.active().start == at
                 && fault.takes_down(|set: &HostSet| set.contains(host))
         };
-        let mut meanwhile = self.faults.iter().filter(|fault| fault.active().overlaps(at, last)).peekable();
-        self.nobody_goes_back(at, last) && meanwhile.peek().is_some() && meanwhile.all(is_stop)
+        let meanwhile = |fault: &Fault<HostSet>| fault.active().overlaps(at, last);
+        self.nobody_goes_back(at, last)
+            && self.any(meanwhile)
+            && !self.any(|fault| meanwhile(fault) && !is_stop(fault))
     }
 
     /// Whether the host's disk has lied to it or rotted by now: what it was told is kept may be gone or be something else.
     pub(super) fn is_deceived(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().any(|fault| match &fault.what {
+        self.any(|fault| match &fault.what {
             FaultKind::Disk(it) => {
                 let deceives = matches!(it.what.trouble, DiskFailure::LostSync | DiskFailure::BitRot);
                 deceives && it.hosts.contains(host) && fault.active().start <= at
@@ -90,7 +105,7 @@ impl Weather {
     /// Whether names have lied to this host by now: a peer that it was told to dial may be listed under whom it found there
     /// instead. From then on, as no plan tells how long it has a link to that one.
     pub(super) fn is_misled(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().any(|fault| match &fault.what {
+        self.any(|fault| match &fault.what {
             FaultKind::Dns(it) => {
                 let lies = it.what.answer == NameAnswer::Wrong && it.hosts.contains(host);
                 lies && fault.active().start <= at
@@ -101,11 +116,9 @@ impl Weather {
 
     /// Whether the disk of the host that went down at this time was emptied with it.
     pub(super) fn emptied(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().any(|fault| match &fault.what {
+        self.any(|fault| match &fault.what {
             FaultKind::Crash(it) => {
-                let active = fault.active();
-                let is_then = active.start == at || (it.at_disk_operation.is_some() && active.contains(at));
-                it.disk == Disk::Wipe && it.hosts.contains(host) && is_then
+                it.disk == Disk::Wipe && it.hosts.contains(host) && fault.active().start == at
             }
             _ => false,
         })
@@ -164,13 +177,16 @@ impl Weather {
         is_it: impl Fn(&FaultKind<HostSet>) -> bool,
     ) -> bool {
         let first = first.saturating_sub(BACKLOG);
-        let mut active = self.faults.iter().filter(|fault| fault.active().overlaps(first, last));
-        active.any(|fault| is_it(&fault.what) && fault.what.hosts().contains(host))
+        self.any(|fault| {
+            fault.active().overlaps(first, last) && is_it(&fault.what) && fault.what.hosts().contains(host)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use relay_chaos::{Crash, CrashKind};
+
     use super::super::testing::seconds;
     use super::*;
 
@@ -267,6 +283,22 @@ main = "main"
         assert_eq!(held_up(none, HOME, 50, 90), 11);
         let lacks = |first, last| weather(none).lacks_descriptors(HOME, seconds(first), seconds(last));
         assert!(lacks(50, 60) && lacks(70, 90) && !lacks(50, 59) && !lacks(72, 90));
+    }
+
+    #[test]
+    fn a_power_cut_that_waits_for_the_disk_excuses_nothing_until_it_comes() {
+        let weather = weather(
+            "[[fault]]\nat = \"60s\"\nkind = \"crash\"\nhost = \"home\"\nhow = \"power-cut\"\nat_disk_operation = 5\n\
+             down = \"60s\"\ndisk = \"wipe\"\n",
+        );
+        assert!(weather.is_calm(seconds(0), seconds(600)) && !weather.emptied(HOME, seconds(70)));
+        let (hosts, down) = (HostSet::one("home", HOME), Some(seconds(50)));
+        let (how, at_disk_operation, disk) = (CrashKind::PowerCut, Some(5), Disk::Wipe);
+        let what = FaultKind::Crash(Crash { hosts, how, at_disk_operation, down, disk });
+        weather.clone().befell(Fault { at: seconds(70), what });
+        assert!(weather.is_calm(seconds(60), seconds(69)) && !weather.is_calm(seconds(69), seconds(70)));
+        assert!(weather.is_calm_but_for_the_dead(seconds(71), seconds(119)));
+        assert!(weather.emptied(HOME, seconds(70)) && !weather.emptied(HOME, seconds(60)));
     }
 
     #[test]

@@ -225,6 +225,19 @@ impl Record {
         self.oracle.cut_over(at, mains);
     }
 
+    /// The power went at the disk operation that the fault in this place of the scenario waited for: `fault` is what came
+    /// of it, on one host and from now on.
+    pub fn power_went(&mut self, number: usize, host: HostIndex, fault: Fault<HostSet>) {
+        match fault.active().end {
+            Some(_) if self.course.power_cuts.iter().any(|(cut, _)| *cut == number) => {}
+            Some(_) => self.convergence.disturb(fault.at),
+            None => self.convergence.changed(fault.at, fault.to_string()),
+        }
+        self.course.power_cuts.insert((number, host));
+        self.invariants.befell(fault.clone());
+        self.oracle.unforeseen(fault);
+    }
+
     /// A relay went down or came up.
     pub fn node(&mut self, at: Duration, host: HostIndex, node: Option<&str>, up: bool) {
         self.asked.node(at, host, up);

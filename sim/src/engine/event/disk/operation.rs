@@ -260,7 +260,7 @@ impl Disk {
                 }
             }
             Operation::Unlock(open) | Operation::Close(open) => {
-                self.found(name)?.give_back(Holder { process, open })
+                self.found(name)?.give_back(Holder { process, open });
             }
             Operation::Load(into) => *into = self.value(name).map(<[u8]>::to_vec),
             Operation::Put(value) => self.put(name, value),
