@@ -187,10 +187,12 @@ impl Publication {
         self.thin.reset();
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` while a put is under way, or a seq waits to
-    /// be confirmed.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` while a put of this version is under way,
+    /// or its seq waits to be confirmed.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let may_put = self.under_way.is_none() && !self.following.unconfirmed;
+        // A put of an earlier version is given up for that of the present one.
+        let is_busy = self.under_way.is_some_and(|under_way| under_way.seq == self.item.seq);
+        let may_put = !is_busy && !self.following.unconfirmed;
         may_put.then(|| self.republish_at.min(self.tend_at))
     }
 
@@ -198,6 +200,9 @@ impl Publication {
     pub fn handle_timeout(&mut self, dht: &mut Dht, now: Instant, rng: &mut Rng) {
         if self.next_timeout().is_none_or(|due| due > now) {
             return;
+        }
+        if let Some(earlier) = self.under_way.take() {
+            dht.cancel(earlier.operation);
         }
         let is_full = self.republish_at <= now;
         let item = Item::Mutable(self.item.clone());

@@ -146,16 +146,14 @@ mod tests {
         };
         let late = run(&partition("20s", "70s"), "1s");
         let never = run(&partition("20s", "10m"), "20s");
-        let cut_off = run(&partition("20s", "159s"), "20s");
         let told = |run: &Execution| Signature::of(run).unwrap().to_string();
         assert_eq!(told(&late), "gate convergence (converged too late)");
         assert_eq!(told(&never), "gate convergence (never converged)");
-        assert_eq!(told(&cut_off), "gate convergence (over before it was time to converge)");
-        let all = [&late, &never, &cut_off];
+        let all = [&late, &never];
         for (place, one) in all.iter().enumerate() {
             let signature = Signature::of(one).unwrap();
             let same: Vec<bool> = all.iter().map(|other| signature.is_of(other)).collect();
-            assert_eq!(same, [0, 1, 2].map(|other| other == place), "{signature}");
+            assert_eq!(same, [0, 1].map(|other| other == place), "{signature}");
         }
     }
 }

@@ -155,7 +155,7 @@ impl PeerDirectory {
         let driver = Driver::new(env.clone(), sockets, config);
         let state = State {
             own,
-            place: Place::new(&me.offer, before),
+            place: Place::new(me.kind, &me.offer, before),
             outcome: Outcome::default(),
             known,
             looked_up: BTreeMap::new(),

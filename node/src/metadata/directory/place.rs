@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Offer;
 use crate::dht::is_local;
 use crate::federation::LinkId;
+use crate::wire::NodeKind;
 
 /// Where this node is.
 #[derive(Debug)]
@@ -27,8 +28,9 @@ const WORTHLESS: Weight = (0, false);
 
 impl Place {
     /// `before` is the address that was published before a restart.
-    pub(super) fn new(offer: &Offer, before: Option<IpAddr>) -> Self {
-        let listens = Some(offer.listen.ip()).filter(|ip| !ip.is_unspecified());
+    pub(super) fn new(kind: NodeKind, offer: &Offer, before: Option<IpAddr>) -> Self {
+        // What a Home listens on is for its own machine.
+        let listens = Some(offer.listen.ip()).filter(|ip| kind == NodeKind::Main && !ip.is_unspecified());
         let told = before.map(|ip| (WORTHLESS, ip, None));
         Place { fixed: offer.advertised.map(|at| at.ip()).or(listens), agreed: [None; 2], told }
     }
@@ -104,7 +106,7 @@ mod tests {
 
     fn place(listen: &str, advertised: Option<&str>) -> Place {
         let advertised = advertised.map(|at| at.parse().unwrap());
-        Place::new(&Offer { listen: listen.parse().unwrap(), tls: false, advertised }, None)
+        Place::new(NodeKind::Main, &Offer { listen: listen.parse().unwrap(), tls: false, advertised }, None)
     }
 
     #[test]
@@ -137,13 +139,15 @@ mod tests {
     #[test]
     fn what_was_told_counts_until_something_else_is() {
         let offer = Offer { listen: ip_port("0.0.0.0:8080"), tls: false, advertised: None };
-        let mut open = Place::new(&offer, Some(ip("198.51.100.1")));
+        let mut open = Place::new(NodeKind::Main, &offer, Some(ip("198.51.100.1")));
         assert_eq!(open.ip(), Some(ip("198.51.100.1")), "as before the restart");
         assert!(open.told(ip("127.0.0.1"), false, LINK) && open.told(ip("203.0.113.66"), false, LINK));
         assert!(!open.told(ip("198.51.100.7"), false, OTHER), "another Home's word weighs the same");
         open.gone(OTHER);
         assert!(!open.told(ip("198.51.100.7"), false, OTHER));
         open.gone(LINK);
+        let home = Offer { listen: ip_port("127.0.0.1:9000"), tls: false, advertised: None };
+        assert_eq!(Place::new(NodeKind::Home, &home, None).ip(), None, "its own machine knows it by that");
         assert_eq!(open.ip(), Some(ip("203.0.113.66")));
         assert!(open.told(ip("198.51.100.7"), false, OTHER));
     }
