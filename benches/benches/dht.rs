@@ -8,6 +8,7 @@ use std::time::{Duration, Instant as WallInstant};
 
 use criterion::{Criterion, criterion_group};
 use ed25519_dalek::SigningKey;
+use plotters::prelude::*;
 use rand::SeedableRng;
 use relay_node::dht::krpc::{Body, Message, Method, Put, PutMutable, Query, Want};
 use relay_node::dht::{
@@ -34,8 +35,12 @@ fn item(number: usize) -> MutableItem {
     MutableItem::sign(&SigningKey::from_bytes(&seed), b"", 1, value).expect("the item is within its limits")
 }
 
-/// Prints a table; nothing of it is time but the last columns.
-fn growth() {
+/// Where the curves are drawn.
+const PLOT_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/dht-growth.svg");
+
+/// Prints a table, nothing of which is time but the last columns; gives the queries of a lookup, a put and a get by size.
+fn growth() -> Vec<(usize, [f64; 3])> {
+    let mut curves = Vec::new();
     println!(
         "| nodes | queries per lookup | per put | per get | get ms (virtual) | bytes per node and hour | joining s | virtual s per s |"
     );
@@ -72,6 +77,7 @@ fn growth() {
         network.run(Duration::from_secs(3_600));
         let bytes = (network.sent.1 - before) / nodes as u64;
         let each = |queries: u32| f64::from(queries) / COMMANDS as f64;
+        curves.push((nodes, [each(lookups), each(puts), each(gets)]));
         println!(
             "| {nodes} | {:.1} | {:.1} | {:.1} | {} | {bytes} | {:.2} | {:.0} |",
             each(lookups),
@@ -82,6 +88,38 @@ fn growth() {
             3_600.0 / begun.elapsed().as_secs_f64(),
         );
     }
+    curves
+}
+
+/// Draws what a lookup costs over the number of nodes, on a logarithmic axis: a cost that grows with the logarithm is a
+/// straight line there. The dashes are eight answers, which any lookup needs, and one query for each doubling.
+fn plot(curves: &[(usize, [f64; 3])]) -> Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::new(PLOT_FILE, (800, 480)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let (least, most) = (SIZES[0] as f64, SIZES[SIZES.len() - 1] as f64);
+    let highest = curves.iter().flat_map(|(_, costs)| costs).fold(0.0_f64, |a, b| a.max(*b));
+    let mut chart = ChartBuilder::on(&root)
+        .caption("Queries of one command of the DHT, by nodes", ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(36)
+        .y_label_area_size(44)
+        .build_cartesian_2d((least..most).log_scale(), 0.0..highest * 1.1)?;
+    chart.configure_mesh().x_desc("nodes").y_desc("queries").draw()?;
+    for (at, (name, colour)) in [("lookup", &BLUE), ("put", &RED), ("get", &GREEN)].into_iter().enumerate() {
+        let points = curves.iter().map(|(nodes, costs)| (*nodes as f64, costs[at]));
+        chart
+            .draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+    }
+    let logarithm = SIZES.map(|nodes| (nodes as f64, 8.0 + (nodes as f64 / 8.0).log2()));
+    chart
+        .draw_series(DashedLineSeries::new(logarithm, 4, 4, BLACK.stroke_width(1)))?
+        .label("8 + log₂(n / 8)")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], BLACK));
+    chart.configure_series_labels().position(SeriesLabelPosition::LowerRight).border_style(BLACK).draw()?;
+    root.present()?;
+    Ok(())
 }
 
 fn asker() -> SocketAddr {
@@ -155,7 +193,11 @@ fn datagrams(criterion: &mut Criterion) {
 criterion_group!(benches, datagrams);
 
 fn main() {
-    growth();
+    let curves = growth();
+    match plot(&curves) {
+        Ok(()) => println!("drawn: target/dht-growth.svg"),
+        Err(error) => println!("not drawn: {error}"),
+    }
     benches();
     Criterion::default().configure_from_args().final_summary();
 }

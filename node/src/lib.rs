@@ -3,7 +3,8 @@
 //! The path of one message, one step per module:
 //! [`link`] reads bytes, [`wire`] decodes them to a frame, [`federation`] decides what becomes of it, and
 //! [`service`] answers it, or [`link`] carries it on. [`http`] is where calls come in from a node's own clients.
-//! [`dht`] and [`metadata`] tell other nodes of this one, and this one of others; [`command`] asks the DHT without a node.
+//! [`metadata`] is what nodes tell of themselves in the [`dht`], and what a node knows of others by it.
+//! [`command`] asks the DHT without a node.
 //! [`env`] is the world that all of it runs in, [`config`] what it is told to be, [`store`] what it remembers.
 //!
 //! [`run`] is the only place that puts a node together.

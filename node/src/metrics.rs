@@ -192,7 +192,7 @@ impl DhtMetrics {
         let queries =
             "Queries of other nodes of the DHT: answered, refused with an error, dropped over the limits";
         to.register("dht_queries", queries, self.queries.clone());
-        let asked = "Queries to other nodes of the DHT: answered or under way, and never answered";
+        let asked = "Queries to other nodes of the DHT: answered, and never answered";
         to.register("dht_asked", asked, self.asked.clone());
         let cache = "Lookups of peers' metadata: hit where the cache had it, miss where the DHT was asked";
         to.register("metadata_cache", cache, self.cache.clone());
@@ -211,13 +211,11 @@ impl DhtMetrics {
             raise(&self.datagrams.get_or_create(&label), datagrams);
             raise(&self.bytes.get_or_create(&label), bytes);
         }
-        let answered = dht.queries.saturating_sub(dht.refused).saturating_sub(dht.limited);
-        let asked = dht.asked.saturating_sub(dht.lost);
         for (family, outcome, total) in [
-            (&self.queries, "answered", answered),
+            (&self.queries, "answered", dht.answered),
             (&self.queries, "refused", dht.refused),
             (&self.queries, "limited", dht.limited),
-            (&self.asked, "answered", asked),
+            (&self.asked, "answered", dht.answers),
             (&self.asked, "lost", dht.lost),
             (&self.cache, "hit", *cache_hits),
             (&self.cache, "miss", *cache_misses),

@@ -161,7 +161,7 @@ impl Network for TcpNetwork {
 
     fn bind_datagram(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn DatagramSocket>>> {
         Box::pin(async move {
-            let socket = tokio::net::UdpSocket::bind(at).await?;
+            let socket = udp(at)?;
             let local = socket.local_addr()?;
             Ok(Box::new(UdpPort { socket, local }) as Box<dyn DatagramSocket>)
         })
@@ -201,6 +201,18 @@ impl Network for TcpNetwork {
     fn secure_server(&self, stream: Stream) -> BoxFuture<'_, io::Result<Stream>> {
         Box::pin(self.tls.server(stream))
     }
+}
+
+/// A UDP socket of its address's family alone: IPv4 is to have the same port beside IPv6.
+fn udp(at: SocketAddr) -> io::Result<tokio::net::UdpSocket> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    tokio::net::UdpSocket::from_std(socket.into())
 }
 
 struct TcpAcceptor {

@@ -18,7 +18,7 @@ use super::websocket::{HOMES_PATH, NODE_ID_HEADER, NODE_TYPE_HEADER, PEERS_PATH,
 use super::{RelayUrl, Switchboard};
 use crate::env::dial_host;
 use crate::federation::{Failure, LinkId, LinkInfo, LinkRole};
-use crate::wire::{self, Body, Frame, NodeId, NodeKind, SUBPROTOCOL};
+use crate::wire::{self, Body, Frame, NodeId, NodeKind, Registration, SUBPROTOCOL};
 
 /// Why a dial did not bring up a link.
 #[derive(Debug, thiserror::Error)]
@@ -164,7 +164,7 @@ async fn connect(
         dialled: true,
         modern,
         older_mesh: false,
-        address: registration.address.clone().or_else(|| Some(url.root().to_string())),
+        address: Some(named(&registration).unwrap_or_else(|| url.root()).to_string()),
         since: board.env.clock.now(),
     };
     match board.attach(info, at, registration, None) {
@@ -174,6 +174,11 @@ async fn connect(
             Err(DialError::Duplicate(node, at))
         }
     }
+}
+
+/// The URL that a Main names itself, where it is one.
+fn named(registration: &Registration) -> Option<RelayUrl> {
+    registration.address.as_deref()?.parse().ok()
 }
 
 /// A connection that speaks WebSocket.

@@ -372,10 +372,11 @@ impl Switchboard {
             state.peers.came_up(&info.node);
         }
         state.outboxes.insert(link, Arc::clone(&outbox));
-        self.carry_out(&mut state, actions);
+        // Before the link that it takes the place of retires: a Home always hangs on one of them.
         if let Some(directory) = &self.directory {
             directory.link_up(link, linked);
         }
+        self.carry_out(&mut state, actions);
         drop(state);
         self.signals.links_changed.notify_waiters();
         Some((link, outbox))
@@ -551,6 +552,9 @@ impl Switchboard {
                     }
                 },
                 Action::Retire(link) => {
+                    if let Some(directory) = &self.directory {
+                        directory.link_retires(link);
+                    }
                     if let Some(outbox) = state.outboxes.get(&link).cloned() {
                         let board = Arc::clone(self);
                         self.env.spawn("link-retire", async move {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::record::{Content, Endpoint, Metadata, RelayUse};
-use crate::dht::bencode::{BencodeError, Value, Writer};
+use crate::dht::bencode::{BencodeError, DictWriter, Value, Writer};
 use crate::dht::{Id, OWN_VALUE_BYTES_MAX};
 use crate::wire::NodeType;
 
@@ -102,7 +102,7 @@ impl Metadata {
     }
 }
 
-fn write(metadata: &Metadata, out: &mut crate::dht::bencode::DictWriter<'_>) {
+fn write(metadata: &Metadata, out: &mut DictWriter<'_>) {
     let Metadata { content, timestamp, sequence } = metadata;
     let names = |names: &[String], out: &mut Writer| {
         out.list(|out| names.iter().for_each(|name| out.bytes(name.as_bytes())));

@@ -12,6 +12,9 @@ pub const KNOWN_PEERS_MAX: usize = 10_000;
 /// How far the last time that a peer was seen may lag behind on disk, in seconds.
 pub const LAST_SEEN_LAG_SECONDS: u32 = 3_600;
 
+/// One that was met and has not been seen for so long makes room for one that is met now, in seconds.
+const AWAY_SECONDS: u32 = 86_400;
+
 /// A node that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownPeer {
@@ -157,13 +160,13 @@ impl KnownPeers {
         let latest = seconds(now);
         known.entries.reserve_exact(kept.len().min(KNOWN_PEERS_MAX));
         for peer in kept {
-            let place = known.place(&peer.peer_id);
-            if place.is_ok() || known.refusal(&peer.peer_id, &peer.public_key).is_some() || known.is_full() {
+            let Err(place) = known.place(&peer.peer_id) else { continue };
+            if known.refusal(&peer.peer_id, &peer.public_key).is_some() || known.is_full() {
                 known.removed.push(peer.peer_id);
                 continue;
             }
             let last_seen = seconds(peer.last_seen).min(latest);
-            known.push(place.unwrap_or_else(|at| at), |number| Entry {
+            known.push(place, |number| Entry {
                 number,
                 first_seen: seconds(peer.first_seen).min(last_seen),
                 last_seen,
@@ -182,10 +185,10 @@ impl KnownPeers {
     }
 
     /// Takes news of a peer. Of one that is known, only the last time seen moves; what was not known of it is added, and
-    /// the peer itself may correct whether it is a relay.
+    /// the peer itself may correct whether it is a relay. One that is met after it was told of counts as learned anew.
     ///
     /// When all places are taken, a peer that is met takes that of the one not heard of for longest among those that were
-    /// only told of.
+    /// only told of, or, where all were met, among those that have been away for a day.
     pub fn learn(&mut self, news: PeerNews, now: UnixTime) -> Learned {
         if let Some(refusal) = self.refusal(&news.peer_id, &news.public_key) {
             return Learned::Refused(refusal);
@@ -197,9 +200,12 @@ impl KnownPeers {
                 let was_changed = entry.has_changed;
                 entry.learn(&news, now);
                 self.changed += usize::from(entry.has_changed && !was_changed);
+                if news.source == Source::Link && entry.source == Source::Shared {
+                    self.is_met(at);
+                }
                 return Learned::Seen;
             }
-            Err(_) if self.is_full() && !(news.source == Source::Link && self.make_room()) => {
+            Err(_) if self.is_full() && !(news.source == Source::Link && self.make_room(now)) => {
                 return Learned::Refused(Refusal::Full);
             }
             Err(_) => {}
@@ -218,6 +224,15 @@ impl KnownPeers {
         });
         self.changed += 1;
         Learned::New
+    }
+
+    /// A peer is linked with us at this moment.
+    pub fn seen(&mut self, peer_id: &Id, now: UnixTime) {
+        let Ok(at) = self.place(peer_id) else { return };
+        let entry = &mut self.entries[self.by_id[at] as usize];
+        let was_changed = entry.has_changed;
+        entry.seen(seconds(now));
+        self.changed += usize::from(entry.has_changed && !was_changed);
     }
 
     /// The peer of this id.
@@ -356,26 +371,45 @@ impl KnownPeers {
         self.entries.push(entry(self.last_number));
     }
 
-    /// Forgets the peer not heard of for longest among those that were only told of. `false` where all were met.
-    fn make_room(&mut self) -> bool {
+    /// Forgets the peer not heard of for longest: among those that were only told of, or, where all were met, among those
+    /// that have been away for long. `false` where there is none.
+    fn make_room(&mut self, now: u32) -> bool {
         let told = self.entries.iter().enumerate().filter(|(_, entry)| entry.source == Source::Shared);
-        let Some((at, _)) = told.min_by_key(|(_, entry)| entry.last_seen) else { return false };
-        let entry = self.entries.remove(at);
-        self.by_id.retain(|place| *place as usize != at);
-        for place in self.by_id.iter_mut().filter(|place| **place as usize > at) {
-            *place -= 1;
-        }
+        let told = told.min_by_key(|(_, entry)| entry.last_seen);
+        let away = || {
+            let gone = |entry: &Entry| now.saturating_sub(entry.last_seen) >= AWAY_SECONDS;
+            let away = self.entries.iter().enumerate().filter(|(_, entry)| gone(entry));
+            away.min_by_key(|(_, entry)| entry.last_seen)
+        };
+        let Some((at, _)) = told.or_else(away) else { return false };
+        let entry = self.take(at);
         self.changed -= usize::from(entry.has_changed);
         if entry.written.is_some() {
             self.removed.push(entry.who.peer_id);
         }
         true
     }
+
+    /// One that was only told of until now is met: it is news for those who are told of none but the met ones. On disk it
+    /// stays as it was first heard of.
+    fn is_met(&mut self, place: usize) {
+        let mut entry = self.take(self.by_id[place] as usize);
+        entry.source = Source::Link;
+        self.push(place, |number| Entry { number, ..entry });
+    }
+
+    /// Takes an entry out, and with it its place.
+    fn take(&mut self, at: usize) -> Entry {
+        self.by_id.retain(|place| *place as usize != at);
+        for place in self.by_id.iter_mut().filter(|place| **place as usize > at) {
+            *place -= 1;
+        }
+        self.entries.remove(at)
+    }
 }
 
 impl Entry {
     fn learn(&mut self, news: &PeerNews, now: u32) {
-        self.last_seen = self.last_seen.max(now);
         if self.who.dht_node_id.is_none() && news.dht_node_id.is_some() {
             self.who.dht_node_id = news.dht_node_id;
             self.has_changed = true;
@@ -384,6 +418,11 @@ impl Entry {
             self.is_relay = news.is_relay;
             self.has_changed = true;
         }
+        self.seen(now);
+    }
+
+    fn seen(&mut self, now: u32) {
+        self.last_seen = self.last_seen.max(now);
         let lags_behind = |written| self.last_seen - written >= LAST_SEEN_LAG_SECONDS;
         self.has_changed |= self.written.is_none_or(lags_behind);
     }

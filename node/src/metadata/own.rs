@@ -66,6 +66,17 @@ impl OwnMetadata {
         Ok(Some(OwnVersion { seq, value }))
     }
 
+    /// The same once more as a further version: something else goes by the present one's seq. `None` where there is none.
+    ///
+    /// # Errors
+    /// When no sequence is left.
+    pub fn renew(&mut self, now: UnixTime) -> Result<Option<OwnVersion>, MetadataError> {
+        match self.current.take() {
+            Some(Metadata { content, .. }) => self.update(content, now),
+            None => Ok(None),
+        }
+    }
+
     /// A later seq was met in the DHT, and what we published goes by it now: the next version comes after it. Gives the
     /// version that is to be kept, where that is another.
     pub fn follow(&mut self, seq: i64) -> Option<OwnVersion> {
@@ -103,6 +114,17 @@ mod tests {
         content.public.port = 9;
         let second = own.update(content, at(30)).unwrap().expect("another port");
         assert_eq!((second.seq, decoded(&second).sequence, decoded(&second).timestamp), (2, 2, 30));
+    }
+
+    #[test]
+    fn what_was_overtaken_goes_by_a_further_version() {
+        let mut own = OwnMetadata::default();
+        assert_eq!(own.renew(at(1)), Ok(None), "there is nothing to be renewed");
+        let content = a_public_node().content;
+        own.update(content.clone(), at(10)).unwrap().unwrap();
+        own.follow(7);
+        let renewed = own.renew(at(20)).unwrap().unwrap();
+        assert_eq!((renewed.seq, decoded(&renewed).sequence, decoded(&renewed).content), (8, 8, content));
     }
 
     #[test]

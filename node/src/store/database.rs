@@ -151,7 +151,8 @@ pub enum StoreError {
     #[error(
         "{DATABASE_FILE} in the data directory is damaged ({0}). It is left as it is. Restore it from a backup, or move \
          {DATABASE_FILE} and {DATABASE_FILE}-wal away: the node then starts without pinned keys, without the peers \
-         added or removed by API, and without its registry snapshot"
+         added or removed by API, without its registry snapshot, its known peers and the \
+         version of its metadata"
     )]
     Damaged(String),
     /// A later version wrote it.

@@ -28,9 +28,9 @@ where
 }
 
 /// What a host's relay answers to somebody on its own machine: a GET, or a POST where there is a body.
-pub(crate) async fn ask(world: &World, host: HostIndex, path: &'static str, body: Option<String>) -> Value {
+pub(crate) async fn ask(world: &World, host: HostIndex, path: &str, body: Option<String>) -> Value {
     let (sender, answer) = tokio::sync::oneshot::channel();
-    let port = world.api_port(host);
+    let (port, path) = (world.api_port(host), path.to_owned());
     world.sim.start(world.host(host), "operator", ProcessKind::Harness, move |env| {
         Box::pin(async move {
             let request = match &body {

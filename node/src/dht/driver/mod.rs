@@ -46,7 +46,7 @@ pub struct Driver {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// A put of our own value has ended.
-    Published(Published),
+    Published(Box<Published>),
     /// Most others see this node under another address than before.
     SeenAs(IpAddr),
 }
@@ -136,6 +136,16 @@ impl Driver {
         });
         self.send(transmits).await;
         done
+    }
+
+    /// The seq that our value was rebased to, or was adopted with, is written down: it may be put.
+    pub async fn confirm(&self, seq: i64) {
+        let ((), transmits) = self.with(|core, _| {
+            if let Some(publication) = &mut core.publication {
+                publication.confirm(seq);
+            }
+        });
+        self.send(transmits).await;
     }
 
     /// The next news. Dropped half-way, nothing is lost.
@@ -251,7 +261,7 @@ impl Core {
         if let Some(publication) = &mut self.publication
             && let Some(outcome) = publication.handle_event(&event, now, &mut self.rng)
         {
-            self.tell(News::Published(outcome));
+            self.tell(News::Published(Box::new(outcome)));
             return true;
         }
         let operation = match &event {

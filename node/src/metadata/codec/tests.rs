@@ -30,12 +30,12 @@ fn the_bytes_are_these_for_ever() {
 
 #[test]
 fn keys_of_later_versions_are_passed_over() {
-    assert_eq!(
-        changed("7:version", "6:uptimei7e7:version"),
-        Err(MetadataError::NotBencoded(BencodeError::Order { offset: 380 })),
-        "in their order"
-    );
     assert_eq!(changed("12:capabilities", "1:ali1ei2ee12:capabilities"), Ok(a_private_node()));
+    let out_of_order = changed("7:version", "6:uptimei7e7:version");
+    assert!(
+        matches!(out_of_order, Err(MetadataError::NotBencoded(BencodeError::Order { .. }))),
+        "{out_of_order:?}"
+    );
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn what_is_wrong_is_named() {
         ("8:10.0.0.7", "0:", bad("private_ip", "an IP address")),
         ("sequencei4e", "sequencei-4e", bad("sequence", NUMBER)),
         ("5:0.1.0", "5:0.1.\n", bad("version", TEXT)),
-        ("5:0.1.0", "5:0.1.\u{85}", Err(MetadataError::NotBencoded(BencodeError::Truncated))),
+        ("5:0.1.0", "6:0.1.\u{85}", bad("version", TEXT)),
         ("l7:relay.1e", "7:relay.1", bad("protocols", "a list of texts")),
         ("l7:relay.1e", "li1ee", bad("protocols", "a list of texts")),
         ("40:0707", "40:0A07", bad("connected_relay", "a peer id of 40 lowercase hexadecimal digits")),
@@ -104,6 +104,7 @@ fn limits_hold_both_ways() {
 fn it_is_as_long_as_an_item_allows_and_no_longer() {
     let mut node = a_public_node();
     node.content.capabilities = vec!["c".repeat(60); 11];
+    node.content.version = "v".repeat(10);
     let spare = 1_000 - node.encode().unwrap().len();
     node.content.version.push_str(&"v".repeat(spare));
     let longest = node.encode().unwrap();
@@ -128,7 +129,7 @@ fn a_relay() -> impl Strategy<Value = RelayUse> {
 }
 
 fn a_content() -> impl Strategy<Value = Content> {
-    let names = || prop::collection::vec("\\PC{0,8}", 0..6);
+    let names = || prop::collection::vec("\\PC{0,6}", 0..6);
     (
         (prop::option::of("[a-z.]{1,20}"), any::<bool>(), any::<bool>()),
         (an_endpoint(), an_endpoint(), prop::option::of(a_relay())),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::PeerDirectory;
+use super::{PeerDirectory, State};
 use crate::dht::{Contact, Dht, Family, Id};
 use crate::env::Env;
 
@@ -42,6 +42,8 @@ pub(super) async fn run(directory: Arc<PeerDirectory>) {
         if expired > 0 {
             tracing::debug!(expired, "cleanup of expired entries");
         }
+        directory.forget_unknown();
+        directory.still_linked();
         directory.keep_peers().await;
         // Soon after the start, and then every now and then.
         if round.is_multiple_of(CONTACT_ROUNDS) || contacts.is_empty() {
@@ -58,6 +60,15 @@ impl PeerDirectory {
         self.keep_peers().await;
         self.keep_contacts(Vec::new()).await;
         self.keep_ids(None).await;
+    }
+
+    /// Peers at the other end of links are seen for as long as those are up.
+    fn still_linked(&self) {
+        let unix = self.env.clock.unix();
+        let State { known, links, .. } = &mut *self.lock();
+        for peer in links.values().filter_map(|linked| linked.peer) {
+            known.seen(&peer, unix);
+        }
     }
 
     async fn keep_peers(&self) {

@@ -62,7 +62,8 @@ fn what_is_known_stays_but_for_the_last_time_seen() {
     let itself =
         PeerNews { dht_node_id: Some(Id::from_bytes([4; 20])), is_relay: true, ..news(1, Source::Link) };
     known.learn(itself, at(15));
-    assert_eq!(known.get(&id(1)), Some(KnownPeer { is_relay: true, ..expected }), "time does not go back");
+    let met = KnownPeer { is_relay: true, source: Source::Link, ..expected };
+    assert_eq!(known.get(&id(1)), Some(met), "time does not go back");
     assert_eq!(known.get(&id(2)), None);
 }
 
@@ -83,8 +84,13 @@ fn who_is_met_takes_the_place_of_one_only_told_of() {
     assert_eq!(changes.removed, [id(4)]);
     assert_eq!(changes.upserts.iter().map(|peer| peer.peer_id).collect::<Vec<_>>(), [id(70_000)]);
     let mut met = full(|_| Source::Link);
-    assert_eq!(met.learn(news(70_000, Source::Link), late), Learned::Refused(Refusal::Full));
-    assert_eq!(met.learn(news(7, Source::Link), late), Learned::Seen, "who is known may always be seen");
+    let same_day = at(50_000);
+    assert_eq!(met.learn(news(70_000, Source::Link), same_day), Learned::Refused(Refusal::Full));
+    assert_eq!(met.learn(news(7, Source::Link), same_day), Learned::Seen, "who is known may always be seen");
+    met.seen(&id(0), late);
+    assert_eq!(met.learn(news(70_000, Source::Link), late), Learned::New);
+    assert_eq!(met.get(&id(1)), None, "of those that are away for a day the one away for longest");
+    assert!(met.get(&id(0)).is_some_and(|peer| peer.last_seen == late) && met.get(&id(7)).is_some());
 }
 
 #[test]
@@ -94,19 +100,39 @@ fn each_link_is_told_of_each_peer_once() {
         known.learn(news(n, Source::Shared), at(1));
     }
     let ids = |peers: Vec<KnownPeer>| peers.iter().map(|peer| peer.peer_id).collect::<Vec<_>>();
-    let (first, next) = known.share(0, 4, &id(2));
+    let (first, next) = known.share(0, 4, |peer| peer.peer_id != id(2));
     assert_eq!(ids(first), [id(0), id(1), id(3), id(4)], "itself it need not be told of");
-    let (rest, end) = known.share(next, 4, &id(2));
+    let (rest, end) = known.share(next, 4, |peer| peer.peer_id != id(2));
     assert_eq!(ids(rest), [id(5), id(6)]);
     assert!(!known.has_more(end));
-    assert_eq!(known.share(end, 4, &id(2)), (vec![], end));
-    known.learn(news(5, Source::Link), at(2));
-    assert!(!known.has_more(end), "what changes is not told again");
+    assert_eq!(known.share(end, 4, |peer| peer.peer_id != id(2)), (vec![], end));
+    known.learn(news(5, Source::Shared), at(2));
+    assert!(!known.has_more(end), "what is heard of again is not told again");
     known.learn(news(7, Source::Link), at(2));
     assert!(known.has_more(end));
-    assert_eq!(ids(known.share(end, 50, &id(2)).0), [id(7)]);
-    let (nobody, past) = known.share(end, 50, &id(7));
+    assert_eq!(ids(known.share(end, 50, |peer| peer.peer_id != id(2)).0), [id(7)]);
+    let (nobody, past) = known.share(end, 50, |peer| peer.peer_id != id(7));
     assert!(nobody.is_empty() && past > end, "it goes on past the one that is passed over");
+}
+
+/// A Home that was another Main's: those who hear of met ones only must hear of it from its new Main.
+#[test]
+fn one_that_is_met_later_is_told_again() {
+    let mut known = ours();
+    for n in 0..5 {
+        known.learn(news(n, Source::Shared), at(1));
+    }
+    let met = |peer: &KnownPeer| peer.source == Source::Link;
+    let (nobody, told) = known.share(0, 50, met);
+    assert!(nobody.is_empty() && !known.has_more(told));
+    assert_eq!(known.learn(news(2, Source::Link), at(2)), Learned::Seen);
+    assert!(known.has_more(told));
+    let (peers, _) = known.share(told, 50, met);
+    assert_eq!(peers.iter().map(|peer| peer.peer_id).collect::<Vec<_>>(), [id(2)]);
+    assert!((0..5).all(|n| known.get(&id(n)).is_some_and(|peer| peer.peer_id == id(n))));
+    assert_eq!((known.len(), known.page(None, 50).0.len()), (5, 5));
+    assert_eq!(known.learn(news(2, Source::Link), at(3)), Learned::Seen);
+    assert!(!known.has_more(6), "once");
 }
 
 #[test]
@@ -159,13 +185,14 @@ fn what_was_kept_is_known_again() {
         before.learn(news(n, Source::Shared), at(100 - n as u64));
     }
     let mut kept = before.take_changes().upserts;
-    kept.push(KnownPeer { public_key: key(9), ..kept[0] });
+    kept.push(KnownPeer { peer_id: id(8), public_key: key(9), ..kept[0] });
     kept.push(KnownPeer { peer_id: id(usize::MAX), public_key: key(usize::MAX), ..kept[0] });
     let mut after = KnownPeers::restore(id(usize::MAX), kept, at(98));
     assert_eq!(after.len(), 5);
     assert_eq!(after.get(&id(0)).unwrap().last_seen, at(98), "nobody is seen in the future");
     assert_eq!(after.get(&id(4)), before.get(&id(4)));
-    let told: Vec<Id> = after.share(0, 50, &id(9)).0.iter().map(|peer| peer.peer_id).collect();
+    let told: Vec<Id> =
+        after.share(0, 50, |peer| peer.peer_id != id(9)).0.iter().map(|peer| peer.peer_id).collect();
     assert_eq!(told, [4, 3, 2, 1, 0].map(id), "the earliest known first");
     let changes = after.take_changes();
     assert!(changes.upserts.is_empty(), "all of it is on disk");
@@ -192,7 +219,7 @@ proptest! {
         let mut disk = std::collections::BTreeMap::new();
         for (n, is_link, is_written, now) in steps {
             let source = if is_link { Source::Link } else { Source::Shared };
-            known.learn(PeerNews { is_relay: now % 2 == 0, ..news(n, source) }, at(now));
+            known.learn(PeerNews { is_relay: now.is_multiple_of(2), ..news(n, source) }, at(now));
             let changes = known.take_changes();
             if !is_written {
                 known.put_back(changes);
@@ -207,7 +234,8 @@ proptest! {
             for peer in all {
                 let kept = disk[&peer.peer_id];
                 prop_assert!(peer.last_seen.0 - kept.last_seen.0 < Duration::from_secs(3_600));
-                prop_assert_eq!(KnownPeer { last_seen: peer.last_seen, ..kept }, peer);
+                let (last_seen, source) = (peer.last_seen, peer.source);
+                prop_assert_eq!(KnownPeer { last_seen, source, ..kept }, peer);
             }
         }
     }

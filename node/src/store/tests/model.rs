@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::dht::{Contact, Id, mutable_target};
 use crate::link::RelayUrl;
+use crate::metadata::{KnownPeer, PeerChanges, Source};
 
 /// What each Main announced, and until when that lives.
 type Announcements = BTreeMap<NodeId, (UnixTime, BTreeMap<(NodeId, String), Announced>)>;
@@ -18,6 +20,8 @@ enum Step {
     Remove(RemovedPeer, RelayUrl),
     ReplaceSnapshot(Announcements),
     ConfirmSnapshot(NodeId, UnixTime),
+    KnowPeers(PeerChanges),
+    Contacts(BTreeMap<String, Contact>),
     Restart,
 }
 
@@ -27,6 +31,8 @@ struct Model {
     added: BTreeMap<String, AddedPeer>,
     removed: BTreeMap<NodeId, RemovedPeer>,
     snapshot: BTreeMap<NodeId, MainSnapshot>,
+    known: BTreeMap<Id, KnownPeer>,
+    contacts: BTreeMap<String, Contact>,
 }
 
 impl Model {
@@ -60,6 +66,16 @@ impl Model {
                     kept.expires_at = expires_at;
                 }
             }
+            Step::KnowPeers(PeerChanges { upserts, removed }) => {
+                self.known.retain(|peer_id, _| !removed.contains(peer_id));
+                for peer in upserts {
+                    let kept = self.known.entry(peer.peer_id).or_insert(peer);
+                    kept.last_seen = kept.last_seen.max(peer.last_seen);
+                    kept.dht_node_id = kept.dht_node_id.or(peer.dht_node_id);
+                    kept.is_relay = peer.is_relay;
+                }
+            }
+            Step::Contacts(contacts) => self.contacts = contacts,
             Step::Restart => {}
         }
     }
@@ -88,6 +104,8 @@ fn apply(database: &mut Database, step: Step) -> Result<(), StoreError> {
             database.replace_snapshot(&mains.collect::<Vec<_>>())
         }
         Step::ConfirmSnapshot(main, expires_at) => database.confirm_snapshot(&[(main, expires_at)]),
+        Step::KnowPeers(changes) => database.keep_known_peers(&changes),
+        Step::Contacts(contacts) => database.keep_dht_contacts(&contacts.into_values().collect::<Vec<_>>()),
         Step::Restart => Ok(()),
     }
 }
@@ -116,6 +134,37 @@ fn an_announcement() -> impl Strategy<Value = ((NodeId, String), Announced)> {
     )
 }
 
+fn a_peer() -> impl Strategy<Value = KnownPeer> {
+    let place = prop::option::of(any::<[u8; 20]>());
+    (0_u8..5, place, any::<bool>(), any::<bool>(), a_time(), a_time()).prop_map(
+        |(n, place, is_relay, is_link, first_seen, last_seen)| KnownPeer {
+            peer_id: mutable_target(&[n; 32], b""),
+            dht_node_id: place.map(Id::from_bytes),
+            public_key: [n; 32],
+            is_relay,
+            source: if is_link { Source::Link } else { Source::Shared },
+            first_seen,
+            last_seen,
+        },
+    )
+}
+
+fn some_changes() -> impl Strategy<Value = PeerChanges> {
+    let peers = || prop::collection::vec(a_peer(), 0..4);
+    (peers(), peers()).prop_map(|(upserts, gone)| PeerChanges {
+        upserts,
+        removed: gone.iter().map(|peer| peer.peer_id).collect(),
+    })
+}
+
+fn some_contacts() -> impl Strategy<Value = BTreeMap<String, Contact>> {
+    let contact = (any::<[u8; 20]>(), any::<std::net::IpAddr>(), any::<u16>())
+        .prop_map(|(id, ip, port)| Contact { id: Id::from_bytes(id), address: (ip, port).into() });
+    prop::collection::vec(contact, 0..4).prop_map(|contacts| {
+        contacts.into_iter().map(|contact| (contact.address.to_string(), contact)).collect()
+    })
+}
+
 fn a_step() -> impl Strategy<Value = Step> {
     let main = (a_time(), prop::collection::btree_map(a_node(), an_announcement(), 0..4))
         .prop_map(|(until, services)| (until, services.into_values().collect()));
@@ -128,6 +177,8 @@ fn a_step() -> impl Strategy<Value = Step> {
             .prop_map(|(node, removed_at, url)| Step::Remove(RemovedPeer { node, removed_at }, url)),
         2 => prop::collection::btree_map(a_node(), main, 0..4).prop_map(Step::ReplaceSnapshot),
         1 => (a_node(), a_time()).prop_map(|(main, until)| Step::ConfirmSnapshot(main, until)),
+        2 => some_changes().prop_map(Step::KnowPeers),
+        1 => some_contacts().prop_map(Step::Contacts),
         2 => Just(Step::Restart),
     ]
 }
@@ -161,6 +212,11 @@ proptest! {
             prop_assert_eq!(database.peers().unwrap(), model.peers());
             let snapshot = database.snapshot(UnixTime::default()).unwrap();
             prop_assert_eq!(snapshot, model.snapshot.values().cloned().collect::<Vec<_>>());
+            prop_assert_eq!(database.known_peers().unwrap(), model.known.values().copied().collect::<Vec<_>>());
+            prop_assert_eq!(
+                database.dht_contacts().unwrap(),
+                model.contacts.values().copied().collect::<Vec<_>>()
+            );
         }
         database.expect("open at the end").check().unwrap();
     }
