@@ -52,7 +52,7 @@ pub struct Switchboard {
     /// What is counted.
     pub metrics: Metrics,
     /// Whom it lets in.
-    pub(super) keyring: Keyring,
+    pub keyring: Keyring,
     /// What survives a restart.
     pub(super) store: Store,
     /// Whom it knows in the DHT, where it takes part. Its lock may be taken under the one here, never the other way round.
@@ -222,6 +222,11 @@ impl Switchboard {
             Some((info.node.clone(), UpLink { address: info.address.clone(), since: info.since, vitals }))
         });
         state.peers.list(up.collect())
+    }
+
+    /// The Mains that were removed and are kept out, the latest last.
+    pub fn removed_peers(&self) -> Vec<NodeId> {
+        self.lock().peers.removed().cloned().collect()
     }
 
     /// Notes how dialling a peer goes.

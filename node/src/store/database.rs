@@ -204,6 +204,8 @@ pub(super) struct Database {
     pub(super) connection: Connection,
     /// How many keys are pinned, once they were counted.
     pub(super) pins: Option<usize>,
+    /// Until when no search for pins that make room can find one.
+    pub(super) no_room_before: UnixTime,
 }
 
 impl Database {
@@ -216,7 +218,7 @@ impl Database {
             return Err(StoreError::Newer { found: found.get(), known: STEPS.len() });
         }
         schema.to_latest(&mut connection).map_err(migration)?;
-        Ok(Database { connection, pins: None })
+        Ok(Database { connection, pins: None, no_room_before: UnixTime::default() })
     }
 
     /// Reads every page and every row, and looks at each row's seal.

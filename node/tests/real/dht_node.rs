@@ -92,9 +92,10 @@ async fn peers_are_listed_page_by_page() {
     let second = get(&a.at, &format!("/dht/peers?limit=1&after={next}")).await;
     assert_eq!((line(&second["peers"][0]), &second["next"]), (expected[1].clone(), &Value::Null));
     for (path, code, words) in [
-        ("/dht/peers?after=7", 400, "`7` is no peer id"),
-        ("/dht/peers?limit=many", 400, "`limit`"),
-        ("/dht/peers?page=2", 400, "`after` and `limit`"),
+        ("/dht/peers?after=7", 400, "`after`: an id is 40 hexadecimal digits"),
+        ("/dht/peers?limit=many", 400, "`limit` is `many`"),
+        ("/dht/peers?limit=1001", 400, "from 1 to 1000"),
+        ("/dht/peers?page=2", 400, "`page=2` says nothing here"),
         ("/dht/peers/7", 400, "`7` is no peer id"),
         (&format!("/dht/peers/{}", "00".repeat(20)), 404, "has published nothing"),
     ] {

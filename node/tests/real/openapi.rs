@@ -39,6 +39,8 @@ struct Sent {
     query: &'static str,
     /// In place of `{peer_id}` in the path; the id of nobody where it is not given.
     peer: Option<String>,
+    /// What stands for the node in the path, where it has one; nobody's id where it is empty.
+    node: &'static str,
     /// It asks for a WebSocket, and offers this subprotocol; none where it is empty.
     offers: Option<&'static str>,
 }
@@ -86,9 +88,11 @@ impl Api {
     async fn call(&mut self, relay: &Relay, operation: &Operation, sent: &Sent) -> (u16, Value) {
         let Operation { path, method, described } = operation;
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let node = if sent.node.is_empty() { "nobody.home" } else { sent.node };
         let nobody = "00".repeat(20);
-        let to = path.replace("{peer_id}", sent.peer.as_deref().unwrap_or(&nobody));
-        let mut request = Request::builder().method(method).uri(format!("{to}{}", sent.query));
+        let peer = sent.peer.as_deref().unwrap_or(&nobody);
+        let at = path.replace("{node_id}", node).replace("{peer_id}", peer);
+        let mut request = Request::builder().method(method).uri(format!("{at}{}", sent.query));
         request = request.header(HOST, &relay.at);
         if let Some(token) = &sent.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -250,6 +254,9 @@ async fn call_in_all_ways(api: &mut Api, world: &World, relay: &Relay, name: &st
         let (status, again) = api.call(relay, operation, &sent(bodies[0].to_string())).await;
         assert_eq!(status, 404, "it is gone by now: {again}");
     }
+    if operation.path.starts_with("/federation/pins") {
+        return pins(api, relay, operation, token).await;
+    }
     if bodies.is_empty() {
         let peer = get(&relay.at, "/dht/status").await["peer_id"].as_str().map(str::to_owned);
         let (status, _) = api.call(relay, operation, &Sent { peer, ..Sent::default() }).await;
@@ -270,6 +277,24 @@ async fn call_in_all_ways(api: &mut Api, world: &World, relay: &Relay, name: &st
         let problem: Value = serde_json::from_str(answer.body()).unwrap();
         assert!(problem["error"].as_str().unwrap().contains(&format!("takes {right}")), "{problem}");
     }
+}
+
+/// The keys that a Main knows: pages of them, and one that is forgotten.
+async fn pins(api: &mut Api, relay: &Relay, operation: &Operation, token: Option<String>) {
+    let sent = |node, query| Sent { token: token.clone(), node, query, ..Sent::default() };
+    if operation.method == "get" {
+        assert_eq!(api.call(relay, operation, &sent("", "")).await.0, 200);
+        assert_eq!(api.call(relay, operation, &sent("", "?limit=1")).await.0, 200);
+        let (status, answer) = api.call(relay, operation, &sent("", "?limit=0")).await;
+        assert!(status == 400 && answer["error"].as_str().unwrap().contains("`limit` is `0`"), "{answer}");
+        return;
+    }
+    assert_eq!(api.call(relay, operation, &sent("a%20b", "")).await.0, 400);
+    let (status, answer) = api.call(relay, operation, &sent("", "")).await;
+    assert!(status == 404 && answer["error"].as_str().unwrap().contains("no key of nobody.home"), "{answer}");
+    // Only its own Main knows it.
+    let (status, _) = api.call(relay, operation, &sent("alice.home", "")).await;
+    assert!(status == 200 || status == 404, "{status}");
 }
 
 async fn sockets(api: &mut Api, main: &Relay, legacy: &Relay) {

@@ -22,7 +22,7 @@ use crate::invariants::{
     CallNumber, EndedCall, Invariants, Listed, Observed, Outcome, PeerChange, Recalled, Reported,
 };
 use crate::oracle::{Callee, Oracle};
-use crate::scenario::{HostIndex, HostSet, Scenario};
+use crate::scenario::{HostIndex, HostSet, Role, Scenario};
 use crate::world::index_of;
 
 pub use asked::{AskedFor, ExpectedCalls, Measured, Meter, Sighting};
@@ -204,6 +204,37 @@ impl Record {
 
     /// Something goes wrong that the scenario could not plan for.
     pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
+        self.oracle.unforeseen(fault);
+    }
+
+    /// From now on a host is told to be this and to dial these.
+    pub fn moved(&mut self, at: Duration, host: HostIndex, role: &Role) {
+        self.asked.moved(host, role);
+        self.oracle.moved(at, host, role.clone());
+    }
+
+    /// From now on some dial these Mains otherwise than they can be dialled: nobody can expect the Mains to agree.
+    pub fn cuts_over(&mut self, at: Duration, mains: Vec<HostIndex>) {
+        self.convergence.disturb(at);
+        self.oracle.cuts_over(at, mains);
+    }
+
+    /// That is over.
+    pub fn cut_over(&mut self, at: Duration, mains: &[HostIndex], why: String) {
+        self.convergence.calm(at, why);
+        self.oracle.cut_over(at, mains);
+    }
+
+    /// The power went at the disk operation that the fault in this place of the scenario waited for: `fault` is what came
+    /// of it, on one host and from now on.
+    pub fn power_went(&mut self, number: usize, host: HostIndex, fault: Fault<HostSet>) {
+        match fault.active().end {
+            Some(_) if self.course.power_cuts.iter().any(|(cut, _)| *cut == number) => {}
+            Some(_) => self.convergence.disturb(fault.at),
+            None => self.convergence.changed(fault.at, fault.to_string()),
+        }
+        self.course.power_cuts.insert((number, host));
+        self.invariants.befell(fault.clone());
         self.oracle.unforeseen(fault);
     }
 

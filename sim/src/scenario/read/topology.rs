@@ -290,7 +290,7 @@ fn connect_homes(mut group: Group<'_>, hosts: &mut Hosts) {
 }
 
 /// The Mains that `names` stand for, in the order of the list, each once. `what` they are meant to be: `a peer`.
-fn mains(table: &Table<'_>, names: &Names, what: &str, hosts: &Hosts) -> Vec<HostIndex> {
+pub(super) fn mains(table: &Table<'_>, names: &Names, what: &str, hosts: &Hosts) -> Vec<HostIndex> {
     let lookup = Lookup { hosts, problems: table.problems() };
     let mains = lookup.in_turn(names, Host::is_main).unwrap_or_default();
     // Whose name it is that stands for a Home.
