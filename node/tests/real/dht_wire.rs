@@ -17,9 +17,14 @@ fn hex_bytes(text: &str) -> Vec<u8> {
     hex::decode(text).expect("hexadecimal digits")
 }
 
-/// A relay, and a stranger that speaks to it.
+/// A relay that keeps what it says of itself, and a stranger that speaks to it.
 async fn met(world: &World) -> (Relay, Stranger) {
     let main = world.main("relay-a", &[]).await;
+    eventually("its own metadata is kept", async || {
+        let status = http::get(&main.at, "/dht/status").await;
+        (status["publication"]["state"] == "kept").then_some(())
+    })
+    .await;
     let stranger = Stranger::of(&main).await;
     (main, stranger)
 }
