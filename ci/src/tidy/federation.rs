@@ -23,7 +23,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             }
             for word in ["async", "await"] {
                 found.extend(words(&source.code, word).map(|at| {
-                    let advice = format!("`{word}` in the pure core: return what is to be done, and {elsewhere}");
+                    let advice =
+                        format!("`{word}` in the pure core: return what is to be done, and {elsewhere}");
                     Finding::at(source, at, advice)
                 }));
             }

@@ -294,7 +294,7 @@ mod tests {
     fn help_names_every_flag() {
         let Parsed::Print(words) = parsed(&["put", "x", "-help"]) else { panic!("must print") };
         let flags = Line::command();
-        let flags = flags.get_subcommands().flat_map(|command| command.get_arguments());
+        let flags = flags.get_subcommands().flat_map(clap::Command::get_arguments);
         let mut count = 0;
         for flag in flags.filter_map(|flag| flag.get_long()) {
             assert!(words.contains(&format!("\n  -{flag}")), "{flag} in {words}");

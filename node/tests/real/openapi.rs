@@ -318,8 +318,11 @@ async fn sockets(api: &mut Api, main: &Relay, legacy: &Relay) {
 
 /// What the routes of the DHT answer besides.
 async fn in_the_dht(api: &mut Api, world: &World, main: &Relay) {
-    let (status, peers, peer) =
-        (api.operation("get", "/dht/status"), api.operation("get", "/dht/peers"), api.operation("get", "/dht/peers/{peer_id}"));
+    let (status, peers, peer) = (
+        api.operation("get", "/dht/status"),
+        api.operation("get", "/dht/peers"),
+        api.operation("get", "/dht/peers/{peer_id}"),
+    );
     let without = world.main("relay-d.com", &["-dht", "off"]).await;
     let off = api.call(&without, &status, &Sent::default()).await;
     assert_eq!(off, (200, json!({ "enabled": false })));

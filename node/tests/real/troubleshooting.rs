@@ -202,5 +202,8 @@ async fn what_the_dht_can_meet_is_shown_as_it_is() {
 
     let alone = world.home("bob.home", "ws://127.0.0.1:9", &fixed("news", "get = 1"), &[]).await;
     let status = text(&alone.at, "/dht/status").await;
-    assert!(status.contains(DOCUMENT.lines().find(|line| line.contains("waits-for-relay")).unwrap()), "{status}");
+    assert!(
+        status.contains(DOCUMENT.lines().find(|line| line.contains("waits-for-relay")).unwrap()),
+        "{status}"
+    );
 }
