@@ -86,6 +86,8 @@ pub struct Publication {
     following: Following,
     /// Waits after puts that nobody took.
     retry: Backoff,
+    /// There was nobody to take the last one.
+    met_nobody: bool,
     /// Waits while too few keep it.
     thin: Backoff,
 }
@@ -136,6 +138,7 @@ impl Publication {
             cas: None,
             following: Following::default(),
             retry,
+            met_nobody: false,
             thin: Backoff::new(timing.retry),
         })
     }
@@ -215,12 +218,18 @@ impl Publication {
 
     /// Takes an event of the [`Dht`]: says what became of our put, where it is about that. It may be due again at once.
     pub fn handle_event(&mut self, event: &Event, now: Instant, rng: &mut Rng) -> Option<Published> {
+        if let Event::Joined { contacts: 1.., .. } = event
+            && std::mem::take(&mut self.met_nobody)
+        {
+            self.republish_at = now;
+        }
         let Event::Stored { operation, report, .. } = event else { return None };
         let ended = self.under_way.take_if(|under_way| under_way.operation == *operation)?;
         if ended.seq != self.item.seq {
             // The value has changed meanwhile, and is due anyway. Who has a later version is found out then.
             return Some(outcome(ended.seq, report));
         }
+        self.met_nobody = !is_kept(report) && report.refused.is_empty() && report.silent.is_empty();
         if let Some(newer) = &report.newer {
             return Some(self.overtake(newer.clone(), report, now, rng));
         }
