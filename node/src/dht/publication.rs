@@ -84,9 +84,17 @@ pub struct Publication {
     /// The version of somebody else that ours is to replace.
     cas: Option<i64>,
     following: Following,
-    /// Waits after puts that nobody took.
+    waits: Waits,
+}
+
+/// How long it is until the next try.
+#[derive(Debug)]
+struct Waits {
+    /// After puts that nobody took.
     retry: Backoff,
-    /// Waits while too few keep it.
+    /// There was nobody to take the last one.
+    met_nobody: bool,
+    /// While too few keep it.
     thin: Backoff,
 }
 
@@ -135,8 +143,7 @@ impl Publication {
             under_way: None,
             cas: None,
             following: Following::default(),
-            retry,
-            thin: Backoff::new(timing.retry),
+            waits: Waits { retry, met_nobody: false, thin: Backoff::new(timing.retry) },
         })
     }
 
@@ -183,8 +190,8 @@ impl Publication {
     fn begin_anew(&mut self, now: Instant) {
         self.republish_at = now;
         self.following = Following::default();
-        self.retry.reset();
-        self.thin.reset();
+        self.waits.retry.reset();
+        self.waits.thin.reset();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` while a put of this version is under way,
@@ -215,12 +222,18 @@ impl Publication {
 
     /// Takes an event of the [`Dht`]: says what became of our put, where it is about that. It may be due again at once.
     pub fn handle_event(&mut self, event: &Event, now: Instant, rng: &mut Rng) -> Option<Published> {
+        if let Event::Joined { contacts: 1.., .. } = event
+            && std::mem::take(&mut self.waits.met_nobody)
+        {
+            self.republish_at = now;
+        }
         let Event::Stored { operation, report, .. } = event else { return None };
         let ended = self.under_way.take_if(|under_way| under_way.operation == *operation)?;
         if ended.seq != self.item.seq {
             // The value has changed meanwhile, and is due anyway. Who has a later version is found out then.
             return Some(outcome(ended.seq, report));
         }
+        self.waits.met_nobody = !is_kept(report) && report.refused.is_empty() && report.silent.is_empty();
         if let Some(newer) = &report.newer {
             return Some(self.overtake(newer.clone(), report, now, rng));
         }
@@ -238,13 +251,13 @@ impl Publication {
             self.republish_at = now;
         } else if is_kept(report) {
             self.following.rebases = 0;
-            self.retry.reset();
+            self.waits.retry.reset();
             self.tend_at = now + self.timing.tend;
             if keepers(report) >= KEEPERS_ENOUGH {
-                self.thin.reset();
+                self.waits.thin.reset();
             } else {
                 // As when it was put before others were met: those that come now lack it.
-                self.tend_at = self.tend_at.min(now + self.thin.next_wait(rng));
+                self.tend_at = self.tend_at.min(now + self.waits.thin.next_wait(rng));
             }
             if ended.is_full {
                 self.republish_at = now + self.timing.republish;
@@ -301,7 +314,7 @@ impl Publication {
     }
 
     fn put_off(&mut self, now: Instant, rng: &mut Rng) {
-        self.republish_at = now + self.retry.next_wait(rng);
+        self.republish_at = now + self.waits.retry.next_wait(rng);
         self.tend_at = self.republish_at.max(self.tend_at);
     }
 }

@@ -183,3 +183,21 @@ fn a_put_that_nobody_asked_for_is_none_of_its_business() {
     run(&mut network, &mut publishers, 5 * Duration::from_secs(1));
     assert_eq!(publishers[0].said.len(), 1);
 }
+
+#[test]
+fn who_had_nobody_to_put_it_to_puts_it_as_soon_as_it_has() {
+    let mut network = Network::joined(8, Weather::FAIR, 20);
+    // A Home: it keeps nothing itself.
+    let number = network.add_with(None, |config| config.read_only = true);
+    let mut publishers = [Publisher::new(&network, number, key(8), "here", 1)];
+    // Alone it tries again, ever more seldom.
+    run(&mut network, &mut publishers, 10 * MINUTE);
+    assert!(publishers[0].said.iter().all(|said| matches!(said, Published::Failed(_))));
+    let tries = publishers[0].said.len();
+    let (way, now) = (network.any_address().unwrap(), network.now);
+    network.host_mut(number).dht.set_bootstrap(vec![way], now);
+    network.drain(number);
+    run(&mut network, &mut publishers, Duration::from_secs(5));
+    let later = &publishers[0].said[tries..];
+    assert!(matches!(later, [Published::Kept(end)] if end.seq == 1), "{later:?}");
+}

@@ -102,7 +102,8 @@ impl PeerDirectory {
         // Those under which others see this node are its own, too: asked, it would not answer itself.
         let local = || self.driver.local_addresses();
         let outside = state.place.ip().into_iter().chain(self.driver.seen_as());
-        let outside = outside.flat_map(|ip| local().map(move |at| SocketAddr::new(ip, at.port())));
+        let of_family = |ip: IpAddr| local().filter(move |at| at.is_ipv4() == ip.is_ipv4());
+        let outside = outside.flat_map(|ip| of_family(ip).map(move |at| SocketAddr::new(ip, at.port())));
         let own: Vec<SocketAddr> = local().chain(outside).collect();
         let mut seen = BTreeSet::new();
         let all = state.ways.resolved.iter().flatten().copied().chain(linked).chain(announced);
