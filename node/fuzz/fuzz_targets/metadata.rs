@@ -22,9 +22,10 @@ fuzz_target!(|input: &[u8]| {
     // What was read can be written, takes no more room then, and is the same when it is read again.
     let again = metadata.encode().expect("what was read is within its limits");
     assert!(again.len() <= value.len(), "{metadata:?}");
-    assert!(Value::parse_canonical(&again).is_ok_and(|value| {
-        value.as_bytes().is_some_and(|inner| inner.len() <= OWN_VALUE_BYTES_MAX)
-    }));
+    assert!(
+        Value::parse_canonical(&again)
+            .is_ok_and(|value| { value.as_bytes().is_some_and(|inner| inner.len() <= OWN_VALUE_BYTES_MAX) })
+    );
     assert_eq!(Metadata::decode(&again).as_ref(), Ok(&metadata));
     assert!(metadata.to_json().is_object());
     let _ = metadata.is_connectable();
