@@ -20,7 +20,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Reply {
         Ok(page) => page,
         Err(reason) => return refused(StatusCode::BAD_REQUEST, reason),
     };
-    match api.board.keyring.known(after, limit).await {
+    match api.board.known.keyring.known(after, limit).await {
         Ok(found) => {
             let next = found.pins.last().filter(|_| found.more).map(|pin| &pin.node);
             let body = json!({
@@ -42,7 +42,7 @@ pub(super) async fn forget(State(api): State<Arc<Api>>, Path(node): Path<String>
         Ok(node) => node,
         Err(error) => return refused(StatusCode::BAD_REQUEST, format!("the node id in the path: {error}")),
     };
-    match api.board.keyring.forget(node.clone()).await {
+    match api.board.known.keyring.forget(node.clone()).await {
         Ok(true) => {
             tracing::info!(%node, "its key is forgotten: it is new when it next comes");
             (StatusCode::OK, Json(json!({ "node_id": node, "forgotten": true })))

@@ -105,7 +105,7 @@ async fn connect(
     };
     let upgraded = match upgrade(board, url, path, true).await {
         // It has closed nothing, but a client that offered a subprotocol and got none must not go on.
-        Err(DialError::Legacy(_)) if board.keyring.allows_legacy() => {
+        Err(DialError::Legacy(_)) if board.known.keyring.allows_legacy() => {
             upgrade(board, url, path, false).await?
         }
         upgraded => upgraded?,
@@ -152,7 +152,7 @@ async fn connect(
     }
     // One that proves nothing goes by no id that somebody has a key for, whichever side has dialled.
     if met.is_none()
-        && let Err(refusal) = board.keyring.admit_legacy(&board.env, &node).await
+        && let Err(refusal) = board.known.keyring.admit_legacy(&board.env, &node).await
     {
         return Err(give_up(board, url, &mut socket, refusal.into()).await);
     }

@@ -73,7 +73,7 @@ pub async fn add(
         }
         is_new
     };
-    Ok(board.store.add_peer(peer, take_in).await?)
+    Ok(board.known.store.add_peer(peer, take_in).await?)
 }
 
 /// Ends the link to a Main or to a peer of the older mesh, stops dialling it, and refuses it where it dials, until [`add`]
@@ -97,7 +97,7 @@ pub async fn remove(board: &Arc<Switchboard>, node: &NodeId) -> Result<bool, Sto
         tracing::info!(peer = %node, "removed");
         task_board.close_links_to(&node, "removed by the operator");
     };
-    board.store.remove_peer(removed, urls, keep_out).await?;
+    board.known.store.remove_peer(removed, urls, keep_out).await?;
     Ok(true)
 }
 

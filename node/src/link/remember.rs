@@ -27,7 +27,7 @@ const LAG_SHARE: u32 = 4;
 /// Where it cannot be read.
 pub async fn restore(board: &Arc<Switchboard>) -> Result<(), StoreError> {
     let (now, unix) = (board.env.clock.now(), board.env.clock.unix());
-    let snapshot = board.store.snapshot(unix).await?;
+    let snapshot = board.known.store.snapshot(unix).await?;
     let remembered: Vec<Remembered> = snapshot
         .into_iter()
         .map(|MainSnapshot { main, expires_at, services }| Remembered {
@@ -74,19 +74,19 @@ pub async fn run(board: Arc<Switchboard>) {
 /// Where it cannot be written.
 pub async fn keep(board: &Arc<Switchboard>) -> Result<(), StoreError> {
     let from = Arc::clone(board);
-    board.store.replace_snapshot(move || snapshot(&from)).await
+    board.known.store.replace_snapshot(move || snapshot(&from)).await
 }
 
 /// Notes who is here: who stays is not to be taken for one that came once and never again.
 async fn call_the_roll(board: &Switchboard) {
     let here: Vec<NodeId> = board.look(|router| router.neighbours().map(|info| info.node.clone()).collect());
-    board.keyring.see(&board.env, here.into_iter()).await;
+    board.known.keyring.see(&board.env, here.into_iter()).await;
 }
 
 async fn confirm(board: &Switchboard, expiries: &BTreeMap<NodeId, Instant>) -> Result<(), StoreError> {
     let (now, unix) = (board.env.clock.now(), board.env.clock.unix());
     let expiries = expiries.iter().map(|(main, expires)| (main.clone(), unix + (*expires - now)));
-    board.store.confirm_snapshot(expiries.collect()).await
+    board.known.store.confirm_snapshot(expiries.collect()).await
 }
 
 fn snapshot(board: &Switchboard) -> Vec<MainSnapshot> {

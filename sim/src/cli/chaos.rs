@@ -181,6 +181,15 @@ struct Tally {
     worst: Option<Verdict>,
     /// What failed, and with which seeds.
     failures: BTreeMap<String, Vec<u64>>,
+    faults: FaultTally,
+    calls: Calls,
+    convergence: Duration,
+    virtual_time: Duration,
+}
+
+/// What went wrong.
+#[derive(Default)]
+struct FaultTally {
     /// By family: in how many seeds it was on.
     families: BTreeMap<&'static str, u64>,
     /// The families that drew a fault in some seed.
@@ -189,9 +198,6 @@ struct Tally {
     spared: usize,
     /// By kind: how many faults there were.
     kinds: BTreeMap<&'static str, u64>,
-    calls: Calls,
-    convergence: Duration,
-    virtual_time: Duration,
 }
 
 /// How calls ended.
@@ -213,13 +219,13 @@ impl Tally {
             self.failures.entry(signature).or_default().push(seed);
         }
         for (family, _) in &plan.families {
-            *self.families.entry(family.name()).or_default() += 1;
+            *self.faults.families.entry(family.name()).or_default() += 1;
         }
-        self.drawn.extend(plan.drawn.iter().map(|family| family.name()));
+        self.faults.drawn.extend(plan.drawn.iter().map(|family| family.name()));
         for fault in came(done) {
-            *self.kinds.entry(fault.what.name()).or_default() += 1;
+            *self.faults.kinds.entry(fault.what.name()).or_default() += 1;
         }
-        self.spared += plan.faults.len() - came(done).count();
+        self.faults.spared += plan.faults.len() - came(done).count();
         let record = &done.run.record;
         for (code, count) in &record.calls.failures {
             *self.calls.failed.entry(*code).or_default() += count;
@@ -248,23 +254,23 @@ impl Tally {
             println!("failure     {what}: seeds {}{more}", named.join(", "));
         }
         let never: Vec<&str> =
-            Family::all().map(Family::name).filter(|name| !self.families.contains_key(name)).collect();
-        let families = &mut self.families.iter().map(|(name, count)| ((*name).to_owned(), *count));
+            Family::all().map(Family::name).filter(|name| !self.faults.families.contains_key(name)).collect();
+        let families = &mut self.faults.families.iter().map(|(name, count)| ((*name).to_owned(), *count));
         println!("families on {} (seeds)", list(families));
         if !never.is_empty() {
             println!("never on    {}", never.join(", "));
         }
         let idle: Vec<&str> =
-            self.families.keys().copied().filter(|name| !self.drawn.contains(name)).collect();
+            self.faults.families.keys().copied().filter(|name| !self.faults.drawn.contains(name)).collect();
         if !idle.is_empty() {
             println!("on, no fault {}", idle.join(", "));
         }
         println!(
             "faults      {}",
-            list(&mut self.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count)))
+            list(&mut self.faults.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count)))
         );
-        if self.spared > 0 {
-            println!("never came  {} power cuts that waited for a disk", self.spared);
+        if self.faults.spared > 0 {
+            println!("never came  {} power cuts that waited for a disk", self.faults.spared);
         }
         let codes = self.calls.failed.iter().map(|(code, count)| {
             (code.map_or_else(|| "no answer".to_owned(), |code| format!("code {code}:")), *count)
