@@ -101,10 +101,18 @@ fn plot(curves: &[(usize, [f64; 3])]) -> Result<(), Box<dyn std::error::Error>> 
     let mut chart = ChartBuilder::on(&root)
         .caption("Queries of one command of the DHT, by nodes", ("sans-serif", 20))
         .margin(12)
+        .margin_right(36)
         .x_label_area_size(36)
         .y_label_area_size(44)
         .build_cartesian_2d((least..most).log_scale(), 0.0..highest * 1.1)?;
-    chart.configure_mesh().x_desc("nodes").y_desc("queries").draw()?;
+    let whole = |number: &f64| format!("{number:.0}");
+    chart
+        .configure_mesh()
+        .x_desc("nodes")
+        .y_desc("queries")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
+        .draw()?;
     for (at, (name, colour)) in [("lookup", &BLUE), ("put", &RED), ("get", &GREEN)].into_iter().enumerate() {
         let points = curves.iter().map(|(nodes, costs)| (*nodes as f64, costs[at]));
         chart

@@ -1,12 +1,12 @@
 //! `cargo ci gate`: determinism first, for without it nothing else can be believed; then every scenario of the plan
 //! with its seeds; then what their gates say.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use relay_reports::model::{Metric, keep_worst};
 use relay_sim::cli::baselines::Baselines;
+use relay_sim::cli::capsules;
 use relay_sim::cli::reports::Reports;
 use relay_sim::cli::runs::{Unit, side_by_side};
 use relay_sim::cli::sightings::Sightings;
@@ -55,7 +55,7 @@ pub(crate) fn run(session: &Session) -> Result<u8, Refusal> {
         tallies[*at].add(&run, wall);
     });
     outcome?;
-    if let Some(index) = reports.map(Reports::finish).transpose()?.flatten() {
+    if let Some(index) = reports.map(|reports| reports.finish(None)).transpose()?.flatten() {
         println!("reports: {}", index.display());
     }
     println!("\n{}", summary(entries, &tallies));
@@ -204,10 +204,7 @@ pub(crate) fn tell(run: &Execution, again: &str, earlier: usize, folder: &Path) 
         return Ok(());
     }
     let capsule = Capsule::of(run, verdict);
-    let file = folder.join(capsule.file_name(&run.scenario.name));
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&file, capsule.to_json()))
-        .map_err(|error| Refusal(format!("cannot write {}: {error}", file.display())))?;
+    let file = capsules::keep(&capsule, &run.scenario.name, folder)?;
     if earlier >= FAILURES_SHOWN_MAX {
         return Ok(());
     }
@@ -225,6 +222,7 @@ pub(crate) fn tell(run: &Execution, again: &str, earlier: usize, folder: &Path) 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::num::NonZeroUsize;
 
     use super::*;

@@ -5,6 +5,7 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
+use relay_node::command::{DhtCommand, EXIT_USAGE};
 use relay_node::config::{Launch, LogFormat, Parsed, parse_args};
 use relay_node::env::{Env, Rng};
 use relay_node::wire::NodeKind;
@@ -18,15 +19,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Wrong usage, as in sysexits.h.
-const EXIT_USAGE: u8 = 64;
-
 /// Data that cannot be used, as in sysexits.h: there is no use in trying again.
 const EXIT_DATA: u8 = 65;
 
 fn main() -> ExitCode {
     let args = match parse_args(std::env::args().skip(1)) {
         Parsed::Run(args) => *args,
+        Parsed::Dht(command) => return ask(&command),
         Parsed::Print(text) => return print(&text),
         Parsed::Refuse(text) => {
             eprint!("{text}");
@@ -58,6 +57,18 @@ fn main() -> ExitCode {
             eprintln!("relay: {error}");
             if error.is_damage() { ExitCode::from(EXIT_DATA) } else { ExitCode::FAILURE }
         }
+    }
+}
+
+/// `relay dht …`, which is no relay and has no data directory.
+fn ask(command: &DhtCommand) -> ExitCode {
+    let runtime =
+        Builder::new_current_thread().enable_all().build().expect("the system gives an event queue");
+    let said = runtime.block_on(async { command.run(&Env::production("")).await });
+    eprint!("{}", said.err);
+    match print(&said.out) {
+        ExitCode::SUCCESS => ExitCode::from(said.exit),
+        failure => failure,
     }
 }
 

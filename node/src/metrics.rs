@@ -77,7 +77,6 @@ pub struct Metrics {
     reconnects: Counter,
     refused: Family<KindLabel, Counter>,
     breaker_changes: Family<ChangeLabel, Counter>,
-    dht: DhtMetrics,
     gauges: Gauges,
 }
 
@@ -104,17 +103,25 @@ struct Gauges {
     in_flight: Gauge,
     entries: Family<TableLabel, Gauge>,
     limits: Family<TableLabel, Gauge>,
+    dht: DhtMetrics,
+}
+
+/// Links by what is at the other end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Homes that hang on this Main.
+    pub homes: usize,
+    /// Other Mains.
+    pub peers: usize,
+    /// The Main above.
+    pub uplinks: usize,
 }
 
 /// What is looked up when somebody asks, rather than counted as it happens.
 #[derive(Clone, Debug, Default)]
 pub struct Levels {
-    /// Current links by what the other side is.
-    pub homes: usize,
-    /// Current links to other Mains.
-    pub peers: usize,
-    /// Current links to a Main above.
-    pub uplinks: usize,
+    /// Current links.
+    pub links: LinkCounts,
     /// Services of this node and of the Homes here; services behind other Mains.
     pub services: (usize, usize),
     /// Messages that wait: control, data.
@@ -145,7 +152,6 @@ impl Default for Metrics {
             reconnects: Counter::default(),
             refused: Family::default(),
             breaker_changes: Family::default(),
-            dht: DhtMetrics::default(),
             gauges: Gauges::default(),
         };
         let m = &mut metrics;
@@ -180,7 +186,7 @@ impl Default for Metrics {
             "Calls under way through this node",
             m.gauges.in_flight.clone(),
         );
-        m.dht.register(&mut m.registry);
+        m.gauges.dht.register(&mut m.registry);
         metrics
     }
 }
@@ -192,7 +198,7 @@ impl DhtMetrics {
         let queries =
             "Queries of other nodes of the DHT: answered, refused with an error, dropped over the limits";
         to.register("dht_queries", queries, self.queries.clone());
-        let asked = "Queries to other nodes of the DHT: answered or under way, and never answered";
+        let asked = "Queries to other nodes of the DHT: answered, and never answered";
         to.register("dht_asked", asked, self.asked.clone());
         let cache = "Lookups of peers' metadata: hit where the cache had it, miss where the DHT was asked";
         to.register("metadata_cache", cache, self.cache.clone());
@@ -211,13 +217,11 @@ impl DhtMetrics {
             raise(&self.datagrams.get_or_create(&label), datagrams);
             raise(&self.bytes.get_or_create(&label), bytes);
         }
-        let answered = dht.queries.saturating_sub(dht.refused).saturating_sub(dht.limited);
-        let asked = dht.asked.saturating_sub(dht.lost);
         for (family, outcome, total) in [
-            (&self.queries, "answered", answered),
+            (&self.queries, "answered", dht.answered),
             (&self.queries, "refused", dht.refused),
             (&self.queries, "limited", dht.limited),
-            (&self.asked, "answered", asked),
+            (&self.asked, "answered", dht.answers),
             (&self.asked, "lost", dht.lost),
             (&self.cache, "hit", *cache_hits),
             (&self.cache, "miss", *cache_misses),
@@ -274,7 +278,9 @@ impl Metrics {
 
     /// Everything, as text.
     pub fn scrape(&self, levels: &Levels) -> String {
-        for (kind, count) in [("home", levels.homes), ("main", levels.peers), ("uplink", levels.uplinks)] {
+        for (kind, count) in
+            [("home", levels.links.homes), ("main", levels.links.peers), ("uplink", levels.links.uplinks)]
+        {
             self.gauges.links.get_or_create(&KindLabel { kind }).set(gauge(count));
         }
         for (kind, count) in [("local", levels.services.0), ("federated", levels.services.1)] {
@@ -296,7 +302,7 @@ impl Metrics {
             self.gauges.limits.get_or_create(&TableLabel { table }).set(gauge(*limit));
         }
         if let Some(counts) = &levels.directory {
-            self.dht.set(counts);
+            self.gauges.dht.set(counts);
         }
         self.gauges.in_flight.set(gauge(levels.in_flight));
         for (code, total) in &levels.failed_here {
@@ -327,7 +333,8 @@ mod tests {
         metrics.turned_away();
         let tables = vec![Level::new("calls", 4, 65_536)];
         let failed_here = vec![(-32003, 7)];
-        let levels = Levels { homes: 3, queued: (1, 2), failed_here, tables, ..Levels::default() };
+        let links = LinkCounts { homes: 3, ..LinkCounts::default() };
+        let levels = Levels { links, queued: (1, 2), failed_here, tables, ..Levels::default() };
         metrics.scrape(&levels);
         let text = metrics.scrape(&levels);
         for line in [

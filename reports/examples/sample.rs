@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Some("empty") => sample::empty(),
         Some("day") => sample::day(),
         Some("index") => {
-            print!("{}", html::render_index(&index()));
+            print!("{}", html::render_index(&index(), None));
             return ExitCode::SUCCESS;
         }
         _ => {

@@ -1,5 +1,6 @@
 //! A run in brief: what a list of many runs needs of each, without holding its curves.
 
+use crate::format::{count, counted};
 use crate::model::{Metric, Report, Verdict, keep_worst};
 use crate::quantity;
 
@@ -29,6 +30,20 @@ pub struct Digest {
     pub wall_ns: Option<u64>,
     /// The page of the run, relative to the list; `None` where there is none.
     pub link: Option<String>,
+}
+
+/// A list of runs that ends before all that were asked for were done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutShort {
+    /// Runs that were asked for.
+    pub asked: u64,
+}
+
+impl CutShort {
+    /// In words, of a list of so many.
+    pub(crate) fn words(self, done: usize) -> String {
+        format!("cut short after {} of {}", count(done as u64), counted(self.asked, "run", "runs"))
+    }
 }
 
 /// Something that had to hold in one run.

@@ -3,13 +3,17 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::digest::{Case, Digest, Outcome};
+use crate::digest::{Case, CutShort, Digest, Outcome};
 
-/// The document over these runs.
+/// The document over these runs, which are all unless they were `cut_short`: then that is an error of a suite of its own.
 #[must_use]
-pub fn render(runs: &[Digest]) -> String {
-    let totals = runs.iter().map(Counts::of).fold(Counts::default(), Counts::plus);
-    let suites: String = runs.iter().map(suite).collect();
+pub fn render(runs: &[Digest], cut_short: Option<CutShort>) -> String {
+    let mut totals = runs.iter().map(Counts::of).fold(Counts::default(), Counts::plus);
+    let mut suites: String = runs.iter().map(suite).collect();
+    if let Some(cut_short) = cut_short {
+        totals = totals.plus(Counts { tests: 1, errors: 1, skipped: 0, failures: 0, wall_ns: Some(0) });
+        suites.push_str(&missing(&cut_short.words(runs.len())));
+    }
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"relay-sim\"{totals}>\n{suites}</testsuites>\n"
     )
@@ -20,6 +24,7 @@ pub fn render(runs: &[Digest]) -> String {
 struct Counts {
     tests: usize,
     failures: usize,
+    errors: usize,
     skipped: usize,
     /// `None` once a run does not tell its own.
     wall_ns: Option<u64>,
@@ -31,6 +36,7 @@ impl Counts {
         Self {
             tests: run.cases.len(),
             failures: count(Outcome::Failed),
+            errors: 0,
             skipped: count(Outcome::NotExercised),
             wall_ns: run.wall_ns,
         }
@@ -45,6 +51,7 @@ impl Counts {
         Self {
             tests: self.tests + other.tests,
             failures: self.failures + other.failures,
+            errors: self.errors + other.errors,
             skipped: self.skipped + other.skipped,
             wall_ns,
         }
@@ -53,13 +60,23 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tests, failures, skipped, .. } = self;
-        write!(f, " tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"")?;
+        let Self { tests, failures, errors, skipped, .. } = self;
+        write!(f, " tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")?;
         match self.wall_ns {
             Some(ns) => write!(f, " time=\"{:.3}\"", ns as f64 / 1e9),
             None => Ok(()),
         }
     }
+}
+
+/// The suite of the runs that were not done.
+fn missing(words: &str) -> String {
+    format!(
+        "  <testsuite name=\"relay-sim\" tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\">\n    \
+         <testcase classname=\"relay-sim.run\" name=\"all runs\">\n      <error message=\"{words}\"/>\n    \
+         </testcase>\n  </testsuite>\n",
+        words = Xml(words)
+    )
 }
 
 fn suite(run: &Digest) -> String {

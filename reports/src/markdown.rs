@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::digest::{Digest, ScenarioDigest, by_scenario};
+use crate::digest::{CutShort, Digest, ScenarioDigest, by_scenario};
 use crate::format::{count, counted};
 use crate::model::{Metric, Standing, Verdict};
 use crate::quantity;
@@ -15,15 +15,19 @@ const CASES_MAX: usize = 12;
 /// Letters of one text, at most.
 const LETTERS_MAX: usize = 300;
 
-/// The summary of these runs.
+/// The summary of these runs, which are all unless they were `cut_short`.
 #[must_use]
-pub fn render(runs: &[Digest]) -> String {
+pub fn render(runs: &[Digest], cut_short: Option<CutShort>) -> String {
     let scenarios = by_scenario(runs);
-    [title(runs), verdicts(&scenarios), failures(runs), baselines(&scenarios)].concat()
+    [title(runs, cut_short), verdicts(&scenarios), failures(runs), baselines(&scenarios)].concat()
 }
 
-fn title(runs: &[Digest]) -> String {
+fn title(runs: &[Digest], cut_short: Option<CutShort>) -> String {
     let passed = runs.iter().filter(|run| run.verdict == Verdict::Passed).count();
+    if let Some(cut_short) = cut_short {
+        let failed = count((runs.len() - passed) as u64);
+        return format!("## ✗ Simulation: {}, {failed} of them failed\n\n", cut_short.words(runs.len()));
+    }
     match (runs, passed == runs.len()) {
         ([], _) => "## Simulation: nothing was run\n\n".to_owned(),
         ([run], true) => {

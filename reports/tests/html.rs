@@ -153,7 +153,7 @@ fn no_name_can_leave_its_place() {
 #[test]
 fn a_page_asks_nothing_of_the_network() {
     let pages = samples().map(|(name, report)| (name, render(&report)));
-    for (name, page) in pages.into_iter().chain([("index", render_index(&digests()))]) {
+    for (name, page) in pages.into_iter().chain([("index", render_index(&digests(), None))]) {
         assert!(page.contains("default-src 'none'"), "{name}");
         for outside in ["src=", "@import", "url(", "https:", "//cdn", "fetch(", "XMLHttpRequest"] {
             assert!(!page.contains(outside), "{name}: {outside}");
@@ -212,7 +212,7 @@ fn latency_over_two_decades_is_drawn_logarithmically() {
 
 #[test]
 fn the_index_names_every_run_with_a_link_and_what_failed_in_it() {
-    let page = render_index(&digests());
+    let page = render_index(&digests(), None);
     let seen = elements(&page);
     assert_eq!(seen.iter().filter(|element| *element == "section").count(), 4);
     for text in [
@@ -225,8 +225,8 @@ fn the_index_names_every_run_with_a_link_and_what_failed_in_it() {
     ] {
         assert!(page.contains(text), "{text}");
     }
-    assert!(render_index(&[]).contains("Nothing was run"));
-    elements(&render_index(&[]));
+    assert!(render_index(&[], None).contains("Nothing was run"));
+    elements(&render_index(&[], None));
 }
 
 #[test]
@@ -236,8 +236,8 @@ fn no_name_can_leave_its_place_in_the_index() {
         let report = with_all_strings(&sample::failing(), text);
         Digest::of(&report, Some(format!("{text}/report.html")))
     };
-    let page = render_index(&[digest(hostile)]);
-    assert_eq!(elements(&page), elements(&render_index(&[digest("plain")])));
+    let page = render_index(&[digest(hostile)], None);
+    assert_eq!(elements(&page), elements(&render_index(&[digest("plain")], None)));
     assert!(!page.contains("<script>alert") && !page.contains("\" onclick=\"x"), "{page}");
 }
 

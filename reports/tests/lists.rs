@@ -6,7 +6,8 @@ mod sample;
 
 use relay_reports::baseline::Baseline;
 use relay_reports::compare::compare;
-use relay_reports::digest::{Digest, Outcome};
+use relay_reports::digest::{CutShort, Digest, Outcome};
+use relay_reports::html::render_index;
 use relay_reports::model::{Standing, Verdict};
 use relay_reports::{Report, Tolerance, Tolerances, junit, markdown};
 
@@ -26,7 +27,7 @@ fn digests() -> Vec<Digest> {
 #[test]
 fn junit_is_read_back_with_a_suite_per_run_and_a_case_per_check() {
     let runs = digests();
-    let text = junit::render(&runs);
+    let text = junit::render(&runs, None);
     let document = roxmltree::Document::parse(&text).expect("well-formed");
     let suites: Vec<_> = document.descendants().filter(|it| it.has_tag_name("testsuite")).collect();
     assert_eq!(suites.len(), runs.len());
@@ -58,14 +59,14 @@ fn a_panic_is_a_failed_case_even_where_every_gate_holds() {
     let failed: Vec<_> = run.failures().collect();
     assert_eq!(failed.len(), 1);
     assert!(failed[0].text.contains("index out of bounds"));
-    assert!(junit::render(&[run]).contains("failures=\"1\""));
+    assert!(junit::render(&[run], None).contains("failures=\"1\""));
 }
 
 #[test]
 fn what_was_never_checked_is_skipped_and_not_passed() {
     let run = Digest::of(&sample::passed(), None);
     assert_eq!(run.cases.iter().filter(|case| case.outcome == Outcome::NotExercised).count(), 1);
-    assert!(junit::render(&[run]).contains("skipped=\"1\""));
+    assert!(junit::render(&[run], None).contains("skipped=\"1\""));
 }
 
 fn hostile() -> Digest {
@@ -81,7 +82,7 @@ fn hostile() -> Digest {
 
 #[test]
 fn no_text_can_leave_its_place_in_junit() {
-    let text = junit::render(&[hostile()]);
+    let text = junit::render(&[hostile()], None);
     let document = roxmltree::Document::parse(&text).expect("well-formed");
     let readable = HOSTILE.replace(['\u{0}', '\u{1b}'], "\u{fffd}");
     let replay = document
@@ -93,9 +94,9 @@ fn no_text_can_leave_its_place_in_junit() {
 
 #[test]
 fn no_text_can_leave_its_place_in_markdown() {
-    let text = markdown::render(&[hostile(), hostile()]);
+    let text = markdown::render(&[hostile(), hostile()], None);
     let plain =
-        markdown::render(&[Digest::of(&sample::failing(), None), Digest::of(&sample::failing(), None)]);
+        markdown::render(&[Digest::of(&sample::failing(), None), Digest::of(&sample::failing(), None)], None);
     assert_eq!(text.lines().count(), plain.lines().count(), "a name added a line:\n{text}");
     // Within code nothing has a meaning but its end.
     let outside: String = text
@@ -121,9 +122,30 @@ fn the_summary_of_a_failed_run_says_what_failed_and_how_to_see_it() {
     report.checks.metrics = sample::failing().checks.metrics;
     let good = Digest::of(&sample::passed(), None);
     let expected = include_str!("summary.md");
-    assert_eq!(markdown::render(&[good.clone(), Digest::of(&report, None)]), expected);
-    assert!(markdown::render(&[good]).starts_with("## ✓ three-mains-six-homes, seed 7: passed\n"));
-    assert_eq!(markdown::render(&[]), "## Simulation: nothing was run\n\n");
+    assert_eq!(markdown::render(&[good.clone(), Digest::of(&report, None)], None), expected);
+    assert!(markdown::render(&[good], None).starts_with("## ✓ three-mains-six-homes, seed 7: passed\n"));
+    assert_eq!(markdown::render(&[], None), "## Simulation: nothing was run\n\n");
+}
+
+#[test]
+fn a_list_that_was_cut_short_says_so_everywhere_and_counts_as_an_error() {
+    let (runs, cut_short) = ([Digest::of(&sample::passed(), None)], Some(CutShort { asked: 1_000 }));
+    let summary = markdown::render(&runs, cut_short);
+    assert!(
+        summary.starts_with("## ✗ Simulation: cut short after 1 of 1,000 runs, 0 of them failed\n"),
+        "{summary}"
+    );
+    let text = junit::render(&runs, cut_short);
+    let document = roxmltree::Document::parse(&text).expect("well-formed");
+    let counted = |name| document.root_element().attribute(name).map(str::to_owned);
+    assert_eq!(counted("errors").as_deref(), Some("1"));
+    assert_eq!(counted("tests"), Some((runs[0].cases.len() + 1).to_string()));
+    let error = document.descendants().find(|it| it.has_tag_name("error")).expect("one");
+    assert_eq!(error.attribute("message"), Some("cut short after 1 of 1,000 runs"));
+    assert!(!junit::render(&runs, None).contains("<error"));
+    let page = render_index(&runs, cut_short);
+    assert!(page.contains("<h1>Simulation cut short after 1 of 1,000 runs, 0 of them failed</h1>"), "{page}");
+    assert!(page.contains("banner bad"), "nobody takes it for a success");
 }
 
 /// The same run with one figure changed.

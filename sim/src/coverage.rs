@@ -76,7 +76,10 @@ pub fn traits_of(run: &Execution) -> BTreeSet<String> {
             None => "call: no answer from its own relay".to_owned(),
         });
     }
-    let faults = &run.scenario.faults;
+    let planned = run.scenario.faults.iter().enumerate();
+    let course = &run.record.course;
+    let came = planned.filter(|(number, fault)| course.came(*number, fault)).map(|(_, fault)| fault);
+    let faults: Vec<_> = came.collect();
     for (at, fault) in faults.iter().enumerate() {
         let (active, name) = (fault.active(), fault.what.name());
         traits.insert(format!("fault: {name}"));

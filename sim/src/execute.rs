@@ -11,7 +11,7 @@ use crate::gates::{self, Gate};
 use crate::invariants::{Findings, Invariant};
 use crate::record::Record;
 use crate::scenario::{Failure, Scenario};
-use crate::trace::{Keep, Trace};
+use crate::trace::{Keep, Sink, Trace};
 use crate::workload::probe;
 use crate::world::longest_timing;
 
@@ -24,6 +24,9 @@ pub struct Settings {
     pub engine: Engine,
     /// Keeps every event, to tell where two runs part.
     pub record_trace: Keep,
+    /// Where every event goes as it happens; the first run with it takes it. [`Trace::end_stream`] of what comes of the
+    /// run says whether it got all of them.
+    pub sink: Option<Sink>,
     /// The run is one of several with other seeds: what must happen sometimes must do so in one of them.
     pub is_one_of_many: bool,
     /// Where the relays' logs go.
@@ -153,6 +156,8 @@ pub struct Stopped {
     pub snapshot: Result<Snapshot, String>,
     /// Tasks that had panicked by then.
     pub panics: Vec<TaskPanic>,
+    /// What had happened by then, as a hash.
+    pub trace: Trace,
 }
 
 /// Runs a scenario until a virtual time, and says how things stand then.
@@ -168,7 +173,7 @@ pub fn stop_at(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -
         Ok(None) => Err(format!("it is over at {}", duration::format(scenario.run.duration))),
         Ok(Some(snapshot)) => Ok(snapshot),
     };
-    Stopped { snapshot, panics: end.panics }
+    Stopped { snapshot, panics: end.panics, trace: end.trace }
 }
 
 fn record(scenario: &Arc<Scenario>) -> Record {
@@ -178,7 +183,8 @@ fn record(scenario: &Arc<Scenario>) -> Record {
 
 fn options(seed: u64, settings: &Settings) -> Options {
     let (log, reseed) = (settings.log.clone(), settings.reseed);
-    Options { seed, record: settings.record_trace.clone(), log, reseed, ..Options::default() }
+    let (record, sink) = (settings.record_trace.clone(), settings.sink.clone());
+    Options { seed, record, sink, log, reseed, ..Options::default() }
 }
 
 #[cfg(test)]

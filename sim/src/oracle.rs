@@ -4,6 +4,7 @@
 //! nothing is cut between two of them, and the federation has been seen to agree again since the last time when that
 //! was otherwise. The last part matters: right after a heal the wires are whole, and the links over them are not yet.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,21 +51,51 @@ pub struct Oracle {
     scenario: Arc<Scenario>,
     /// When all Mains were seen to agree with the truth, after something had changed. Ascending.
     settled: Vec<Duration>,
-    /// The faults of the scenario, and what nobody could plan for.
+    /// The faults of the scenario that come whatever happens, and what nobody could plan for.
     faults: Vec<Fault<HostSet>>,
     timing: Timing,
+    /// By Home: since when it is told to hang on other Mains than at its start, and on which. By time.
+    moves: BTreeMap<HostIndex, Vec<(Duration, Role)>>,
+    cutovers: Vec<Cutover>,
+}
+
+/// A time in which some dial these Mains otherwise than they can be dialled.
+struct Cutover {
+    mains: Vec<HostIndex>,
+    from: Duration,
+    /// `None`: it goes on.
+    to: Option<Duration>,
 }
 
 impl Oracle {
     /// At the start nobody agrees on anything.
     pub fn new(scenario: Arc<Scenario>) -> Self {
-        let (faults, timing) = (scenario.faults.clone(), longest_timing(&scenario));
-        Oracle { scenario, settled: Vec::new(), faults, timing }
+        let faults = scenario.faults.iter().filter(|fault| !fault.is_conditional()).cloned().collect();
+        let timing = longest_timing(&scenario);
+        let (settled, moves, cutovers) = Default::default();
+        Oracle { scenario, settled, faults, timing, moves, cutovers }
     }
 
     /// Something goes wrong that the scenario could not plan for.
     pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
         self.faults.push(fault);
+    }
+
+    /// From now on a host is told to be this and to dial these.
+    pub fn moved(&mut self, at: Duration, host: HostIndex, role: Role) {
+        self.moves.entry(host).or_default().push((at, role));
+    }
+
+    /// From now on some dial these Mains otherwise than they can be dialled, until [`Oracle::cut_over`].
+    pub fn cuts_over(&mut self, at: Duration, mains: Vec<HostIndex>) {
+        self.cutovers.push(Cutover { mains, from: at, to: None });
+    }
+
+    /// All who dial these Mains do so as they can be dialled.
+    pub fn cut_over(&mut self, at: Duration, mains: &[HostIndex]) {
+        for cutover in self.cutovers.iter_mut().filter(|it| it.to.is_none() && it.mains == mains) {
+            cutover.to = Some(at);
+        }
     }
 
     /// All Mains agree with the truth.
@@ -146,7 +177,7 @@ impl Oracle {
     /// The Mains that a host may hang on while the call is under way; a Main is its own. `None` where a Home may be on
     /// its way from one to another.
     fn mains_of(&self, host: HostIndex, sent: Duration, ended: Duration) -> Option<Vec<HostIndex>> {
-        let (main, fallback) = match &self.scenario.topology.hosts.get(host).role {
+        let (main, fallback) = match self.role(host, sent, ended)? {
             Role::Main { .. } => return Some(vec![host]),
             Role::Home { main, fallback } => (*main, fallback),
         };
@@ -170,6 +201,26 @@ impl Oracle {
             }
         }
         (!possible.is_empty()).then_some(possible)
+    }
+
+    /// What a host is told to be while the call is under way; `None` where that changes meanwhile.
+    fn role(&self, host: HostIndex, sent: Duration, ended: Duration) -> Option<&Role> {
+        let moves = self.moves.get(&host).map_or(&[][..], Vec::as_slice);
+        let before = moves.partition_point(|(at, _)| *at <= sent);
+        if moves.get(before).is_some_and(|(at, _)| *at <= ended) {
+            return None;
+        }
+        let last = before.checked_sub(1).map(|last| &moves[last].1);
+        Some(last.unwrap_or(&self.scenario.topology.hosts.get(host).role))
+    }
+
+    /// Whether some may have dialled this Main otherwise than it could be dialled, at some time of the call or since when
+    /// the federation has not agreed again.
+    fn is_torn(&self, main: HostIndex, sent: Duration, ended: Duration) -> bool {
+        self.cutovers.iter().filter(|it| it.mains.contains(&main)).any(|it| {
+            let is_past = it.to.is_some_and(|to| to <= sent && self.agreed_between(to, sent));
+            it.from <= ended && !is_past
+        })
     }
 
     /// What a Home with fallbacks has of one of its Mains.
@@ -202,17 +253,18 @@ impl Oracle {
     /// Whether a Home that wants to move to a Main may not get there, though nothing lies between them: because of the
     /// Main's certificate, of names, or of sockets.
     fn may_strand(&self, home: HostIndex, main: HostIndex, sent: Duration, ended: Duration) -> bool {
-        self.faults.iter().any(|fault| {
-            let concerns = match &fault.what {
-                FaultKind::Expiry(it) => it.hosts.contains(main),
-                FaultKind::Dns(it) => it.hosts.contains(home),
-                FaultKind::Descriptors(it) => it.hosts.contains(home) || it.hosts.contains(main),
-                _ => false,
-            };
-            let active = fault.active();
-            let is_past = active.end.is_some_and(|end| end <= sent && self.agreed_between(end, sent));
-            concerns && active.start <= ended && !is_past
-        })
+        self.is_torn(main, sent, ended)
+            || self.faults.iter().any(|fault| {
+                let concerns = match &fault.what {
+                    FaultKind::Expiry(it) => it.hosts.contains(main),
+                    FaultKind::Dns(it) => it.hosts.contains(home),
+                    FaultKind::Descriptors(it) => it.hosts.contains(home) || it.hosts.contains(main),
+                    _ => false,
+                };
+                let active = fault.active();
+                let is_past = active.end.is_some_and(|end| end <= sent && self.agreed_between(end, sent));
+                concerns && active.start <= ended && !is_past
+            })
     }
 
     /// How long a Home may take from the beginning of a fault until it hangs on another Main and all others know.
@@ -227,14 +279,18 @@ impl Oracle {
     }
 
     fn whole(&self, path: &[HostIndex], sent: Duration, ended: Duration) -> bool {
-        self.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
-            let active = fault.active();
-            if active.start > ended {
-                return true;
-            }
-            // It was active before or during the call: it must be over, and the federation agree since.
-            active.end.is_some_and(|end| end + self.echo_of(fault) <= sent && self.agreed_between(end, sent))
-        })
+        let is_torn = !self.cutovers.is_empty() && path.iter().any(|main| self.is_torn(*main, sent, ended));
+        !is_torn
+            && self.faults.iter().filter(|fault| breaks(fault, path)).all(|fault| {
+                let active = fault.active();
+                if active.start > ended {
+                    return true;
+                }
+                // It was active before or during the call: it must be over, and the federation agree since.
+                active
+                    .end
+                    .is_some_and(|end| end + self.echo_of(fault) <= sent && self.agreed_between(end, sent))
+            })
     }
 }
 
@@ -419,5 +475,32 @@ how = "kill"
         );
         assert!(whole(&oracle, "home-1", Callee::Service("echo"), 311, 312));
         assert!(!whole(&oracle, "home-1", host(&oracle, "home-3"), 311, 312));
+    }
+
+    #[test]
+    fn a_home_that_was_moved_is_expected_where_it_is_told_to_be() {
+        let mut oracle = oracle(&[5, 95, 160]);
+        let at = |name: &str| oracle.scenario.topology.hosts.find(name).unwrap();
+        let (home, main, two) = (at("home-1"), at("main-2"), host(&oracle, "home-2"));
+        oracle.moved(Duration::from_secs(90), home, Role::Home { main, fallback: Vec::new() });
+        assert!(whole(&oracle, "home-1", two, 50, 51), "it hangs on main-1");
+        assert!(!whole(&oracle, "home-1", two, 89, 91), "it moves");
+        assert!(whole(&oracle, "home-1", two, 96, 97));
+        let three = host(&oracle, "home-3");
+        assert!(!whole(&oracle, "home-1", three, 120, 121), "its new Main is cut off");
+    }
+
+    #[test]
+    fn while_some_dial_a_main_otherwise_than_it_speaks_nothing_is_whole_through_it() {
+        let mut oracle = oracle(&[5, 60]);
+        let main = oracle.scenario.topology.hosts.find("main-1").unwrap();
+        let (two, three) = (host(&oracle, "home-2"), host(&oracle, "home-3"));
+        oracle.cuts_over(Duration::from_secs(20), vec![main]);
+        assert!(whole(&oracle, "home-1", two, 10, 11));
+        assert!(!whole(&oracle, "home-1", two, 19, 21) && !whole(&oracle, "home-1", two, 70, 71));
+        assert!(whole(&oracle, "home-3", two, 30, 31), "others are not concerned");
+        oracle.cut_over(Duration::from_secs(50), &[main]);
+        assert!(!whole(&oracle, "home-1", three, 55, 56), "not agreed yet");
+        assert!(whole(&oracle, "home-1", three, 61, 62));
     }
 }

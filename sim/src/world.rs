@@ -36,8 +36,8 @@ const FIRST_UPSTREAM_PORT: u16 = 10_000;
 /// What the Mains of a scenario know of each other.
 const PEER_SECRET: &str = "the Mains of one scenario";
 
-/// A disk that has failed is excused for so long after it works again: a relay that starts meanwhile may still have met
-/// the failure.
+/// A disk that has failed, or could not be opened for want of descriptors, is excused for so long after that is over: a
+/// relay that starts meanwhile may still have met it.
 const DISK_SETTLES: Duration = Duration::from_secs(10);
 
 /// Where a relay keeps its id on its disk.
@@ -128,15 +128,30 @@ impl World {
 
     /// A client of a host's relay, on its loopback.
     pub fn api(&self, env: Env, index: HostIndex) -> Api {
-        let speaks_tls = self.scenario.topology.hosts.get(index).tls;
-        Api::with(env, self.api_port(index), speaks_tls)
+        let (topology, port) = (&self.scenario.topology, self.api_port(index));
+        let changes = topology.upgrades.iter().any(|it| it.cut_over(topology).any(|host| host == index));
+        if changes {
+            let world = self.clone();
+            return Api::following(env, port, move || world.speaks_tls(index));
+        }
+        Api::with(env, port, topology.hosts.get(index).tls)
     }
 
-    /// Gives those of these hosts that speak TLS a certificate that is valid until `expires`, or for good.
+    /// Whether a Main speaks TLS now, or will at its next start.
+    pub fn speaks_tls(&self, index: HostIndex) -> bool {
+        self.scenario.topology.tls_after(index, &self.lock()[index.as_usize()].upgrades)
+    }
+
+    /// What a host is and whom it dials now, or will at its next start.
+    pub fn role(&self, index: HostIndex) -> scenario::Role {
+        self.scenario.topology.role_after(index, &self.lock()[index.as_usize()].upgrades)
+    }
+
+    /// Gives those of these hosts that speak TLS at some time a certificate that is valid until `expires`, or for good.
     pub fn certify(&self, hosts: impl IntoIterator<Item = HostIndex>, expires: Option<Duration>) {
         for index in hosts {
             let host = self.scenario.topology.hosts.get(index);
-            if host.tls {
+            if self.scenario.topology.has_certificate(index) {
                 let names = vec![host.name.clone(), public_address(index).to_string()];
                 let certificate = Certificate { names, expires, trusted: true };
                 self.sim.set_certificate(self.host(index), Some(certificate));
@@ -200,9 +215,9 @@ impl World {
     /// Starts the host's relay with settings of its own.
     pub fn start_as(&self, index: HostIndex, change: impl FnOnce(&mut Config)) {
         let host = self.scenario.topology.hosts.get(index);
-        let mut config = self.config(host);
         let name = host.name.clone();
         let upgrades = self.lock()[index.as_usize()].upgrades.clone();
+        let mut config = self.config(index, &upgrades);
         upgrades.into_iter().for_each(|upgrade| self.change(&mut config, upgrade));
         change(&mut config);
         let (stop, stopped) = oneshot::channel();
@@ -283,7 +298,7 @@ impl World {
         exits
     }
 
-    /// Whether the disk of a host is in trouble, or was in such that what lies there may be unusable ever since.
+    /// Whether the disk of a host is in trouble or its files cannot be opened, or what lies there may be unusable for good.
     fn may_refuse_to_run(&self, index: HostIndex) -> bool {
         excuses_its_end(&self.scenario.faults, index, self.sim.now())
     }
@@ -304,14 +319,19 @@ impl World {
         }
     }
 
-    fn config(&self, host: &scenario::Host) -> Config {
-        let url = |main: &HostIndex| main_url(self.scenario.topology.hosts.get(*main));
-        let role = match &host.role {
+    /// The configuration of a host that has had these upgrades, as far as it says who it is and whom it dials.
+    fn config(&self, index: HostIndex, upgrades: &[usize]) -> Config {
+        let topology = &self.scenario.topology;
+        let host = topology.hosts.get(index);
+        let url =
+            |main: &HostIndex| main_url(topology.hosts.get(*main), topology.dials_tls_after(*main, upgrades));
+        let tls = topology.tls_after(index, upgrades);
+        let role = match topology.role_after(index, upgrades) {
             scenario::Role::Main { peers, peers_srv } => Role::Main(MainRole {
                 listen: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), MAIN_PORT),
-                tls: host.tls,
+                tls,
                 // As an operator has to: a certificate is for a name.
-                address: host.tls.then(|| main_url(host)),
+                address: tls.then(|| main_url(host, true)),
                 peers: peers.iter().map(url).collect(),
                 listed: PeerLists {
                     file: None,
@@ -320,7 +340,7 @@ impl World {
                 balance: BTreeMap::new(),
             }),
             scenario::Role::Home { main, fallback } => Role::Home(HomeRole {
-                mains: std::iter::once(main).chain(fallback).map(url).collect(),
+                mains: std::iter::once(&main).chain(&fallback).map(url).collect(),
                 listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), HOME_PORT),
             }),
         };
@@ -416,8 +436,8 @@ fn limits(wanted: &scenario::NodeSettings) -> Limits {
 }
 
 /// Where a Main is dialled.
-fn main_url(main: &scenario::Host) -> RelayUrl {
-    let scheme = if main.tls { "wss" } else { "ws" };
+fn main_url(main: &scenario::Host, tls: bool) -> RelayUrl {
+    let scheme = if tls { "wss" } else { "ws" };
     let url = format!("{scheme}://{}:{MAIN_PORT}", main.name);
     url.parse().expect("host names of scenarios are fine in a URL")
 }
@@ -501,17 +521,20 @@ fn private_address(index: HostIndex) -> IpAddr {
 }
 
 /// Whether these faults may keep the relay of a host from starting. What a disk forgot, tore or lets rot stays that way;
-/// one that was full or failed is in order once that is over.
+/// one that was full or failed is in order once that is over, and where there are descriptors again files can be opened.
 fn excuses_its_end(faults: &[Fault<HostSet>], host: HostIndex, now: Duration) -> bool {
     faults.iter().any(|fault| {
-        let FaultKind::Disk(it) = &fault.what else { return false };
-        let stays = match it.what.trouble {
-            DiskFailure::LostSync | DiskFailure::TornWrite | DiskFailure::BitRot => true,
-            DiskFailure::Full | DiskFailure::IoError => false,
+        let stays = match &fault.what {
+            FaultKind::Disk(it) => match it.what.trouble {
+                DiskFailure::LostSync | DiskFailure::TornWrite | DiskFailure::BitRot => true,
+                DiskFailure::Full | DiskFailure::IoError => false,
+            },
+            FaultKind::Descriptors(_) => false,
+            _ => return false,
         };
         let active = fault.active();
         let is_over = !stays && active.end.is_some_and(|end| end + DISK_SETTLES < now);
-        it.hosts.contains(host) && active.start <= now && !is_over
+        fault.what.hosts().contains(host) && active.start <= now && !is_over
     })
 }
 
@@ -522,20 +545,24 @@ mod tests {
     #[test]
     fn a_disk_that_works_again_is_no_excuse_and_one_that_rotted_is() {
         let excused = |trouble: &str, host, now| {
+            let what = match trouble {
+                "descriptors" => "kind = \"descriptors\"\nlimit = 1".to_owned(),
+                _ => format!("kind = \"disk\"\ntrouble = \"{trouble}\""),
+            };
             let text = format!(
-                "[[main]]\nname = \"a\"\n[[main]]\nname = \"b\"\n[[fault]]\nat = \"10s\"\nkind = \"disk\"\n\
-                 host = \"a\"\ntrouble = \"{trouble}\"\nlasts = \"10s\"\n"
+                "[[main]]\nname = \"a\"\n[[main]]\nname = \"b\"\n[[fault]]\nat = \"10s\"\nhost = \"a\"\n\
+                 lasts = \"10s\"\n{what}\n"
             );
             let scenario = Scenario::load("test.toml", &text).unwrap();
             excuses_its_end(&scenario.faults, HostIndex(host), Duration::from_secs(now))
         };
-        for trouble in ["lost-sync", "torn-write", "full", "io-error", "bit-rot"] {
+        for trouble in ["lost-sync", "torn-write", "full", "io-error", "bit-rot", "descriptors"] {
             assert!(
                 !excused(trouble, 0, 9) && excused(trouble, 0, 10) && excused(trouble, 0, 30),
                 "{trouble}"
             );
             assert!(!excused(trouble, 1, 15), "{trouble}: another's disk");
-            let stays = !["full", "io-error"].contains(&trouble);
+            let stays = !["full", "io-error", "descriptors"].contains(&trouble);
             assert_eq!(excused(trouble, 0, 31), stays, "{trouble}");
         }
     }

@@ -8,9 +8,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_sim::execute::{Settings, execute};
+use relay_sim::execute::{Execution, Settings, execute};
 use relay_sim::scenario::Scenario;
-use relay_sim::trace::Keep;
+use relay_sim::trace::{Keep, Kind, Trace};
 
 fn relay_sim(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_relay-sim")).args(args).current_dir(folder).output().unwrap()
@@ -329,6 +329,63 @@ fn another_seed_from_some_time_on_changes_nothing_before_it_and_everything_after
     assert_eq!(one.hash(), run(Some((at, 2))).hash());
     let parting = relay_sim::trace::first_divergence(&plain, &one).unwrap();
     assert!(parting.to_string().contains("200."), "{parting}");
+    let before = |trace: &Trace| {
+        trace.events().iter().copied().take_while(|event| event.at < 200_000_000_000).collect::<Vec<_>>()
+    };
+    assert!(before(&plain).len() > 1_000);
+    assert!(before(&plain) == before(&one), "event by event");
+}
+
+/// A Home waits before it dials again, and a load between its calls, by generators that they have from the start. Nothing
+/// else is left to chance here.
+#[test]
+fn another_seed_reaches_relays_and_loads_that_run_already() {
+    const TEXT: &str = r#"
+duration = "4m"
+[[service]]
+name = "echo"
+kind = "echo"
+[[main]]
+name = "main"
+[[home]]
+name = "home"
+main = "main"
+services = ["echo"]
+[[load]]
+name = "calls"
+from = "main"
+to = "home"
+service = "echo"
+method = "echo"
+rate = "1 per 2s"
+pacing = "poisson"
+[[fault]]
+at = "2m"
+kind = "crash"
+host = "main"
+down = "30s"
+"#;
+    const HOME: u32 = 1;
+    let scenario = Arc::new(Scenario::load("test.toml", TEXT).unwrap());
+    let run =
+        |reseed| execute(&scenario, &Settings { record_trace: Keep::All, reseed, ..Settings::default() });
+    let (plain, other) = (run(None), run(Some((Duration::from_secs(100), 2))));
+    let crash = Duration::from_secs(120);
+    let dials = |run: &Execution| -> Vec<Duration> {
+        let dials = run.trace.events().iter().filter(|it| it.kind == Kind::Dial && it.host == HOME);
+        dials.map(|it| Duration::from_nanos(it.at)).filter(|at| *at > crash).collect()
+    };
+    let (first, second) = (dials(&plain), dials(&other));
+    assert!(first.len() > 2 && second.len() > 2, "{first:?} {second:?}");
+    let apart = first.iter().zip(&second).map(|(one, other)| one.abs_diff(*other)).max().unwrap();
+    assert!(apart > Duration::from_millis(50), "the Home's backoff: {first:?} {second:?}");
+    let calls = |run: &Execution, after: bool| -> Vec<u64> {
+        let buckets = run.record.calls.buckets.iter().enumerate();
+        let of = buckets.filter(|(second, _)| (*second >= 101) == after && *second != 100);
+        of.map(|(_, it)| it.latency.len() + it.failed_expected + it.failed_unexpected).collect()
+    };
+    assert_eq!(calls(&plain, false), calls(&other, false));
+    assert_ne!(calls(&plain, true), calls(&other, true), "the load's pace");
 }
 
 #[test]

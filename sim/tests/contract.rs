@@ -29,6 +29,8 @@ mod event_nat;
 mod event_power_cuts;
 #[path = "contract/event_processes.rs"]
 mod event_processes;
+#[path = "contract/event_reseed.rs"]
+mod event_reseed;
 #[path = "contract/event_streams.rs"]
 mod event_streams;
 #[path = "contract/faults.rs"]

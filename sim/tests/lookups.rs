@@ -78,7 +78,7 @@ fn a_cache_that_forgets_at_once_is_no_cache() {
 
 #[test]
 fn who_is_cut_off_finds_nothing_and_nobody() {
-    let cut = "[[fault]]\nat = \"90s\"\nkind = \"partition\"\nhosts = \"main-2\"\nlasts = \"8m\"\n";
+    let cut = "[[fault]]\nat = \"90s\"\nkind = \"partition\"\nhosts = \"home\"\nlasts = \"8m\"\n";
     let cut = gates(&run(&format!("{}{cut}", THREE.replace("discovery = \"30s\"", "discovery = \"1s\""))));
     for gate in ["resolution", "reach", "discovery"] {
         assert!(!cut[gate], "{gate} {cut:?}");

@@ -145,6 +145,23 @@ fn the_health_of_a_peer_can_be_seen() {
     });
 }
 
+#[test]
+fn a_main_that_closes_still_knows_the_peers_that_it_was_given() {
+    let text = BY_NAME.replace("peers_srv = \"_relay._tcp.fed\"", "peers = [\"main-b\", \"main-c\"]");
+    in_world(&text, async |sim, world| {
+        // The other peer is not there: it is dialled again and again.
+        [A, C].iter().for_each(|main| world.start(*main));
+        sim.sleep(secs(2)).await;
+        world.stop(A);
+        // For as long as it answers at all.
+        for _ in 0..9 {
+            sim.sleep(Duration::from_millis(50)).await;
+            let known = peers(&world, A).await;
+            assert!(known.contains_key("ws://main-b:8080"), "at {:?}: {known:?}", sim.now());
+        }
+    });
+}
+
 /// Starts a Main whose peers are in a file.
 fn by_file(sim: &Sim, world: &World, host: HostId) {
     let config = Config {

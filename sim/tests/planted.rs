@@ -2,19 +2,22 @@
 //! violated. Where it can be done, the world itself is made to lie: a relay that nobody planned, a disk that forgets, relays
 //! that keep entries longer than they say. Else what the watchers see is changed on its way to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hyper::Method;
 use relay_node::config::{Config, HomeRole, Limits, NodeIdSource, Role, Timing, Tokens};
 use relay_node::federation::TrustPolicy;
 use relay_node::service::{ServiceKind, ServiceSpec};
+use relay_node::store::ADMIN_TOKEN_FILE;
 use relay_sim::director::direct;
 use relay_sim::engine::event::{self, HostSpec, Options, ProcessKind, Sim};
-use relay_sim::invariants::{EndedCall, Lens, Observed, OpenBreaker, Outcome};
+use relay_sim::invariants::{EndedCall, Lens, Observed, OpenBreaker, Outcome, Recalled};
 use relay_sim::metadata::Given;
 use relay_sim::record::{Answer, Record};
 use relay_sim::scenario::{HostIndex, Scenario};
+use relay_sim::workload::api::Api;
 use relay_sim::workload::probe;
 use relay_sim::world::timing;
 
@@ -96,6 +99,7 @@ down = "70s"
 "#;
 
 const MAIN_A: HostIndex = HostIndex(0);
+const MAIN_B: HostIndex = HostIndex(1);
 const SHOP_2: HostIndex = HostIndex(3);
 
 /// What a run found: by invariant, checks and violations.
@@ -506,4 +510,43 @@ fn a_disk_that_forgets() {
     // Without the stop: the others refuse a Main with a new key, and would not hear who says goodbye there.
     let text = FEDERATION.rsplit_once("[[fault]]").expect("it has faults").0.to_owned();
     caught("restart-durability", Plant { text, saboteur: Some(Box::new(saboteur)), ..Plant::default() });
+}
+
+/// An operator whom nobody watches has a Main forget a key, which nobody asked for.
+#[test]
+fn a_key_that_is_forgotten() {
+    let saboteur = |sim: &Sim| {
+        let later = sim.clone();
+        sim.spawn("saboteur", async move {
+            later.sleep(seconds(300)).await;
+            let host = later.find_host("main-a").expect("it is in the scenario");
+            later.start(host, "saboteur", ProcessKind::Harness, |env| {
+                Box::pin(async move {
+                    let token = env.storage.read(ADMIN_TOKEN_FILE).unwrap().expect("made at the first start");
+                    let token = String::from_utf8(token).unwrap();
+                    let api = Api::new(env, 8080);
+                    let forget = api.admin(Method::DELETE, "/federation/pins/shop-2", &token, String::new());
+                    assert_eq!(forget.await.unwrap().0, 200);
+                })
+            });
+        });
+    };
+    caught("restart-durability", Plant { saboteur: Some(Box::new(saboteur)), ..Plant::default() });
+}
+
+#[test]
+fn a_removal_that_is_forgotten() {
+    let mut is_back = false;
+    let plant = lens(move |observed, see| match *observed {
+        Observed::Recalled { at, host: MAIN_B, recalled } if is_back => {
+            let recalled = Recalled { removed: BTreeSet::new(), ..recalled.clone() };
+            see(&Observed::Recalled { at, host: MAIN_B, recalled: &recalled });
+        }
+        _ => {
+            // After its power cut.
+            is_back |= matches!(*observed, Observed::NodeGone { host: MAIN_B, .. });
+            see(observed);
+        }
+    });
+    caught("restart-durability", plant);
 }

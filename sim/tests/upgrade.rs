@@ -171,3 +171,58 @@ fn an_upgrade_repeats_event_by_event() {
     let hash = |on_abort| mistake(on_abort).trace.hash();
     assert_eq!(hash("roll-back"), hash("roll-back"));
 }
+
+/// Homes are moved to the second Main, which breaks a gate that nobody can hold.
+const MOVE: &str = r#"
+[[upgrade]]
+name = "move"
+at = "1m"
+hosts = ["home-1", "home-3"]
+down = "4s"
+pause = "30s"
+main = "main-2"
+[[gate]]
+name = "where-they-are"
+metric = 'relay_links{kind="home"}'
+of = "main-2"
+aggregate = "last"
+equals = 4
+"#;
+
+#[test]
+fn homes_move_to_another_main_and_are_expected_there() {
+    let run = run(MOVE, 4);
+    assert_eq!(failing(&run), Vec::<String>::new(), "{:#?}", run.gates);
+}
+
+#[test]
+fn homes_go_back_where_the_move_is_given_up() {
+    let text = MOVE
+        .replace("pause = \"30s\"", "pause = \"30s\"\nabort_on = \"impossible\"\non_abort = \"roll-back\"")
+        + "[[gate]]\nname = \"impossible\"\nmetric = \"availability\"\nwindow = \"20s\"\nfrom = \"70s\"\nat_most = \"1%\"\n";
+    let text = text.replace("equals = 4", "equals = 2");
+    let run = run(&text, 5);
+    let story = story(&run);
+    assert!(story.iter().any(|line| line.contains("move goes back: stop of home-1")), "{story:?}");
+    assert_eq!(failing(&run), ["impossible"], "{:#?}", run.gates);
+}
+
+/// All who dial them hear of it in the same rollout.
+const ENCRYPT: &str = r#"
+[[upgrade]]
+name = "encrypt"
+at = "1m"
+hosts = "*"
+batch = "50%"
+down = "4s"
+pause = "10s"
+tls = true
+"#;
+
+#[test]
+fn mains_begin_to_speak_tls_and_all_who_dial_them_follow() {
+    let calls = "[[load]]\nname = \"hubs\"\nfrom = \"mains\"\nto = \"homes\"\nservice = \"echo\"\n\
+                 method = \"echo\"\nrate = \"2/s\"\nstart = \"3m\"\n[load.gates]\navailability = \"100%\"\n";
+    let run = run(&format!("{ENCRYPT}{calls}"), 6);
+    assert_eq!(failing(&run), Vec::<String>::new(), "{:#?}", run.gates);
+}

@@ -119,6 +119,11 @@ impl<S> Fault<S> {
         Active { start: self.at, end: lasts.map(|lasts| self.at.saturating_add(lasts)) }
     }
 
+    /// Whether it comes later than it begins, or not at all: a power cut that waits for the disk.
+    pub fn is_conditional(&self) -> bool {
+        matches!(&self.what, FaultKind::Crash(it) if it.at_disk_operation.is_some())
+    }
+
     /// Whether nothing runs on a host while the fault is active. `contains` says whether the host is in a set.
     pub fn takes_down(&self, contains: impl Fn(&S) -> bool) -> bool {
         match &self.what {

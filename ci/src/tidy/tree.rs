@@ -82,7 +82,7 @@ impl Tree {
     }
 
     /// The sources below any of these folders.
-    pub(crate) fn below(&self, folders: &'static [&'static str]) -> impl Iterator<Item = &Source> {
+    pub(crate) fn below<'a>(&'a self, folders: &'a [&'static str]) -> impl Iterator<Item = &'a Source> {
         let inside = |source: &&Source| folders.iter().any(|folder| source.path.starts_with(folder));
         self.sources.iter().filter(inside)
     }

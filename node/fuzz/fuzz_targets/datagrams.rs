@@ -13,9 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use rand_chacha::rand_core::SeedableRng;
 use relay_node::dht::bencode::Value;
 use relay_node::dht::krpc::{Body, Message};
-use relay_node::dht::{
-    Config, Dht, GetRequest, ITEMS_MAX, Id, PEERS_MAX, TRANSACTIONS_MAX,
-};
+use relay_node::dht::{Config, Dht, GetRequest, ITEMS_MAX, Id, PEERS_MAX, TRANSACTIONS_MAX};
 use relay_node::env::{Instant, Rng};
 
 fuzz_target!(|input: &[u8]| {

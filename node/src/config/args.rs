@@ -4,6 +4,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use serde::Deserialize;
 
+use crate::command::{self, DhtCommand};
+
 /// The flags. The keys of a `-config` file are the same words.
 #[derive(Parser, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[command(
@@ -11,7 +13,7 @@ use serde::Deserialize;
     version,
     about = "A federation relay: a public hub (Main) or a node behind NAT (Home).",
     after_help = "Examples:\n  relay -server -node-id relay-a.com\n  relay blog.toml -node-id alice.home -connect ws://relay-a.com:8080",
-    override_usage = "relay [SERVICE_FILE] -server [FLAGS]\n       relay [SERVICE_FILE] -connect URL [FLAGS]",
+    override_usage = "relay [SERVICE_FILE] -server [FLAGS]\n       relay [SERVICE_FILE] -connect URL [FLAGS]\n       relay dht get|put|find|peers … (relay dht -help tells more)",
     disable_help_flag = true,
     disable_version_flag = true
 )]
@@ -130,6 +132,8 @@ pub struct Args {
 pub enum Parsed {
     /// Run a node.
     Run(Box<Args>),
+    /// Ask the DHT.
+    Dht(Box<DhtCommand>),
     /// Print this and end well.
     Print(String),
     /// Print this and end with exit code 64.
@@ -138,7 +142,11 @@ pub enum Parsed {
 
 /// Reads a command line, without the program's name.
 pub fn parse_args(args: impl IntoIterator<Item = String>) -> Parsed {
-    let long: Vec<String> = args.into_iter().map(double_dash).collect();
+    let mut args = args.into_iter().peekable();
+    if args.next_if(|first| first == "dht").is_some() {
+        return command::parse(args);
+    }
+    let long: Vec<String> = args.map(double_dash).collect();
     match long.iter().map(String::as_str).find(|arg| matches!(*arg, "--help" | "--version")) {
         Some("--help") => return Parsed::Print(help()),
         Some(_) => return Parsed::Print(concat!("relay ", env!("CARGO_PKG_VERSION"), "\n").to_owned()),
@@ -158,7 +166,7 @@ fn help() -> String {
 }
 
 /// `-flag` and `-flag=value` as clap knows them.
-fn double_dash(arg: String) -> String {
+pub(crate) fn double_dash(arg: String) -> String {
     match arg.strip_prefix('-') {
         Some("h" | "help") => "--help".into(),
         Some("V" | "v" | "version") => "--version".into(),
@@ -167,7 +175,8 @@ fn double_dash(arg: String) -> String {
     }
 }
 
-fn single_dash(text: &str) -> String {
+/// What clap says, with flags as operators write them.
+pub(crate) fn single_dash(text: &str) -> String {
     text.replace(" --", " -").replace("'--", "'-")
 }
 

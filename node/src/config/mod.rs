@@ -16,6 +16,7 @@ use crate::service::ServiceSpec;
 use crate::wire::{NodeId, NodeKind};
 
 pub use args::{Args, Parsed, parse_args};
+pub(crate) use args::{double_dash, single_dash};
 pub use dht::{BadBootstrapAddress, BindAddresses, BootstrapAddress, DHT_PORT, DhtSettings, MetadataTiming};
 pub use launch::{Launch, LaunchError, LogFormat, log_filter};
 

@@ -136,7 +136,9 @@ pub struct Counters {
     pub garbage: u64,
     /// Queries received.
     pub queries: u64,
-    /// Of them, those refused with an error.
+    /// Of them, those answered.
+    pub answered: u64,
+    /// Of them, and of what was garbage, those refused with an error.
     pub refused: u64,
     /// Of them, those over the limits, dropped.
     pub limited: u64,
@@ -144,6 +146,8 @@ pub struct Counters {
     pub unsolicited: u64,
     /// Queries sent.
     pub asked: u64,
+    /// Of them, those answered, were it with an error.
+    pub answers: u64,
     /// Of them, those sent once more.
     pub repeated: u64,
     /// Of them, those never answered.

@@ -37,7 +37,7 @@ pub use item::{
 };
 pub use kademlia::{Config, Dht, GetRequest, OPERATIONS_MAX, PARALLEL_QUERIES, PutRequest};
 pub use krpc::ErrorCode;
-pub use publication::{Publication, PublicationTiming, Published, REBASES_MAX};
+pub use publication::{Publication, PublicationTiming, Published, PutEnd, REBASES_MAX};
 pub use server::{
     ANNOUNCEMENT_LIFETIME, ANSWER_BYTES_MAX, ITEM_LIFETIME, ITEMS_MAX, ITEMS_PER_ADDRESS_MAX,
     LIMITED_ADDRESSES_MAX, PEERS_MAX, PEERS_PER_ANSWER_MAX, PEERS_PER_TARGET_MAX, QueryLimits, QueryRate,

@@ -42,23 +42,34 @@ impl Default for PublicationTiming {
     }
 }
 
+/// A put that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutEnd {
+    /// Which version was put; a later one may be due by now.
+    pub seq: i64,
+    /// Who took it, and who did not.
+    pub report: StoreReport,
+}
+
 /// What became of a put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// It is kept by these.
-    Kept(StoreReport),
-    /// Somebody with our key put another value under our seq or a later one. Ours follows it, under this seq.
+    /// It is kept by somebody.
+    Kept(PutEnd),
+    /// Somebody with our key put another value under our seq or a later one. Ours follows it, under this seq, once that
+    /// is [confirmed](Publication::confirm).
     Rebased {
-        /// Its seq now: to be remembered.
+        /// Its seq now: to be written down.
         seq: i64,
     },
-    /// The very value was there under a later seq, as after a loss of our own memory. Ours is that now.
+    /// The very value was there under a later seq, as after a loss of our own memory. Ours is that now. It goes on once
+    /// that is [confirmed](Publication::confirm).
     Adopted {
-        /// Its seq now: to be remembered.
+        /// Its seq now: to be written down.
         seq: i64,
     },
     /// Nobody took it. It is tried again.
-    Failed(StoreReport),
+    Failed(PutEnd),
 }
 
 /// One value of ours, and what it takes to keep it there. Pure: a put is a command to the [`Dht`], its end an event.
@@ -72,8 +83,32 @@ pub struct Publication {
     under_way: Option<UnderWay>,
     /// The version of somebody else that ours is to replace.
     cas: Option<i64>,
-    rebases: u32,
+    following: Following,
+    waits: Waits,
+}
+
+/// How long it is until the next try.
+#[derive(Debug)]
+struct Waits {
+    /// After puts that nobody took.
     retry: Backoff,
+    /// There was nobody to take the last one.
+    met_nobody: bool,
+    /// While too few keep it.
+    thin: Backoff,
+}
+
+/// How versions that are not ours are followed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Following {
+    /// Versions that were overtaken one after the other.
+    rebases: u32,
+    /// Our seq was raised because others said so, without a signed version to show. Once for each value: a node that
+    /// lies is not to keep us from settling.
+    on_hearsay: bool,
+    /// The seq that we have now is not confirmed to be written down. Put before that, a power cut could make us put
+    /// another value under it.
+    unconfirmed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +142,8 @@ impl Publication {
             tend_at: now + timing.tend,
             under_way: None,
             cas: None,
-            rebases: 0,
-            retry,
+            following: Following::default(),
+            waits: Waits { retry, met_nobody: false, thin: Backoff::new(timing.retry) },
         })
     }
 
@@ -127,7 +162,7 @@ impl Publication {
             return Ok(false);
         }
         self.sign_as(self.item.seq, value)?;
-        self.republish_at = now;
+        self.begin_anew(now);
         Ok(true)
     }
 
@@ -140,19 +175,41 @@ impl Publication {
             return Err(ItemError::NotNewer { seq, published: self.item.seq });
         }
         self.sign_as(seq - 1, value)?;
-        self.republish_at = now;
+        self.begin_anew(now);
         Ok(())
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` while a put is under way.
+    /// The seq that a version was [rebased](Published::Rebased) to, or was adopted with, is written down: it may be put.
+    pub fn confirm(&mut self, seq: i64) {
+        if self.item.seq == seq {
+            self.following.unconfirmed = false;
+        }
+    }
+
+    /// Another value of ours: it is put at once, whatever became of the one before.
+    fn begin_anew(&mut self, now: Instant) {
+        self.republish_at = now;
+        self.following = Following::default();
+        self.waits.retry.reset();
+        self.waits.thin.reset();
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` while a put of this version is under way,
+    /// or its seq waits to be confirmed.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.under_way.is_none().then(|| self.republish_at.min(self.tend_at))
+        // A put of an earlier version is given up for that of the present one.
+        let is_busy = self.under_way.is_some_and(|under_way| under_way.seq == self.item.seq);
+        let may_put = !is_busy && !self.following.unconfirmed;
+        may_put.then(|| self.republish_at.min(self.tend_at))
     }
 
     /// Puts what is due by now.
     pub fn handle_timeout(&mut self, dht: &mut Dht, now: Instant, rng: &mut Rng) {
         if self.next_timeout().is_none_or(|due| due > now) {
             return;
+        }
+        if let Some(earlier) = self.under_way.take() {
+            dht.cancel(earlier.operation);
         }
         let is_full = self.republish_at <= now;
         let item = Item::Mutable(self.item.clone());
@@ -165,34 +222,42 @@ impl Publication {
 
     /// Takes an event of the [`Dht`]: says what became of our put, where it is about that. It may be due again at once.
     pub fn handle_event(&mut self, event: &Event, now: Instant, rng: &mut Rng) -> Option<Published> {
+        if let Event::Joined { contacts: 1.., .. } = event
+            && std::mem::take(&mut self.waits.met_nobody)
+        {
+            self.republish_at = now;
+        }
         let Event::Stored { operation, report, .. } = event else { return None };
         let ended = self.under_way.take_if(|under_way| under_way.operation == *operation)?;
         if ended.seq != self.item.seq {
             // The value has changed meanwhile, and is due anyway. Who has a later version is found out then.
-            return Some(outcome(report));
+            return Some(outcome(ended.seq, report));
         }
+        self.waits.met_nobody = !is_kept(report) && report.refused.is_empty() && report.silent.is_empty();
         if let Some(newer) = &report.newer {
             return Some(self.overtake(newer.clone(), report, now, rng));
         }
-        let refused = |code| report.refused.iter().any(|(_, refusal)| refusal.code == code);
-        if refused(ErrorCode::SeqTooOld) {
-            // They have another value of the same seq: we forgot what we had put. A node that lies can make us count
-            // faster, and nothing else.
+        let refusals = |code| report.refused.iter().filter(|(_, refusal)| refusal.code == code).count();
+        let too_old = refusals(ErrorCode::SeqTooOld);
+        if too_old > 0 && too_old >= keepers(report) && !self.following.on_hearsay {
+            // Most have another value of the same seq: we forgot what we had put.
+            self.following.on_hearsay = true;
             let stored = MutableItem { value: Vec::new(), ..self.item.clone() };
             return Some(self.overtake(stored, report, now, rng));
         }
-        if self.cas.take().is_some() && refused(ErrorCode::CasMismatch) {
+        if self.cas.take().is_some() && refusals(ErrorCode::CasMismatch) > 0 {
             // Those that have older versions still refused too. Without the comparison they will not; and where it was
             // somebody else again, the next walk meets that version.
             self.republish_at = now;
         } else if is_kept(report) {
-            self.rebases = 0;
+            self.following.rebases = 0;
+            self.waits.retry.reset();
             self.tend_at = now + self.timing.tend;
             if keepers(report) >= KEEPERS_ENOUGH {
-                self.retry.reset();
+                self.waits.thin.reset();
             } else {
                 // As when it was put before others were met: those that come now lack it.
-                self.tend_at = self.tend_at.min(now + self.retry.next_wait(rng));
+                self.tend_at = self.tend_at.min(now + self.waits.thin.next_wait(rng));
             }
             if ended.is_full {
                 self.republish_at = now + self.timing.republish;
@@ -200,7 +265,7 @@ impl Publication {
         } else {
             self.put_off(now, rng);
         }
-        Some(outcome(report))
+        Some(outcome(ended.seq, report))
     }
 
     /// Follows a version that is not ours.
@@ -211,7 +276,8 @@ impl Publication {
         now: Instant,
         rng: &mut Rng,
     ) -> Published {
-        self.rebases += 1;
+        self.following.rebases += 1;
+        self.following.unconfirmed = true;
         let seq = newer.seq;
         if newer.value == self.item.value {
             self.item = newer;
@@ -221,8 +287,9 @@ impl Publication {
         }
         if self.sign_as(seq, self.item.value.clone()).is_err() {
             // There is no seq after the last one. Whoever has our key has used it.
+            self.following.unconfirmed = false;
             self.put_off(now, rng);
-            return Published::Failed(report.clone());
+            return Published::Failed(PutEnd { seq: self.item.seq, report: report.clone() });
         }
         self.cas = Some(seq);
         self.due(now, rng);
@@ -238,8 +305,8 @@ impl Publication {
 
     /// Puts at once, but not for ever: two who hold the same key would overtake each other without end.
     fn due(&mut self, now: Instant, rng: &mut Rng) {
-        if self.rebases > REBASES_MAX {
-            self.rebases = 0;
+        if self.following.rebases > REBASES_MAX {
+            self.following.rebases = 0;
             self.put_off(now, rng);
         } else {
             self.republish_at = now;
@@ -247,14 +314,14 @@ impl Publication {
     }
 
     fn put_off(&mut self, now: Instant, rng: &mut Rng) {
-        self.republish_at = now + self.retry.next_wait(rng);
+        self.republish_at = now + self.waits.retry.next_wait(rng);
         self.tend_at = self.republish_at.max(self.tend_at);
     }
 }
 
-fn outcome(report: &StoreReport) -> Published {
-    let report = report.clone();
-    if is_kept(&report) { Published::Kept(report) } else { Published::Failed(report) }
+fn outcome(seq: i64, report: &StoreReport) -> Published {
+    let end = PutEnd { seq, report: report.clone() };
+    if is_kept(report) { Published::Kept(end) } else { Published::Failed(end) }
 }
 
 fn is_kept(report: &StoreReport) -> bool {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::bep42::is_local;
+use super::server::network;
 
 /// The latest votes are counted, one of each voter.
 const VOTES_MAX: usize = 16;
@@ -22,7 +23,7 @@ pub(super) struct Votes {
 impl Votes {
     /// Notes how `voter` sees us. Says when most agree on an address that they did not agree on before.
     pub(super) fn vote(&mut self, voter: IpAddr, seen: IpAddr) -> Option<IpAddr> {
-        let seen = seen.to_canonical();
+        let (seen, voter) = (seen.to_canonical(), network(voter));
         if is_local(seen) || seen.is_ipv4() != voter.is_ipv4() {
             return None;
         }

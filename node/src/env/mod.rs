@@ -10,6 +10,7 @@
 mod database;
 mod network;
 pub mod production;
+mod rng;
 mod through;
 mod time;
 
@@ -21,8 +22,8 @@ use std::time::Duration;
 
 pub use database::{database_error, open_database};
 pub use network::{ByteStream, DatagramSocket, Listener, Network, SrvRecord, Stream, dial_host};
-pub use rand_chacha::ChaCha12Rng as Rng;
 use rand_chacha::rand_core::SeedableRng;
+pub use rng::Rng;
 pub(crate) use through::write_through;
 pub use time::{Clock, Instant, UnixTime};
 
@@ -58,6 +59,11 @@ pub trait Entropy: Send + Sync {
     /// A fresh 256-bit seed for the stream called `name`. Each call gives another seed; under an engine the n-th
     /// call for one name on one host always gives the same one. In production it comes from the operating system.
     fn seed(&self, name: &'static str) -> [u8; 32];
+
+    /// A generator made of the next seed of the stream called `name`.
+    fn rng(&self, name: &'static str) -> Rng {
+        Rng::from_seed(self.seed(name))
+    }
 }
 
 /// A host's disk: small named values, written atomically, and databases.
@@ -114,7 +120,7 @@ impl Env {
 
     /// A random generator seeded from the stream called `name`.
     pub fn rng(&self, name: &'static str) -> Rng {
-        Rng::from_seed(self.entropy.seed(name))
+        self.entropy.rng(name)
     }
 
     /// Waits for `duration`.

@@ -121,7 +121,8 @@ impl TrustedKeys {
         self.0.contains_key(node)
     }
 
-    fn of(&self, node: &NodeId) -> Option<&[PublicKey]> {
+    /// The keys that a node may show, where it is listed.
+    pub fn of(&self, node: &NodeId) -> Option<&[PublicKey]> {
         self.0.get(node).map(Vec::as_slice)
     }
 }

@@ -21,8 +21,15 @@ use crate::federation::Secret;
 use crate::store::ADMIN_TOKEN_FILE;
 use crate::wire::NodeId;
 
-/// Routes that change this relay.
-const ADMIN_ROUTES: [&str; 3] = ["/federation/peers/add", OLDER_ADMIN_ROUTES[0], OLDER_ADMIN_ROUTES[1]];
+/// The keys that nodes are known by.
+pub(super) const PINS: &str = "/federation/pins";
+
+/// One of them.
+pub(super) const ONE_PIN: &str = "/federation/pins/{node_id}";
+
+/// Routes that change this relay, or tell what is its operator's alone. What stands in braces may be anything.
+const ADMIN_ROUTES: [&str; 5] =
+    ["/federation/peers/add", PINS, ONE_PIN, OLDER_ADMIN_ROUTES[0], OLDER_ADMIN_ROUTES[1]];
 
 /// Those of them that clients of the older mesh use, which know no tokens.
 const OLDER_ADMIN_ROUTES: [&str; 2] = ["/registry/peers/add", "/registry/peers/remove"];
@@ -37,6 +44,14 @@ pub struct Guard {
     pub admin: Option<Secret>,
     /// Clients on this relay's own machine may use the routes of the older mesh without a token.
     pub allow_legacy: bool,
+}
+
+/// Whether a request for this path is one for an operator.
+fn is_for_operators(path: &str) -> bool {
+    ADMIN_ROUTES.iter().any(|route| match route.split_once('{') {
+        Some((before, _)) => path.starts_with(before),
+        None => path == *route,
+    })
 }
 
 /// The token in an `Authorization` header.
@@ -66,7 +81,7 @@ impl Guard {
         let older = self.allow_legacy && is_here && OLDER_ADMIN_ROUTES.contains(&path);
         let token = match path {
             "/rpc" => self.rpc.as_ref()?,
-            _ if older || !ADMIN_ROUTES.contains(&path) => return None,
+            _ if older || !is_for_operators(path) => return None,
             _ => self.admin.as_ref()?,
         };
         let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
@@ -210,7 +225,8 @@ mod tests {
     #[test]
     fn routes_that_change_this_relay_need_the_admin_token_from_everywhere() {
         let guard = guard(false, false);
-        for path in ADMIN_ROUTES {
+        let every = ADMIN_ROUTES.map(|route| route.replace("{node_id}", "alice.home"));
+        for path in every.iter().map(String::as_str).chain(["/federation/pins/", "/federation/pins/a/b"]) {
             for from in ["127.0.0.1", "10.0.0.1", "[::1]"] {
                 assert_eq!(status(&guard, path, from, None), 401, "{path} {from}");
                 assert_eq!(status(&guard, path, from, Some("the token for calls")), 401);

@@ -93,8 +93,8 @@ pub(super) async fn federation_health(State(api): State<Arc<Api>>) -> Json<Value
     };
     Json(json!({
         "status": status,
-        "connected_homes": levels.homes,
-        "connected_peers": levels.peers,
+        "connected_homes": levels.links.homes,
+        "connected_peers": levels.links.peers,
         "total_services": all.len(),
         "failed_services": failed,
         "average_latency": format!("{}ms", board.metrics.average_latency().as_millis()),

@@ -3,29 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use serde::Deserialize;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::page::Page;
 use crate::dht::Id;
 use crate::metadata::{PeerDirectory, ResolveError};
 
-/// Peers in one answer, unless fewer are asked for.
-const PEERS_PER_PAGE_MAX: usize = 1_000;
-
 /// An answer: what went wrong has a status of its own.
 type Answered = (StatusCode, Json<Value>);
-
-/// Which peers are to be listed.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    after: Option<String>,
-    limit: Option<usize>,
-}
 
 /// How this node stands in the DHT.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Json<Value> {
@@ -33,26 +21,15 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Json<Value> {
 }
 
 /// Whom it knows.
-pub(super) async fn peers(
-    State(api): State<Arc<Api>>,
-    page: Result<Query<Page>, QueryRejection>,
-) -> Answered {
+pub(super) async fn peers(State(api): State<Arc<Api>>, uri: Uri) -> Answered {
     let directory = match directory(&api) {
         Ok(directory) => directory,
         Err(refusal) => return refusal,
     };
-    let Page { after, limit } = match page {
-        Ok(Query(page)) => page,
-        Err(error) => {
-            return refusal(StatusCode::BAD_REQUEST, format!("{error}; there are `after` and `limit`"));
-        }
-    };
-    let after = match after.as_deref().map(peer_id).transpose() {
-        Ok(after) => after,
-        Err(refusal) => return refusal,
-    };
-    let limit = limit.unwrap_or(PEERS_PER_PAGE_MAX).clamp(1, PEERS_PER_PAGE_MAX);
-    (StatusCode::OK, Json(directory.peers(after.as_ref(), limit)))
+    match Page::<Id>::of(uri.query().unwrap_or_default()) {
+        Ok(Page { after, limit }) => (StatusCode::OK, Json(directory.peers(after.as_ref(), limit))),
+        Err(reason) => refusal(StatusCode::BAD_REQUEST, reason),
+    }
 }
 
 /// What one of them says of itself.

@@ -25,6 +25,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Value> {
     Json(json!({
         "node_id": board.me(),
         "peers": peers,
+        "removed": board.removed_peers(),
         "health_check": {
             "heartbeat_seconds": board.timing.heartbeat.as_secs_f64(),
             "down_after_seconds": board.timing.unhealthy_after.as_secs_f64(),

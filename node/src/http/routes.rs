@@ -10,8 +10,9 @@ use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use super::access;
 use super::api::{self, Api};
-use super::{dht, older, peers, rpc};
+use super::{dht, older, peers, pins, rpc};
 use crate::wire::NodeKind;
 
 /// Who has a route.
@@ -40,7 +41,7 @@ type Route = (&'static str, Method, On, Serve);
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 
-static ROUTES: [Route; 21] = [
+static ROUTES: [Route; 23] = [
     ("/rpc", POST, On::Both, Serve::Http(|| post(rpc::handle))),
     ("/health", GET, On::Both, Serve::Http(|| get(api::health))),
     ("/ready", GET, On::Both, Serve::Http(|| get(api::ready))),
@@ -58,6 +59,8 @@ static ROUTES: [Route; 21] = [
     ("/federation/registry", GET, On::Main, Serve::Http(|| get(api::federation_registry))),
     ("/federation/peers", GET, On::Main, Serve::Http(|| get(peers::list))),
     ("/federation/peers/add", POST, On::Main, Serve::Http(|| post(peers::add))),
+    (access::PINS, GET, On::Main, Serve::Http(|| get(pins::list))),
+    (access::ONE_PIN, Method::DELETE, On::Main, Serve::Http(|| delete(pins::forget))),
     ("/federation/health", GET, On::Main, Serve::Http(|| get(api::federation_health))),
     ("/ws/federation", GET, On::Main, Serve::WebSocket),
     ("/ws/peers", GET, On::Main, Serve::WebSocket),

@@ -49,7 +49,7 @@ pub fn upgrade(
         Err(response) => return *response,
     };
     // What is no handshake at all is told so below.
-    if !modern && request.headers().contains_key(UPGRADE) && !board.keyring.allows_legacy() {
+    if !modern && request.headers().contains_key(UPGRADE) && !board.known.keyring.allows_legacy() {
         let refused = Refusal::Legacy { by: board.me().clone() };
         tracing::warn!(%from, "refused: {refused}");
         board.metrics.not_trusted();
@@ -210,7 +210,7 @@ async fn meet(board: &Switchboard, socket: &mut Socket, arrival: &Arrival) -> Re
             if node == board.me() {
                 return Err(Trouble::Myself);
             }
-            board.keyring.admit_legacy(&board.env, node).await?;
+            board.known.keyring.admit_legacy(&board.env, node).await?;
         }
     }
     let key = met.map(|met| met.key);

@@ -18,7 +18,7 @@ use super::websocket::{HOMES_PATH, NODE_ID_HEADER, NODE_TYPE_HEADER, PEERS_PATH,
 use super::{RelayUrl, Switchboard};
 use crate::env::dial_host;
 use crate::federation::{Failure, LinkId, LinkInfo, LinkRole};
-use crate::wire::{self, Body, Frame, NodeId, NodeKind, SUBPROTOCOL};
+use crate::wire::{self, Body, Frame, NodeId, NodeKind, Registration, SUBPROTOCOL};
 
 /// Why a dial did not bring up a link.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +105,7 @@ async fn connect(
     };
     let upgraded = match upgrade(board, url, path, true).await {
         // It has closed nothing, but a client that offered a subprotocol and got none must not go on.
-        Err(DialError::Legacy(_)) if board.keyring.allows_legacy() => {
+        Err(DialError::Legacy(_)) if board.known.keyring.allows_legacy() => {
             upgrade(board, url, path, false).await?
         }
         upgraded => upgraded?,
@@ -152,7 +152,7 @@ async fn connect(
     }
     // One that proves nothing goes by no id that somebody has a key for, whichever side has dialled.
     if met.is_none()
-        && let Err(refusal) = board.keyring.admit_legacy(&board.env, &node).await
+        && let Err(refusal) = board.known.keyring.admit_legacy(&board.env, &node).await
     {
         return Err(give_up(board, url, &mut socket, refusal.into()).await);
     }
@@ -164,7 +164,7 @@ async fn connect(
         dialled: true,
         modern,
         older_mesh: false,
-        address: registration.address.clone().or_else(|| Some(url.root().to_string())),
+        address: Some(named(&registration).unwrap_or_else(|| url.root()).to_string()),
         since: board.env.clock.now(),
     };
     match board.attach(info, at, registration, None) {
@@ -174,6 +174,11 @@ async fn connect(
             Err(DialError::Duplicate(node, at))
         }
     }
+}
+
+/// The URL that a Main names itself, where it is one.
+fn named(registration: &Registration) -> Option<RelayUrl> {
+    registration.address.as_deref()?.parse().ok()
 }
 
 /// A connection that speaks WebSocket.

@@ -57,7 +57,7 @@ pub(super) async fn challenge(
     fits: impl FnOnce(&Header) -> Result<(), Failure>,
 ) -> Result<Met, Trouble> {
     let nonce = draw(&board.env);
-    let challenge = Challenge { public_key: board.keyring.public(), nonce };
+    let challenge = Challenge { public_key: board.known.keyring.public(), nonce };
     send(board, socket, Body::Challenge(challenge)).await?;
     let Frame { header, body } = receive(socket).await?;
     let Body::Proof(proof) = body else { return Err(unexpected("proof", &body)) };
@@ -68,10 +68,10 @@ pub(super) async fn challenge(
     let address = header.source;
     let handshake = Handshake {
         dialler: Party { node: &address.id, kind: address.kind, key: proof.public_key, nonce: proof.nonce },
-        acceptor: Party { node: board.me(), kind: board.kind(), key: board.keyring.public(), nonce },
+        acceptor: Party { node: board.me(), kind: board.kind(), key: board.known.keyring.public(), nonce },
     };
     admit(board, &handshake, End::Dialler, &proof, role, from).await?;
-    send(board, socket, Body::Proof(board.keyring.prove(&handshake, End::Acceptor))).await?;
+    send(board, socket, Body::Proof(board.known.keyring.prove(&handshake, End::Acceptor))).await?;
     let key = proof.public_key;
     Ok(Met { address, key })
 }
@@ -92,8 +92,12 @@ pub(super) async fn answer(
     if address.kind != NodeKind::Main {
         return Err(Failure::Malformed(format!("{} says that it is a {}", address.id, address.kind)).into());
     }
-    let ours =
-        Party { node: board.me(), kind: board.kind(), key: board.keyring.public(), nonce: draw(&board.env) };
+    let ours = Party {
+        node: board.me(),
+        kind: board.kind(),
+        key: board.known.keyring.public(),
+        nonce: draw(&board.env),
+    };
     let handshake = Handshake {
         dialler: ours,
         acceptor: Party {
@@ -103,7 +107,7 @@ pub(super) async fn answer(
             nonce: theirs.nonce,
         },
     };
-    send(board, socket, Body::Proof(board.keyring.prove(&handshake, End::Dialler))).await?;
+    send(board, socket, Body::Proof(board.known.keyring.prove(&handshake, End::Dialler))).await?;
     let Frame { header, body } = receive(socket).await?;
     let Body::Proof(proof) = body else { return Err(unexpected("proof", &body)) };
     if header.source.id != address.id {
@@ -133,9 +137,9 @@ async fn admit(
         role,
         key: party.key,
         on_loopback: at.ip().to_canonical().is_loopback(),
-        knows_secret: board.keyring.shares_secret(handshake, end, proof),
+        knows_secret: board.known.keyring.shares_secret(handshake, end, proof),
     };
-    Ok(board.keyring.admit(&board.env, &claim).await?)
+    Ok(board.known.keyring.admit(&board.env, &claim).await?)
 }
 
 fn draw(env: &Env) -> Nonce {

@@ -73,7 +73,7 @@ pub async fn add(
         }
         is_new
     };
-    Ok(board.store.add_peer(peer, take_in).await?)
+    Ok(board.known.store.add_peer(peer, take_in).await?)
 }
 
 /// Ends the link to a Main or to a peer of the older mesh, stops dialling it, and refuses it where it dials, until [`add`]
@@ -97,7 +97,7 @@ pub async fn remove(board: &Arc<Switchboard>, node: &NodeId) -> Result<bool, Sto
         tracing::info!(peer = %node, "removed");
         task_board.close_links_to(&node, "removed by the operator");
     };
-    board.store.remove_peer(removed, urls, keep_out).await?;
+    board.known.store.remove_peer(removed, urls, keep_out).await?;
     Ok(true)
 }
 
@@ -145,7 +145,7 @@ fn want(
         let (keeper, expected) = (keeper.clone(), expected.clone());
         let env = board.env.clone();
         env.spawn("peer-dial", async move {
-            keep(&board, &url, &keeper, expected, both_dial).await;
+            Box::pin(keep(&board, &url, &keeper, expected, both_dial)).await;
         });
     }
     wanted
@@ -275,7 +275,10 @@ async fn keep(
         is_left_out = false;
         wait(board, url, keeper, backoff.next_wait(&mut rng)).await;
     }
-    board.note_peer(|book| book.stopped(url, keeper));
+    // A node that closes keeps the peers that it was given, and says so as long as anybody asks.
+    if keeper.stop.is_cancelled() {
+        board.note_peer(|book| book.stopped(url, keeper));
+    }
 }
 
 /// Looks now and then whether `url` still leads where it led, while there is a link to the node there. Completes once it

@@ -49,7 +49,7 @@ pub fn upgrade(
     if board.note_peer(|book| book.is_removed(&node)) {
         return refusal(StatusCode::FORBIDDEN, Failure::RemovedPeer { node }.to_string());
     }
-    if !board.keyring.allows_legacy() {
+    if !board.known.keyring.allows_legacy() {
         let refused = Refusal::Legacy { by: board.me().clone() };
         tracing::warn!(%node, %from, "refused: {refused}");
         board.metrics.not_trusted();
@@ -83,7 +83,7 @@ fn named(query: &str) -> Result<NodeId, String> {
 }
 
 async fn serve(board: &Arc<Switchboard>, mut socket: Socket, node: NodeId, from: SocketAddr) {
-    if let Err(refused) = board.keyring.admit_legacy(&board.env, &node).await {
+    if let Err(refused) = board.known.keyring.admit_legacy(&board.env, &node).await {
         tracing::warn!(%node, %from, "refused: {refused}");
         board.metrics.not_trusted();
         let close =

@@ -307,6 +307,11 @@ impl PeerBook {
         self.removed.contains(node)
     }
 
+    /// The Mains that were removed, the latest last.
+    pub(super) fn removed(&self) -> impl Iterator<Item = &NodeId> {
+        self.removed.iter()
+    }
+
     /// A Main that was removed is welcome again.
     pub(super) fn welcome(&mut self, node: &NodeId) {
         self.removed.shift_remove(node);

@@ -14,6 +14,9 @@ use crate::wire::NodeId;
 /// How often it is looked whether there is something to keep, in seconds.
 const LOOK_SECONDS: u64 = 30;
 
+/// Each so many looks it is noted who is here: twice an hour, for a time that is kept to the day.
+const LOOKS_PER_ROLL_CALL: u64 = 60;
+
 /// How far the times on disk may lag behind, as a share of the time to live: Mains confirm their entries every few
 /// seconds, and a write each time would keep the disk busy for nothing.
 const LAG_SHARE: u32 = 4;
@@ -24,7 +27,7 @@ const LAG_SHARE: u32 = 4;
 /// Where it cannot be read.
 pub async fn restore(board: &Arc<Switchboard>) -> Result<(), StoreError> {
     let (now, unix) = (board.env.clock.now(), board.env.clock.unix());
-    let snapshot = board.store.snapshot(unix).await?;
+    let snapshot = board.known.store.snapshot(unix).await?;
     let remembered: Vec<Remembered> = snapshot
         .into_iter()
         .map(|MainSnapshot { main, expires_at, services }| Remembered {
@@ -45,8 +48,11 @@ pub async fn restore(board: &Arc<Switchboard>) -> Result<(), StoreError> {
 /// Keeps what changes, for ever.
 pub async fn run(board: Arc<Switchboard>) {
     let mut kept = Kept::now(&board);
-    loop {
+    for look in 1_u64.. {
         board.env.sleep(Duration::from_secs(LOOK_SECONDS)).await;
+        if look % LOOKS_PER_ROLL_CALL == 0 {
+            call_the_roll(&board).await;
+        }
         let found = Kept::now(&board);
         let done = if found.edits != kept.edits {
             keep(&board).await
@@ -68,13 +74,19 @@ pub async fn run(board: Arc<Switchboard>) {
 /// Where it cannot be written.
 pub async fn keep(board: &Arc<Switchboard>) -> Result<(), StoreError> {
     let from = Arc::clone(board);
-    board.store.replace_snapshot(move || snapshot(&from)).await
+    board.known.store.replace_snapshot(move || snapshot(&from)).await
+}
+
+/// Notes who is here: who stays is not to be taken for one that came once and never again.
+async fn call_the_roll(board: &Switchboard) {
+    let here: Vec<NodeId> = board.look(|router| router.neighbours().map(|info| info.node.clone()).collect());
+    board.known.keyring.see(&board.env, here.into_iter()).await;
 }
 
 async fn confirm(board: &Switchboard, expiries: &BTreeMap<NodeId, Instant>) -> Result<(), StoreError> {
     let (now, unix) = (board.env.clock.now(), board.env.clock.unix());
     let expiries = expiries.iter().map(|(main, expires)| (main.clone(), unix + (*expires - now)));
-    board.store.confirm_snapshot(expiries.collect()).await
+    board.known.store.confirm_snapshot(expiries.collect()).await
 }
 
 fn snapshot(board: &Switchboard) -> Vec<MainSnapshot> {

@@ -3,6 +3,8 @@
 //! One mutex holds the router and everything that its actions touch; it is never held across an await, so that what
 //! the router decides and what is done about it cannot drift apart.
 
+mod levels;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -20,11 +22,11 @@ use super::peers::{PeerBook, PeerStatus, UpLink};
 use crate::config::{Limits, Timing};
 use crate::env::{Env, Instant};
 use crate::federation::{
-    Action, Admission, Answer, BreakerState, Call, CallId, Failure, Gcra, Level, LinkId, LinkInfo, LinkRole,
-    Moment, Remembered, Router, RouterConfig, Ticket, call_limit,
+    Action, Admission, Answer, BreakerState, Call, CallId, Failure, Gcra, LinkId, LinkInfo, LinkRole, Moment,
+    Remembered, Router, RouterConfig, Ticket, call_limit,
 };
 use crate::metadata::{LinkedRelay, PeerDirectory};
-use crate::metrics::{Levels, Metrics};
+use crate::metrics::Metrics;
 use crate::service::{Services, Started};
 use crate::store::Store;
 use crate::wire::{self, Body, Frame, Header, NodeId, NodeKind, Registration, SmolStr};
@@ -51,12 +53,9 @@ pub struct Switchboard {
     pub limits: Limits,
     /// What is counted.
     pub metrics: Metrics,
-    /// Whom it lets in.
-    pub(super) keyring: Keyring,
-    /// What survives a restart.
-    pub(super) store: Store,
-    /// Whom it knows in the DHT, where it takes part. Its lock may be taken under the one here, never the other way round.
-    directory: Option<Arc<PeerDirectory>>,
+    /// What it knows of others beyond its links. The directory's lock may be taken under the one here, never the other way
+    /// round.
+    pub(crate) known: Acquaintance,
     who: Who,
     services: Services,
     state: Mutex<State>,
@@ -108,18 +107,15 @@ impl Switchboard {
         limits: Limits,
         services: Services,
         router: RouterConfig,
-        acquaintance: Acquaintance,
+        known: Acquaintance,
     ) -> Arc<Self> {
         let rng = env.rng("balancer");
-        let Acquaintance { keyring, store, directory } = acquaintance;
         Arc::new(Switchboard {
             env,
             timing,
             limits,
             metrics: Metrics::default(),
-            keyring,
-            store,
-            directory,
+            known,
             who: Who { id: router.me.clone(), kind: router.kind },
             services,
             state: Mutex::new(State {
@@ -224,45 +220,14 @@ impl Switchboard {
         state.peers.list(up.collect())
     }
 
+    /// The Mains that were removed and are kept out, the latest last.
+    pub fn removed_peers(&self) -> Vec<NodeId> {
+        self.lock().peers.removed().cloned().collect()
+    }
+
     /// Notes how dialling a peer goes.
     pub(super) fn note_peer<T>(&self, note: impl FnOnce(&mut PeerBook) -> T) -> T {
         note(&mut self.lock().peers)
-    }
-
-    /// What is to be looked up for the metrics.
-    pub fn levels(&self) -> Levels {
-        let state = self.lock();
-        let mut levels = Levels {
-            services: state.router.registry().counts(),
-            in_flight: state.router.in_flight(),
-            failed_here: state.router.failures().collect(),
-            breaker_changes: state.router.breaker_changes(),
-            tables: state.router.levels().chain(state.peers.levels()).collect(),
-            ..Levels::default()
-        };
-        for (_, _, breaker) in state.router.tripped(self.env.clock.now()) {
-            match breaker {
-                BreakerState::Open { .. } => levels.breakers.0 += 1,
-                BreakerState::Closed | BreakerState::HalfOpen => levels.breakers.1 += 1,
-            }
-        }
-        for info in state.router.neighbours() {
-            match info.role {
-                LinkRole::Home => levels.homes += 1,
-                LinkRole::Peer => levels.peers += 1,
-                LinkRole::Uplink => levels.uplinks += 1,
-            }
-        }
-        for outbox in state.outboxes.values() {
-            let (control, data) = outbox.depths();
-            levels.queued = (levels.queued.0 + control, levels.queued.1 + data);
-        }
-        levels.tables.extend(fullest(state.outboxes.values().map(|outbox| outbox.levels())));
-        if let Some(directory) = &self.directory {
-            levels.tables.extend(directory.levels());
-            levels.directory = Some(directory.counts());
-        }
-        levels
     }
 
     /// Breakers that are not closed, at most [`MAX_BREAKERS_TOLD`]: the node, the service where it is about an instance,
@@ -315,7 +280,8 @@ impl Switchboard {
 
     /// Says in an introduction who this node is in the DHT.
     fn identify(&self, introduction: &mut Frame, to: SocketAddr) {
-        if let (Body::Registration(registration), Some(directory)) = (&mut introduction.body, &self.directory)
+        if let (Body::Registration(registration), Some(directory)) =
+            (&mut introduction.body, &self.known.directory)
         {
             registration.identity = Some(directory.identity(to.ip()));
         }
@@ -323,7 +289,7 @@ impl Switchboard {
 
     /// Whom it knows in the DHT, where it takes part.
     pub fn directory(&self) -> Option<&Arc<PeerDirectory>> {
-        self.directory.as_ref()
+        self.known.directory.as_ref()
     }
 
     /// Queues a message for the other side of a link, where that is still up.
@@ -372,10 +338,11 @@ impl Switchboard {
             state.peers.came_up(&info.node);
         }
         state.outboxes.insert(link, Arc::clone(&outbox));
-        self.carry_out(&mut state, actions);
-        if let Some(directory) = &self.directory {
+        // Before the link that it takes the place of retires: a Home always hangs on one of them.
+        if let Some(directory) = &self.known.directory {
             directory.link_up(link, linked);
         }
+        self.carry_out(&mut state, actions);
         drop(state);
         self.signals.links_changed.notify_waiters();
         Some((link, outbox))
@@ -391,7 +358,7 @@ impl Switchboard {
             state.peers.went_down(&info.node, info.address, self.env.clock.now());
         }
         self.carry_out(&mut state, actions);
-        if let Some(directory) = &self.directory {
+        if let Some(directory) = &self.known.directory {
             directory.link_down(link);
         }
         drop(state);
@@ -400,7 +367,7 @@ impl Switchboard {
 
     /// A message came in.
     pub(super) fn receive(self: &Arc<Self>, link: LinkId, frame: Frame) {
-        if let (Body::KnownPeers(shared), Some(directory)) = (&frame.body, &self.directory) {
+        if let (Body::KnownPeers(shared), Some(directory)) = (&frame.body, &self.known.directory) {
             return directory.heard(link, shared);
         }
         let mut state = self.lock();
@@ -551,6 +518,9 @@ impl Switchboard {
                     }
                 },
                 Action::Retire(link) => {
+                    if let Some(directory) = &self.known.directory {
+                        directory.link_retires(link);
+                    }
                     if let Some(outbox) = state.outboxes.get(&link).cloned() {
                         let board = Arc::clone(self);
                         self.env.spawn("link-retire", async move {
@@ -583,12 +553,6 @@ impl Switchboard {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the router does not panic")
     }
-}
-
-/// Of each table that every link has, the one with the most in it.
-fn fullest(links: impl Iterator<Item = [Level; 3]>) -> impl Iterator<Item = Level> {
-    let fuller = |one: Level, other: Level| if other.entries > one.entries { other } else { one };
-    links.reduce(|one, other| std::array::from_fn(|at| fuller(one[at], other[at]))).into_iter().flatten()
 }
 
 /// A link is too slow for what is to go over it.

@@ -81,9 +81,11 @@ impl MetadataCache {
     /// Takes up what was kept and has not expired. The clocks are `now` and `unix` at the same time.
     pub fn restore(&mut self, kept: Vec<CachedMetadata>, now: Instant, unix: UnixTime) {
         for CachedMetadata { peer_id, metadata, seq, expires_at } in kept {
-            // A wall clock that was ahead, or is behind now, must not let it live for longer than any lives.
-            let left = expires_at.0.saturating_sub(unix.0).min(self.ttl);
-            if !left.is_zero() {
+            let left = expires_at.0.saturating_sub(unix.0);
+            // A wall clock that was ahead then, or is behind now, says nothing about its age.
+            if left > self.ttl {
+                self.removed.insert(peer_id);
+            } else if !left.is_zero() {
                 let (has_changed, is_on_disk) = (false, true);
                 self.insert(peer_id, Entry { metadata, seq, expires: now + left, has_changed, is_on_disk });
             }

@@ -12,6 +12,9 @@ pub const KNOWN_PEERS_MAX: usize = 10_000;
 /// How far the last time that a peer was seen may lag behind on disk, in seconds.
 pub const LAST_SEEN_LAG_SECONDS: u32 = 3_600;
 
+/// One that was met and has not been seen for so long makes room for one that is met now, in seconds.
+const AWAY_SECONDS: u32 = 86_400;
+
 /// A node that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownPeer {
@@ -185,7 +188,7 @@ impl KnownPeers {
     /// the peer itself may correct whether it is a relay. One that is met after it was told of counts as learned anew.
     ///
     /// When all places are taken, a peer that is met takes that of the one not heard of for longest among those that were
-    /// only told of.
+    /// only told of, or, where all were met, among those that have been away for a day.
     pub fn learn(&mut self, news: PeerNews, now: UnixTime) -> Learned {
         if let Some(refusal) = self.refusal(&news.peer_id, &news.public_key) {
             return Learned::Refused(refusal);
@@ -202,7 +205,7 @@ impl KnownPeers {
                 }
                 return Learned::Seen;
             }
-            Err(_) if self.is_full() && !(news.source == Source::Link && self.make_room()) => {
+            Err(_) if self.is_full() && !(news.source == Source::Link && self.make_room(now)) => {
                 return Learned::Refused(Refusal::Full);
             }
             Err(_) => {}
@@ -221,6 +224,15 @@ impl KnownPeers {
         });
         self.changed += 1;
         Learned::New
+    }
+
+    /// A peer is linked with us at this moment.
+    pub fn seen(&mut self, peer_id: &Id, now: UnixTime) {
+        let Ok(at) = self.place(peer_id) else { return };
+        let entry = &mut self.entries[self.by_id[at] as usize];
+        let was_changed = entry.has_changed;
+        entry.seen(seconds(now));
+        self.changed += usize::from(entry.has_changed && !was_changed);
     }
 
     /// The peer of this id.
@@ -359,10 +371,17 @@ impl KnownPeers {
         self.entries.push(entry(self.last_number));
     }
 
-    /// Forgets the peer not heard of for longest among those that were only told of. `false` where all were met.
-    fn make_room(&mut self) -> bool {
+    /// Forgets the peer not heard of for longest: among those that were only told of, or, where all were met, among those
+    /// that have been away for long. `false` where there is none.
+    fn make_room(&mut self, now: u32) -> bool {
         let told = self.entries.iter().enumerate().filter(|(_, entry)| entry.source == Source::Shared);
-        let Some((at, _)) = told.min_by_key(|(_, entry)| entry.last_seen) else { return false };
+        let told = told.min_by_key(|(_, entry)| entry.last_seen);
+        let away = || {
+            let gone = |entry: &Entry| now.saturating_sub(entry.last_seen) >= AWAY_SECONDS;
+            let away = self.entries.iter().enumerate().filter(|(_, entry)| gone(entry));
+            away.min_by_key(|(_, entry)| entry.last_seen)
+        };
+        let Some((at, _)) = told.or_else(away) else { return false };
         let entry = self.take(at);
         self.changed -= usize::from(entry.has_changed);
         if entry.written.is_some() {
@@ -391,7 +410,6 @@ impl KnownPeers {
 
 impl Entry {
     fn learn(&mut self, news: &PeerNews, now: u32) {
-        self.last_seen = self.last_seen.max(now);
         if self.who.dht_node_id.is_none() && news.dht_node_id.is_some() {
             self.who.dht_node_id = news.dht_node_id;
             self.has_changed = true;
@@ -400,6 +418,11 @@ impl Entry {
             self.is_relay = news.is_relay;
             self.has_changed = true;
         }
+        self.seen(now);
+    }
+
+    fn seen(&mut self, now: u32) {
+        self.last_seen = self.last_seen.max(now);
         let lags_behind = |written| self.last_seen - written >= LAST_SEEN_LAG_SECONDS;
         self.has_changed |= self.written.is_none_or(lags_behind);
     }

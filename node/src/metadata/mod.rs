@@ -25,6 +25,8 @@ pub use known::{
     Source,
 };
 pub use own::{OwnMetadata, OwnVersion};
+#[cfg(test)]
+pub(crate) use record::tests::a_public_node;
 pub use record::{Content, Endpoint, Metadata, RelayUse};
 
 pub use crate::wire::NodeType;

@@ -151,7 +151,8 @@ pub enum StoreError {
     #[error(
         "{DATABASE_FILE} in the data directory is damaged ({0}). It is left as it is. Restore it from a backup, or move \
          {DATABASE_FILE} and {DATABASE_FILE}-wal away: the node then starts without pinned keys, without the peers \
-         added or removed by API, and without its registry snapshot"
+         added or removed by API, without its registry snapshot, its known peers and the \
+         version of its metadata"
     )]
     Damaged(String),
     /// A later version wrote it.
@@ -203,6 +204,8 @@ pub(super) struct Database {
     pub(super) connection: Connection,
     /// How many keys are pinned, once they were counted.
     pub(super) pins: Option<usize>,
+    /// Until when no search for pins that make room can find one.
+    pub(super) no_room_before: UnixTime,
 }
 
 impl Database {
@@ -215,7 +218,7 @@ impl Database {
             return Err(StoreError::Newer { found: found.get(), known: STEPS.len() });
         }
         schema.to_latest(&mut connection).map_err(migration)?;
-        Ok(Database { connection, pins: None })
+        Ok(Database { connection, pins: None, no_room_before: UnixTime::default() })
     }
 
     /// Reads every page and every row, and looks at each row's seal.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::database::{Database, StoreError};
-use super::{AddedPeer, MainSnapshot, Peers, Pin, RemovedPeer};
+use super::{AddedPeer, MainSnapshot, Peers, Pin, PinPage, RemovedPeer};
 use crate::env::{Env, Storage, UnixTime};
 use crate::link::RelayUrl;
 use crate::wire::{NodeId, NodeKind};
@@ -46,27 +46,60 @@ impl Store {
         self.with(|database| database.pins()).await
     }
 
-    /// Pins `public_key` to `node` at first sight. What is pinned then is returned: an earlier key stays, so that
-    /// the caller compares.
-    ///
-    /// # Errors
-    /// [`StoreError::Full`] where [`MAX_PINS`](super::MAX_PINS) keys are pinned and this would be one more; else as [`StoreError`] says.
-    pub async fn pin(
-        &self,
-        node: NodeId,
-        public_key: String,
-        role: NodeKind,
-        now: UnixTime,
-    ) -> Result<Pin, StoreError> {
-        self.with(move |database| database.pin(node, public_key, role, now)).await
-    }
-
-    /// Forgets a node's key: the next one that it shows is pinned. `false` where none is pinned.
+    /// The pins of at most `limit` nodes whose ids come after `after`, by node id.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub async fn forget_pin(&self, node: NodeId) -> Result<bool, StoreError> {
-        self.with(move |database| database.forget_pin(&node)).await
+    pub async fn pins_after(&self, after: Option<NodeId>, limit: usize) -> Result<PinPage, StoreError> {
+        self.with(move |database| database.pins_after(after.as_ref(), limit)).await
+    }
+
+    /// Pins `public_key` to `node` at first sight. What is pinned then is given to `then`, which does the same in memory
+    /// before the next operation: an earlier key stays, so that the caller compares. Where the table is full, nodes are
+    /// forgotten for it that were seen once only and long ago, but for those that are to be `spared`: `then` is told who.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] where [`MAX_PINS`](super::MAX_PINS) keys are pinned that all stay, and this would be one more;
+    /// else as [`StoreError`] says.
+    pub async fn pin<T: Send + 'static>(
+        &self,
+        (node, public_key, role): (NodeId, String, NodeKind),
+        now: UnixTime,
+        spared: impl Fn(&NodeId) -> bool + Send + 'static,
+        then: impl FnOnce(&Pin, &[NodeId]) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.with(move |database| {
+            let forgotten = database.make_room(&node, now, spared)?;
+            let pin = database.pin(node, public_key, role, now)?;
+            Ok(then(&pin, &forgotten))
+        })
+        .await
+    }
+
+    /// Nodes that are known have been seen again.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn seen(&self, nodes: Vec<NodeId>, now: UnixTime) -> Result<(), StoreError> {
+        self.with(move |database| database.seen(&nodes, now)).await
+    }
+
+    /// Forgets a node's key: the next one that it shows is pinned. `false` where none is pinned. `then` as in
+    /// [`Store::add_peer`].
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub async fn forget_pin(
+        &self,
+        node: NodeId,
+        then: impl FnOnce(&NodeId) + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        self.with(move |database| {
+            let was_there = database.forget_pin(&node)?;
+            then(&node);
+            Ok(was_there)
+        })
+        .await
     }
 
     /// The peers that were added and removed while the node ran.

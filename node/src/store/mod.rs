@@ -27,6 +27,7 @@ pub use dht_contacts::DHT_CONTACTS_MAX;
 pub use facade::Store;
 pub use identity::{Identity, IdentityError};
 pub use peers::{AddedPeer, MAX_ADDED_PEERS, MAX_REMOVED_PEERS, Peers, RemovedPeer};
-pub use pins::{MAX_PINS, Pin};
+pub(crate) use pins::LAST_SEEN_LAG_SECONDS;
+pub use pins::{MAX_PINS, Pin, PinPage, STRANGER_DAYS};
 pub use snapshot::MainSnapshot;
 pub use token::{ADMIN_TOKEN_FILE, admin_token};

@@ -81,6 +81,82 @@ fn no_more_keys_are_pinned_than_there_is_room_for() {
     database.pin(id("bob"), "bb".into(), NodeKind::Home, at(1)).expect("there is room again");
 }
 
+const DAY: u64 = 86_400;
+
+/// A full table of nodes that were seen once, at this time, in seconds.
+fn full_of_strangers(database: &mut Database, seen: u64) {
+    database.connection.execute_batch("BEGIN").unwrap();
+    let mut insert =
+        database.connection.prepare("INSERT INTO pins VALUES (?1, 'aa', 'home', ?2, ?2)").unwrap();
+    for n in 0..MAX_PINS {
+        insert.execute((format!("s{n:06}"), (seen * 1_000).cast_signed())).unwrap();
+    }
+    drop(insert);
+    database.connection.execute_batch("COMMIT").unwrap();
+    database.pins = None;
+}
+
+#[test]
+fn who_came_once_and_long_ago_makes_room() {
+    let home = tempfile::tempdir().unwrap();
+    let mut database = Database::open(&*disk(home.path())).unwrap();
+    let nobody = |_: &NodeId| false;
+    full_of_strangers(&mut database, 10 * DAY);
+    database.seen(&[id("s000000")], at(10 * DAY + DAY / 2)).unwrap();
+    database.seen(&[id("s000001")], at(12 * DAY)).unwrap();
+    let listed = |node: &NodeId| *node == id("s000002");
+    let new = id("alice");
+    assert_eq!(
+        database.make_room(&new, at((10 + STRANGER_DAYS) * DAY - 1), listed).unwrap(),
+        [],
+        "too early"
+    );
+    database.pin(new.clone(), "aa".into(), NodeKind::Home, at(40 * DAY)).expect_err("no room yet");
+    let forgotten = database.make_room(&new, at((10 + STRANGER_DAYS) * DAY), listed).unwrap();
+    assert_eq!((forgotten.len(), forgotten[0].as_str()), (1_000, "s000000"), "seen twice on one day is once");
+    for kept in ["s000001", "s000002"] {
+        assert!(!forgotten.contains(&id(kept)) && database.pin_of(&id(kept)).unwrap().is_some(), "{kept}");
+    }
+    assert_eq!(database.pin_of(&forgotten[999]).unwrap(), None);
+    database.pin(new.clone(), "aa".into(), NodeKind::Home, at(40 * DAY)).unwrap();
+    assert_eq!(database.pins_after(None, 1).unwrap().total, MAX_PINS - 999);
+    assert_eq!(database.make_room(&id("bob"), at(40 * DAY), nobody).unwrap(), [], "there is room");
+}
+
+#[test]
+fn a_table_that_is_full_of_those_that_stay_is_not_searched_for_each_who_comes() {
+    let home = tempfile::tempdir().unwrap();
+    let mut database = Database::open(&*disk(home.path())).unwrap();
+    let nobody = |_: &NodeId| false;
+    database.pin(id("regular"), "aa".into(), NodeKind::Home, at(0)).unwrap();
+    database.pin(id("regular"), "aa".into(), NodeKind::Home, at(40 * DAY)).unwrap();
+    database.pins = Some(MAX_PINS);
+    let now = at(100 * DAY);
+    assert_eq!(database.make_room(&id("alice"), now, nobody).unwrap(), []);
+    assert!(database.no_room_before > now, "it is not looked again at once");
+    assert_eq!(database.make_room(&id("regular"), now, nobody).unwrap(), [], "who is known needs no room");
+    database.forget_pin(&id("regular")).unwrap();
+    assert!(database.no_room_before <= now, "an operator has made some");
+}
+
+#[test]
+fn pins_come_in_pages() {
+    let home = tempfile::tempdir().unwrap();
+    let mut database = Database::open(&*disk(home.path())).unwrap();
+    for node in ["b", "a", "c"] {
+        database.pin(id(node), "aa".into(), NodeKind::Home, at(1)).unwrap();
+    }
+    let page = |after: Option<&str>, limit| {
+        let page = database.pins_after(after.map(id).as_ref(), limit).unwrap();
+        let nodes: Vec<String> = page.pins.iter().map(|pin| pin.node.to_string()).collect();
+        (nodes.join(" "), page.total, page.more)
+    };
+    assert_eq!(page(None, 2), ("a b".into(), 3, true));
+    assert_eq!(page(Some("b"), 2), ("c".into(), 3, false));
+    assert_eq!(page(None, 3), ("a b c".into(), 3, false));
+    assert_eq!(page(Some("c"), 1), (String::new(), 3, false));
+}
+
 #[test]
 fn the_oldest_removal_is_forgotten_and_no_more_peers_are_added_than_there_is_room_for() {
     let home = tempfile::tempdir().unwrap();

@@ -44,7 +44,12 @@ impl Publisher {
         let now = network.now;
         let Some(host) = &mut network.hosts[self.number] else { return };
         for event in std::mem::take(&mut host.events) {
-            self.said.extend(self.publication.handle_event(&event, now, &mut self.rng));
+            let said = self.publication.handle_event(&event, now, &mut self.rng);
+            if let Some(Published::Rebased { seq } | Published::Adopted { seq }) = &said {
+                assert_eq!(self.publication.next_timeout(), None, "nothing is put before the seq is on disk");
+                self.publication.confirm(*seq);
+            }
+            self.said.extend(said);
         }
         self.publication.handle_timeout(&mut host.dht, now, &mut self.rng);
         network.drain(self.number);
@@ -88,9 +93,9 @@ fn a_change_is_there_at_once_and_a_republish_changes_nothing() {
     // Five hours later, two of which an item lives: it was put again, the very same.
     run(&mut network, &mut publishers, 300 * MINUTE);
     assert_eq!(read(&mut network, 20, &key(1)), Some((2, value("second"))));
-    let kept = |said: &&Published| matches!(said, Published::Kept(report) if report.refused.is_empty());
+    let kept = |said: &&Published| matches!(said, Published::Kept(end) if end.report.refused.is_empty());
     assert_eq!(publishers[0].said.iter().filter(kept).count(), publishers[0].said.len());
-    let full = |said: &&Published| matches!(said, Published::Kept(report) if report.had.is_empty());
+    let full = |said: &&Published| matches!(said, Published::Kept(end) if end.report.had.is_empty());
     assert!((6..=8).contains(&publishers[0].said.iter().filter(full).count()));
 }
 
@@ -177,4 +182,22 @@ fn a_put_that_nobody_asked_for_is_none_of_its_business() {
     assert_eq!(publishers[0].publication.handle_event(&event, now, &mut rng), None);
     run(&mut network, &mut publishers, 5 * Duration::from_secs(1));
     assert_eq!(publishers[0].said.len(), 1);
+}
+
+#[test]
+fn who_had_nobody_to_put_it_to_puts_it_as_soon_as_it_has() {
+    let mut network = Network::joined(8, Weather::FAIR, 20);
+    // A Home: it keeps nothing itself.
+    let number = network.add_with(None, |config| config.read_only = true);
+    let mut publishers = [Publisher::new(&network, number, key(8), "here", 1)];
+    // Alone it tries again, ever more seldom.
+    run(&mut network, &mut publishers, 10 * MINUTE);
+    assert!(publishers[0].said.iter().all(|said| matches!(said, Published::Failed(_))));
+    let tries = publishers[0].said.len();
+    let (way, now) = (network.any_address().unwrap(), network.now);
+    network.host_mut(number).dht.set_bootstrap(vec![way], now);
+    network.drain(number);
+    run(&mut network, &mut publishers, Duration::from_secs(5));
+    let later = &publishers[0].said[tries..];
+    assert!(matches!(later, [Published::Kept(end)] if end.seq == 1), "{later:?}");
 }

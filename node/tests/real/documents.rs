@@ -29,7 +29,8 @@ fn table<'a>(document: &'a str, header: &str) -> Vec<Vec<&'a str>> {
 
 /// What stands between backticks.
 fn codes(cell: &str) -> BTreeSet<String> {
-    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    // In a table a bar is written with a backslash.
+    cell.split('`').skip(1).step_by(2).map(|code| code.replace("\\|", "|")).collect()
 }
 
 fn all_codes<'a>(cells: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {

@@ -10,10 +10,15 @@
 )]
 
 mod command_line;
+mod dht_command;
+mod dht_node;
+mod dht_wire;
 mod documents;
 mod examples;
 mod federation;
 mod http;
+mod krpc;
+mod libtorrent;
 mod links;
 mod name_server;
 mod older;

@@ -7,7 +7,9 @@ use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
-use crate::http::{SlowUpstream, ask, remote_call, send};
+use crate::dht_command::dht;
+use crate::http::{SlowUpstream, ask, get, remote_call, send};
+use crate::krpc::dht_at;
 use crate::schema;
 use crate::world::{Relay, World, eventually, lists};
 
@@ -35,6 +37,10 @@ struct Sent {
     body: String,
     token: Option<String>,
     query: &'static str,
+    /// In place of `{peer_id}` in the path; the id of nobody where it is not given.
+    peer: Option<String>,
+    /// What stands for the node in the path, where it has one; nobody's id where it is empty.
+    node: &'static str,
     /// It asks for a WebSocket, and offers this subprotocol; none where it is empty.
     offers: Option<&'static str>,
 }
@@ -82,7 +88,11 @@ impl Api {
     async fn call(&mut self, relay: &Relay, operation: &Operation, sent: &Sent) -> (u16, Value) {
         let Operation { path, method, described } = operation;
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-        let mut request = Request::builder().method(method).uri(format!("{path}{}", sent.query));
+        let node = if sent.node.is_empty() { "nobody.home" } else { sent.node };
+        let nobody = "00".repeat(20);
+        let peer = sent.peer.as_deref().unwrap_or(&nobody);
+        let at = path.replace("{node_id}", node).replace("{peer_id}", peer);
+        let mut request = Request::builder().method(method).uri(format!("{at}{}", sent.query));
         request = request.header(HOST, &relay.at);
         if let Some(token) = &sent.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -206,6 +216,7 @@ async fn every_operation_answers_as_the_document_says() {
     }
     api.call(&nowhere, &api.operation("get", "/ready"), &Sent::default()).await;
     sockets(&mut api, &main, &other).await;
+    in_the_dht(&mut api, &world, &main).await;
     while_it_closes(&mut api).await;
 
     let mut described = BTreeSet::new();
@@ -243,8 +254,12 @@ async fn call_in_all_ways(api: &mut Api, world: &World, relay: &Relay, name: &st
         let (status, again) = api.call(relay, operation, &sent(bodies[0].to_string())).await;
         assert_eq!(status, 404, "it is gone by now: {again}");
     }
+    if operation.path.starts_with("/federation/pins") {
+        return pins(api, relay, operation, token).await;
+    }
     if bodies.is_empty() {
-        let (status, _) = api.call(relay, operation, &Sent::default()).await;
+        let peer = get(&relay.at, "/dht/status").await["peer_id"].as_str().map(str::to_owned);
+        let (status, _) = api.call(relay, operation, &Sent { peer, ..Sent::default() }).await;
         assert!(status == 200 || operation.path.starts_with("/ws/"), "{status}");
     } else {
         for nonsense in ["", "{", "[]", "7", "{\"node_id\":7}", &"x".repeat(5_000)] {
@@ -256,11 +271,30 @@ async fn call_in_all_ways(api: &mut Api, world: &World, relay: &Relay, name: &st
     let right = operation.method.to_uppercase();
     let wrong = if right == "GET" { Method::DELETE } else { Method::GET };
     if !operation.path.starts_with("/ws/") && token.is_none() {
-        let answer = send(&relay.at, wrong, &operation.path, String::new()).await.unwrap();
+        let path = operation.path.replace("{peer_id}", "7");
+        let answer = send(&relay.at, wrong, &path, String::new()).await.unwrap();
         assert_eq!(answer.status(), 405, "{}", answer.body());
         let problem: Value = serde_json::from_str(answer.body()).unwrap();
         assert!(problem["error"].as_str().unwrap().contains(&format!("takes {right}")), "{problem}");
     }
+}
+
+/// The keys that a Main knows: pages of them, and one that is forgotten.
+async fn pins(api: &mut Api, relay: &Relay, operation: &Operation, token: Option<String>) {
+    let sent = |node, query| Sent { token: token.clone(), node, query, ..Sent::default() };
+    if operation.method == "get" {
+        assert_eq!(api.call(relay, operation, &sent("", "")).await.0, 200);
+        assert_eq!(api.call(relay, operation, &sent("", "?limit=1")).await.0, 200);
+        let (status, answer) = api.call(relay, operation, &sent("", "?limit=0")).await;
+        assert!(status == 400 && answer["error"].as_str().unwrap().contains("`limit` is `0`"), "{answer}");
+        return;
+    }
+    assert_eq!(api.call(relay, operation, &sent("a%20b", "")).await.0, 400);
+    let (status, answer) = api.call(relay, operation, &sent("", "")).await;
+    assert!(status == 404 && answer["error"].as_str().unwrap().contains("no key of nobody.home"), "{answer}");
+    // Only its own Main knows it.
+    let (status, _) = api.call(relay, operation, &sent("alice.home", "")).await;
+    assert!(status == 200 || status == 404, "{status}");
 }
 
 async fn sockets(api: &mut Api, main: &Relay, legacy: &Relay) {
@@ -280,6 +314,33 @@ async fn sockets(api: &mut Api, main: &Relay, legacy: &Relay) {
             api.call(relay, &operation, &Sent { query, offers: Some(offers), ..Sent::default() }).await;
         assert_eq!(answered, status, "{path}{query} {offers}: {why}");
     }
+}
+
+/// What the routes of the DHT answer besides.
+async fn in_the_dht(api: &mut Api, world: &World, main: &Relay) {
+    let (status, peers, peer) = (
+        api.operation("get", "/dht/status"),
+        api.operation("get", "/dht/peers"),
+        api.operation("get", "/dht/peers/{peer_id}"),
+    );
+    let without = world.main("relay-d.com", &["-dht", "off"]).await;
+    let off = api.call(&without, &status, &Sent::default()).await;
+    assert_eq!(off, (200, json!({ "enabled": false })));
+    for operation in [&peers, &peer] {
+        assert_eq!(api.call(&without, operation, &Sent::default()).await.0, 503);
+    }
+    let sent = |peer: &str| Sent { peer: Some(peer.to_owned()), ..Sent::default() };
+    assert_eq!(api.call(main, &peer, &sent("7")).await.0, 400);
+    assert_eq!(api.call(main, &peers, &Sent { query: "?after=7", ..Sent::default() }).await.0, 400);
+    assert_eq!(api.call(main, &peers, &Sent { query: "?limit=1", ..Sent::default() }).await.0, 200);
+    assert_eq!(api.call(main, &peer, &Sent::default()).await.0, 404, "nobody has this id");
+    // Something else than metadata under somebody's key.
+    let key = world.file("key", &"07".repeat(32));
+    let way = dht_at(main).await.to_string();
+    let put = dht(&["put", "no metadata", "-key", &key, "-json", "-bootstrap", &way]);
+    assert_eq!(put.code, 0, "{}", put.err);
+    let target = put.json()["target"].as_str().unwrap().to_owned();
+    assert_eq!(api.call(main, &peer, &sent(&target)).await.0, 502);
 }
 
 /// What a Main answers while it waits for the last call.

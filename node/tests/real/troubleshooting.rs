@@ -4,9 +4,11 @@
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::http::{SlowUpstream, post_rpc, send};
+use crate::dht_command::dht;
+use crate::http::{SlowUpstream, post_rpc, send, text};
+use crate::krpc::dht_at;
 use crate::websocket::{HOMES, Raw};
-use crate::world::{World, eventually, fixed, free_port, lists};
+use crate::world::{Relay, World, eventually, fixed, free_port, free_udp_port, lists};
 
 const DOCUMENT: &str = include_str!("../../docs/troubleshooting.md");
 
@@ -167,4 +169,41 @@ async fn the_data_is_damaged() {
     assert_eq!(refused.ended().await.code(), Some(65));
     // The document does not know where the data directory is.
     shown(&line_with(&refused.said(), "is damaged").replace(&format!("{dir}/"), ""));
+}
+
+#[tokio::test]
+async fn what_the_dht_can_meet_is_shown_as_it_is() {
+    let world = World::new();
+    let nobody = "00".repeat(20);
+    let look_up = async |main: &Relay| {
+        let path = format!("/dht/peers/{nobody}");
+        send(&main.at, Method::GET, &path, String::new()).await.unwrap().into_body()
+    };
+    let a = world.main("relay-a.com", &[]).await;
+    shown(&look_up(&a).await);
+    let _b = world.main("relay-b.com", &["-peers", &a.url()]).await;
+    let published_nothing = eventually("the other answers", async || {
+        let answer = look_up(&a).await;
+        answer.contains("has published nothing").then_some(answer)
+    })
+    .await;
+    shown(&published_nothing);
+    let off = world.main("relay-c.com", &["-dht", "off"]).await;
+    shown(&look_up(&off).await);
+
+    let port = dht_at(&a).await.port().to_string();
+    let dir = world.text("taken");
+    let args = ["-server", "-host", "127.0.0.1", "-port", "0", "-data-dir", &dir, "-dht-port", &port];
+    let mut taken = world.relay("taken", &args);
+    taken.ended().await;
+    shown(line_with(&taken.said(), "cannot listen on UDP"));
+    let way = format!("127.0.0.1:{}", free_udp_port());
+    shown(dht(&["find", &nobody, "-bootstrap", &way]).err.trim_end());
+
+    let alone = world.home("bob.home", "ws://127.0.0.1:9", &fixed("news", "get = 1"), &[]).await;
+    let status = text(&alone.at, "/dht/status").await;
+    assert!(
+        status.contains(DOCUMENT.lines().find(|line| line.contains("waits-for-relay")).unwrap()),
+        "{status}"
+    );
 }

@@ -61,6 +61,82 @@ async fn a_home_is_known_by_its_key_until_its_operator_says_otherwise() {
     assert!(main.process.said().contains("trusted_keys cannot be used"), "{}", main.process.said());
 }
 
+/// What an operator of this relay is answered.
+async fn as_operator(world: &World, main: &Relay, name: &str, method: Method, path: &str) -> (u16, Value) {
+    let token = fs::read_to_string(world.path(name).join("admin_token")).unwrap();
+    let answer = send_with(&main.at, method, path, String::new(), Some(&token)).await.unwrap();
+    (answer.status().as_u16(), serde_json::from_str(answer.body()).unwrap())
+}
+
+#[tokio::test]
+async fn an_operator_sees_whom_a_main_knows_and_has_it_forget_one() {
+    let world = World::new();
+    let mut main = world.main("relay-a", &[]).await;
+    let port = main.port();
+    for node in ["carol.home", "alice.home", "bob.home"] {
+        let mut raw = Raw::dial(&main.at, HOMES, node, OURS).await.unwrap();
+        assert_eq!(raw.prove("home").await["type"], "proof");
+    }
+    for path in ["/federation/pins", "/federation/pins/alice.home"] {
+        let method = if path.ends_with("home") { Method::DELETE } else { Method::GET };
+        assert_eq!(send(&main.at, method, path, String::new()).await.unwrap().status(), 401, "{path}");
+    }
+    let list = async |main: &Relay, query: &str| {
+        let (status, page) =
+            as_operator(&world, main, "relay-a", Method::GET, &format!("/federation/pins{query}")).await;
+        assert_eq!(status, 200, "{page}");
+        let pins = page["pins"].as_array().unwrap().clone();
+        let nodes: Vec<String> = pins.iter().map(|pin| pin["node_id"].as_str().unwrap().to_owned()).collect();
+        (nodes, page["total"].clone(), page["next"].clone(), pins)
+    };
+    let (nodes, total, next, _) = list(&main, "?limit=2").await;
+    assert_eq!((nodes.join(" ").as_str(), total, next), ("alice.home bob.home", json!(3), json!("bob.home")));
+    let (nodes, total, next, pins) = list(&main, "?limit=2&after=bob.home").await;
+    assert_eq!((nodes.join(" ").as_str(), total, next), ("carol.home", json!(3), Value::Null));
+    assert_eq!((&pins[0]["role"], &pins[0]["first_seen"]), (&json!("home"), &pins[0]["last_seen"]));
+    assert_eq!(pins[0]["public_key"].as_str().unwrap().len(), 64);
+
+    // Alice has lost her key. Her operator is believed, her new machine is not: not before she is forgotten.
+    let another = async |main: &Relay| {
+        let mut raw = Raw::dial(&main.at, HOMES, "alice.home", OURS).await.unwrap().with_key(stranger());
+        raw.prove("home").await
+    };
+    assert_eq!(another(&main).await["type"], "error");
+    let forget = "/federation/pins/alice.home";
+    let (status, answer) = as_operator(&world, &main, "relay-a", Method::DELETE, forget).await;
+    assert_eq!((status, &answer), (200, &json!({ "node_id": "alice.home", "forgotten": true })));
+    let (status, answer) = as_operator(&world, &main, "relay-a", Method::DELETE, forget).await;
+    assert_eq!(status, 404);
+    let words = answer["error"].as_str().unwrap();
+    assert!(words.contains("relay-a has pinned no key of alice.home"), "{words}");
+    // What was acknowledged is on disk.
+    main.process.kill();
+    let main = world.main("relay-a", &["-port", &port]).await;
+    assert_eq!(list(&main, "").await.0, ["bob.home", "carol.home"]);
+    assert_eq!(another(&main).await["type"], "proof");
+    let (nodes, _, _, pins) = list(&main, "?limit=1").await;
+    assert_eq!(nodes, ["alice.home"]);
+    let theirs = hex::encode(stranger().verifying_key().as_bytes());
+    assert_eq!(pins[0]["public_key"], json!(theirs));
+}
+
+#[tokio::test]
+async fn a_list_that_could_not_be_read_since_the_start_lets_nobody_in() {
+    let world = World::new();
+    fs::create_dir(world.path("relay-a")).unwrap();
+    world.file("relay-a/trusted_keys", "alice.home of-no-use");
+    let main = world.main("relay-a", &[]).await;
+    let mut bob = Raw::dial(&main.at, HOMES, "bob.home", OURS).await.unwrap();
+    let answer = bob.prove("home").await;
+    let words = answer["data"]["message"].as_str().unwrap();
+    assert!(words.contains("cannot read trusted_keys now"), "{answer}");
+    let said = main.process.said();
+    assert!(said.contains("trusted_keys cannot be used, so nobody is let in until it can: line 1"), "{said}");
+    world.file("relay-a/trusted_keys", "# nobody yet");
+    let mut bob = Raw::dial(&main.at, HOMES, "bob.home", OURS).await.unwrap();
+    assert_eq!(bob.prove("home").await["type"], "proof");
+}
+
 #[tokio::test]
 async fn a_key_that_is_shown_and_not_had_proves_nothing() {
     let world = World::new();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::iter;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -38,9 +38,18 @@ const QUIET_PORTS: Range<u16> = 10_000..32_000;
 
 /// A loopback port that nobody uses, for a node that must come back on it or be known before it listens.
 pub(crate) fn free_port() -> u16 {
+    quiet_port(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+}
+
+/// The same, for datagrams.
+pub(crate) fn free_udp_port() -> u16 {
+    quiet_port(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
+}
+
+fn quiet_port(is_free: impl Fn(u16) -> bool) -> u16 {
     let mut rng = rand::make_rng::<Rng>();
     let mut drawn = iter::repeat_with(|| rng.random_range(QUIET_PORTS)).take(1_000);
-    drawn.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("one of a thousand is free")
+    drawn.find(|port| is_free(*port)).expect("one of a thousand is free")
 }
 
 /// A running program that ends with the test.

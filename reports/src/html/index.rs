@@ -1,6 +1,6 @@
 //! The page over several runs: what each scenario did at worst, what failed, and a link to every run.
 
-use crate::digest::{Case, Digest, ScenarioDigest, by_scenario};
+use crate::digest::{Case, CutShort, Digest, ScenarioDigest, by_scenario};
 use crate::format::{Text, count, counted};
 use crate::html::{CONTENT_SECURITY_POLICY, STYLE, head, mark, nothing, section};
 use crate::model::{Metric, Standing, Verdict};
@@ -21,13 +21,13 @@ const FIGURES: [(&str, &str); 5] = [
     ("reconnects", "Reconnects"),
 ];
 
-/// The whole page. The same runs always give the same bytes.
+/// The whole page over these runs, which are all unless they were `cut_short`. The same runs always give the same bytes.
 #[must_use]
-pub fn render_index(runs: &[Digest]) -> String {
+pub fn render_index(runs: &[Digest], cut_short: Option<CutShort>) -> String {
     let scenarios = by_scenario(runs);
     let worst = runs.iter().map(|run| run.verdict).max().unwrap_or(Verdict::Passed);
     let content = [
-        banner(runs, worst),
+        banner(runs, worst, cut_short),
         overview(&scenarios),
         failures(runs),
         baselines(&scenarios),
@@ -42,14 +42,18 @@ pub fn render_index(runs: &[Digest]) -> String {
          <title>{title}</title>\n<link rel=\"icon\" href=\"{icon}\">\n<style>\n{STYLE}</style>\n</head>\n\
          <body>\n<main>\n{content}</main>\n<footer>\n<p>Simulated with Relay. All times are virtual.</p>\n</footer>\n\
          <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
-        title = Text(&headline(runs)),
-        icon = head::icon(worst),
+        title = Text(&headline(runs, cut_short)),
+        icon = head::icon(if cut_short.is_some() { worst.max(Verdict::GateFailed) } else { worst }),
     )
 }
 
-fn headline(runs: &[Digest]) -> String {
+fn headline(runs: &[Digest], cut_short: Option<CutShort>) -> String {
     let failed = runs.iter().filter(|run| run.verdict != Verdict::Passed).count() as u64;
     let all = runs.len() as u64;
+    if let Some(cut_short) = cut_short {
+        let words = cut_short.words(runs.len());
+        return format!("Simulation {words}, {} of them failed", count(failed));
+    }
     match (all, failed) {
         (0, _) => "Nothing was run".to_owned(),
         (_, 0) => format!("All {} passed", counted(all, "run", "runs")),
@@ -57,16 +61,17 @@ fn headline(runs: &[Digest]) -> String {
     }
 }
 
-fn banner(runs: &[Digest], worst: Verdict) -> String {
-    let (class, sign) = if worst == Verdict::Passed { ("good", "✓") } else { ("bad", "✗") };
+fn banner(runs: &[Digest], worst: Verdict, cut_short: Option<CutShort>) -> String {
+    let is_good = worst == Verdict::Passed && cut_short.is_none();
+    let (class, sign) = if is_good { ("good", "✓") } else { ("bad", "✗") };
     let scenarios = by_scenario(runs).len() as u64;
     let calls = runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.calls));
     format!(
         "<header class=\"banner {class}\">\n<p class=\"eyebrow\">Relay · report of several runs</p>\n<h1>{title}</h1>\n\
          <div class=\"verdict\"><p class=\"headline\"><strong class=\"badge\"><span aria-hidden=\"true\">{sign}</span> {words}\
          </strong> <span>{scenarios}, {runs}, {calls}.</span></p></div>\n</header>\n",
-        title = Text(&headline(runs)),
-        words = head::words(worst),
+        title = Text(&headline(runs, cut_short)),
+        words = if cut_short.is_some() { "cut short" } else { head::words(worst) },
         scenarios = counted(scenarios, "scenario", "scenarios"),
         runs = counted(runs.len() as u64, "run", "runs"),
         calls = counted(calls, "call", "calls"),

@@ -8,7 +8,7 @@ use relay_chaos::quantity::duration;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::base::{BaseError, leave_out_unused, offering_from_the_start, strip};
-use crate::scenario::{Host, NodeId, Scenario};
+use crate::scenario::{Host, HostIndex, NodeId, Scenario};
 
 /// The federation has this long to form before the first call.
 pub const LOAD_START: Duration = Duration::from_secs(10);
@@ -46,7 +46,8 @@ impl ClosedLoop {
     }
 
     /// The loop over a scenario's federation: its Homes, or else its Mains, call the first service that is offered, at
-    /// the others that offer it; a Home that offers it would answer itself if it did not name another.
+    /// the others that offer it. Where these cannot be told apart by name, only those call that do not offer it: a Home that
+    /// does would answer itself.
     ///
     /// # Errors
     /// Where nobody offers anything.
@@ -62,11 +63,8 @@ impl ClosedLoop {
         let service = offered.ok_or_else(|| BaseError::NoService(name()))?;
         let method = service.methods.first().map_or("get", String::as_str);
         let hosts = || base.topology.hosts.iter().map(|(_, host)| host);
-        let names = |wanted: fn(&Host) -> bool| {
-            hosts().filter(|host| wanted(host)).map(|host| host.name.clone()).collect::<Vec<_>>()
-        };
-        let homes = names(|host| !host.is_main());
-        let callers = if homes.is_empty() { names(Host::is_main) } else { homes };
+        let offering: Vec<HostIndex> = offering_from_the_start(base, &service.name).collect();
+        let offers = |host: HostIndex| offering.contains(&host) && !base.topology.hosts.get(host).is_main();
         // Nobody calls itself, and who makes its own node id cannot be called by name.
         let known = offering_from_the_start(base, &service.name)
             .map(|host| base.topology.hosts.get(host))
@@ -76,6 +74,14 @@ impl ClosedLoop {
             true => format!("to = \"@{CALLED}\""),
             false => "by = \"service\"".to_owned(),
         };
+        // By service, a Home that offers it would answer itself.
+        let asks = |index: &HostIndex| called.len() > 1 || !offers(*index);
+        let named = |wanted: fn(&Host) -> bool| {
+            let hosts = base.topology.hosts.iter().filter(|(index, host)| wanted(host) && asks(index));
+            hosts.map(|(_, host)| host.name.clone()).collect::<Vec<_>>()
+        };
+        let homes = named(|host| !host.is_main());
+        let callers = if homes.is_empty() { named(Host::is_main) } else { homes };
         if called.len() > 1
             && let Some(groups) = document.entry("groups").or_insert(Item::Table(Table::new())).as_table_mut()
         {

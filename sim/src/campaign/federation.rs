@@ -46,6 +46,8 @@ pub(super) struct Home {
     pub(super) is_generated: bool,
     /// It offers the service `shop` as well, behind which an upstream answers.
     pub(super) has_shop: bool,
+    /// It offers the service `news` as well, which the others call by name.
+    pub(super) has_news: bool,
     /// When it starts, in seconds.
     start: u64,
 }
@@ -62,6 +64,15 @@ struct Network {
 impl Federation {
     pub(super) fn has_shop(&self) -> bool {
         self.homes.iter().any(|home| home.has_shop)
+    }
+
+    /// Who asks others for a service, of the Homes and, where wanted or where all Homes offer it, of the Mains. A Home that
+    /// offers it would answer itself, and nothing would cross the network.
+    pub(super) fn callers(&self, with_mains: bool, offers: fn(&Home) -> bool) -> Vec<&str> {
+        let homes = self.homes.iter().filter(|home| !offers(home)).map(|home| home.name.as_str());
+        let homes: Vec<&str> = homes.collect();
+        let mains = self.mains.iter().filter(|_| with_mains || homes.is_empty());
+        mains.map(|main| main.name.as_str()).chain(homes.iter().copied()).collect()
     }
 }
 
@@ -92,9 +103,11 @@ pub(super) fn draw(root: &Stream, bounds: &Bounds, notes: &mut Notes) -> Federat
             is_generated: stream.chance(generated_percent),
             has_shop: stream.chance(30),
             start: if stream.chance(late_percent) { stream.between(1, 60) } else { 0 },
+            has_news: stream.chance(50),
         }
     };
-    let homes: Vec<Home> = (1..=homes).map(home).collect();
+    let mut homes: Vec<Home> = (1..=homes).map(home).collect();
+    share_news(&mut homes);
     let srv = srv(&mains, &mut style);
     let federation = Federation {
         network: network(root.child("network")),
@@ -106,6 +119,15 @@ pub(super) fn draw(root: &Stream, bounds: &Bounds, notes: &mut Notes) -> Federat
     };
     note(&federation, notes);
     federation
+}
+
+/// There is always one who offers the news, and one who does not where there are two.
+fn share_news(homes: &mut [Home]) {
+    if let [first, .., last] = homes {
+        (first.has_news, last.has_news) = (true, false);
+    } else if let [only] = homes {
+        only.has_news = true;
+    }
 }
 
 /// The Mains find each other in DNS, where all of them are dialled in the same way.
@@ -156,10 +178,11 @@ fn note(federation: &Federation, notes: &mut Notes) {
     notes.add(
         "Homes",
         format!(
-            "{}, {} with fallbacks, {} that make their own id, {} with a shop, {} that start late",
+            "{}, {} with fallbacks, {} that make their own id, {} with news, {} with a shop, {} that start late",
             homes.len(),
             count(&|home| !home.fallback.is_empty()),
             count(&|home| home.is_generated),
+            count(&|home| home.has_news),
             count(&|home| home.has_shop),
             count(&|home| home.start > 0),
         ),
@@ -192,7 +215,9 @@ pub(super) fn text(federation: &Federation) -> String {
         line(&format!("\n[host]\ncpu = \"{cpu}\""));
     }
     line(&format!("\n[operator]\nevery = \"{OPERATOR_EVERY}\""));
-    line("\n[[service]]\nname = \"echo\"\nkind = \"echo\"");
+    for name in ["echo", "news"] {
+        line(&format!("\n[[service]]\nname = \"{name}\"\nkind = \"echo\""));
+    }
     if federation.has_shop() {
         line("\n[[service]]\nname = \"shop\"\nkind = \"http\"");
     }
@@ -215,7 +240,9 @@ pub(super) fn text(federation: &Federation) -> String {
             let names: Vec<String> = home.fallback.iter().map(|it| main(*it)).collect();
             line(&format!("fallback = [{}]", names.join(", ")));
         }
-        line(if home.has_shop { "services = [\"echo\", \"shop\"]" } else { "services = [\"echo\"]" });
+        let services = [("echo", true), ("news", home.has_news), ("shop", home.has_shop)];
+        let offered = services.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!("\"{name}\""));
+        line(&format!("services = [{}]", offered.collect::<Vec<_>>().join(", ")));
         if home.is_generated {
             line("node_id = \"generated\"");
         }

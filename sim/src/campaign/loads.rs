@@ -8,7 +8,7 @@ use relay_chaos::plan::Phases;
 use relay_chaos::quantity::duration;
 
 use super::Notes;
-use super::federation::Federation;
+use super::federation::{Federation, Home};
 
 /// The calls of the liveness phase: often enough that a way that stays broken is met.
 pub(super) const LIVENESS_RATE: &str = "1 per 2s";
@@ -16,26 +16,30 @@ pub(super) const LIVENESS_RATE: &str = "1 per 2s";
 /// One load.
 pub(super) struct Load {
     name: &'static str,
-    from: &'static str,
+    /// Mains call as well.
+    with_mains: bool,
     target: Target,
     arrival: String,
     payload: &'static str,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Target {
     /// Homes whose node ids are known.
     Node,
-    Service(&'static str),
+    /// Whoever offers this service, and who that is.
+    Service(&'static str, fn(&Home) -> bool),
 }
 
+const NEWS: Target = Target::Service("news", |home| home.has_news);
+
 pub(super) fn draw(root: &Stream, federation: &Federation, notes: &mut Notes) -> Vec<Load> {
-    let mut kinds = vec![("by-service", Target::Service("echo"))];
+    let mut kinds = vec![("by-service", NEWS)];
     if named(federation).len() > 1 {
         kinds.push(("by-node", Target::Node));
     }
     if federation.has_shop() {
-        kinds.push(("shop", Target::Service("shop")));
+        kinds.push(("shop", Target::Service("shop", |home| home.has_shop)));
     }
     let mut switches = root.child("switches");
     let on: Vec<_> = match kinds.len() {
@@ -45,7 +49,8 @@ pub(super) fn draw(root: &Stream, federation: &Federation, notes: &mut Notes) ->
     };
     let loads: Vec<Load> = on.iter().map(|(name, target)| load(root.child(name), name, *target)).collect();
     let words = loads.iter().map(|load| {
-        let Load { name, from, arrival, payload, .. } = load;
+        let Load { name, with_mains, arrival, payload, target } = load;
+        let from = from(*target, *with_mains, federation).replace('"', "");
         format!("{name} from {from}, {}, {payload}", arrival.replace('\n', ", ").replace('"', ""))
     });
     notes.add("loads", words.collect::<Vec<_>>().join("; "));
@@ -63,7 +68,7 @@ fn load(mut stream: Stream, name: &'static str, target: Target) -> Load {
     };
     Load {
         name,
-        from: if stream.chance(30) { "*" } else { "home-*" },
+        with_mains: stream.chance(30),
         target,
         arrival,
         payload: stream.pick::<&str>(&["64B", "64B", "1KiB", "16KiB"]),
@@ -74,25 +79,26 @@ fn load(mut stream: Stream, name: &'static str, target: Target) -> Load {
 pub(super) fn text(loads: &[Load], federation: &Federation, phases: Phases, calm: Duration) -> String {
     let mut text = String::new();
     for load in loads {
-        let Load { name, from, arrival, payload, .. } = load;
+        let Load { name, arrival, payload, .. } = load;
+        let from = from(load.target, load.with_mains, federation);
         let target = target(load.target, federation);
         write!(
             text,
-            "\n[[load]]\nname = \"{name}\"\nfrom = \"{from}\"\n{target}\n{arrival}\npayload = \"{payload}\"\n\
+            "\n[[load]]\nname = \"{name}\"\nfrom = {from}\n{target}\n{arrival}\npayload = \"{payload}\"\n\
              start = \"5s\"\n",
         )
         .expect("strings take all");
     }
     let start = duration::format(phases.heal + calm);
-    let mut targets = vec![("after-heal", Target::Service("echo"))];
+    let mut targets = vec![("after-heal", NEWS)];
     if named(federation).len() > 1 {
         targets.push(("after-heal-by-node", Target::Node));
     }
     for (name, of) in targets {
-        let target = target(of, federation);
+        let (from, target) = (from(of, false, federation), target(of, federation));
         write!(
             text,
-            "\n[[load]]\nname = \"{name}\"\nfrom = \"home-*\"\n{target}\nrate = \"{LIVENESS_RATE}\"\n\
+            "\n[[load]]\nname = \"{name}\"\nfrom = {from}\n{target}\nrate = \"{LIVENESS_RATE}\"\n\
              start = \"{start}\"\n[load.gates]\navailability = \"100%\"\n",
         )
         .expect("strings take all");
@@ -100,12 +106,26 @@ pub(super) fn text(loads: &[Load], federation: &Federation, phases: Phases, calm
     text
 }
 
+/// Who calls, as a scenario has it: whoever would answer itself does not.
+fn from(target: Target, with_mains: bool, federation: &Federation) -> String {
+    match (target, with_mains) {
+        (Target::Service(_, offers), _) => list(&federation.callers(with_mains, offers)),
+        (Target::Node, true) => "\"*\"".to_owned(),
+        (Target::Node, false) => "\"home-*\"".to_owned(),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
 fn target(target: Target, federation: &Federation) -> String {
     match target {
-        Target::Service(name) => format!("by = \"service\"\nservice = \"{name}\"\nmethod = \"get\""),
+        Target::Service(name, _) => format!("by = \"service\"\nservice = \"{name}\"\nmethod = \"get\""),
         Target::Node => {
-            let names: Vec<String> = named(federation).iter().map(|name| format!("\"{name}\"")).collect();
-            format!("to = [{}]\nservice = \"echo\"\nmethod = \"get\"", names.join(", "))
+            let names = list(&named(federation));
+            format!("to = {names}\nservice = \"echo\"\nmethod = \"get\"")
         }
     }
 }

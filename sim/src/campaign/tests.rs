@@ -60,6 +60,32 @@ fn a_federation_does_not_change_with_the_families_that_are_allowed() {
     }
 }
 
+/// Nobody who calls by service offers it: it would answer itself, and nothing would cross the network.
+fn crosses(scenario: &Scenario) -> bool {
+    let offers = |service: &str, host| scenario.offering(service).any(|it| it == host);
+    let mut by_service = scenario.loads.iter().filter(|load| load.target == crate::scenario::Target::Service);
+    by_service.all(|load| load.from.hosts().iter().all(|host| !offers(&load.call.service, *host)))
+}
+
+#[test]
+fn calls_by_service_cross_the_network() {
+    for seed in 0..200 {
+        let drawn = campaign().draw(seed).unwrap();
+        assert!(crosses(&drawn.scenario), "seed {seed}: {}", drawn.scenario.source.text);
+        let news = drawn.scenario.loads.iter().find(|load| load.name == "after-heal").unwrap();
+        assert!(!news.from.hosts().is_empty() && news.target == crate::scenario::Target::Service);
+    }
+    let lonely = Campaign { source: World::Drawn(Bounds { mains: 2, homes: 1 }), ..campaign() };
+    assert!((0..20).all(|seed| crosses(&lonely.draw(seed).unwrap().scenario)), "then Mains call");
+    let drawn = campaign().draw(3).unwrap();
+    let run = crate::execute::execute(&drawn.scenario, &crate::execute::Settings::default());
+    let place = drawn.scenario.loads.iter().position(|load| load.name == "after-heal").unwrap();
+    let stats = &run.record.loads[place];
+    assert!(stats.succeeded > 0, "{}", drawn.scenario.source.text);
+    let paths = stats.samples.slowest.iter().map(|sample| sample.outcome.path().len());
+    assert!(paths.clone().all(|nodes| nodes > 1), "{:?}", paths.collect::<Vec<_>>());
+}
+
 const BASE: &str = r#"
 name = "mine"
 duration = "3m"

@@ -93,6 +93,9 @@ pub(super) struct RunArgs {
     /// Where capsules of failed runs go
     #[arg(long, value_name = "DIR", default_value = "capsules")]
     pub(super) capsules: PathBuf,
+    /// Write every event of the run to this file, a line each, while it goes; for one run only
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
     /// Print the relays' logs with virtual time and host: error, warn, info, debug, trace, or a filter
     #[arg(long, value_name = "LEVEL")]
     pub(super) log: Option<String>,
@@ -109,6 +112,9 @@ pub(super) struct ReplayArgs {
     /// Write report.html, report.json, summary.md and junit.xml there
     #[arg(long, value_name = "DIR")]
     pub(super) report: Option<PathBuf>,
+    /// Write every event of the run to this file, a line each, while it goes
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
     /// Stop at this virtual time and tell who is up, what each Main lists, which calls are open and what is wrong
     #[arg(long, value_name = "TIME", value_parser = duration::parse, conflicts_with = "report")]
     pub(super) until: Option<Duration>,

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use relay_chaos::Fault;
 use relay_chaos::plan::{Appetite, Family, Plan as Faults};
 use relay_chaos::quantity::duration;
 
 use super::args::{ChaosArgs, PlanArgs, Seeds};
 use super::reports::Reports;
 use super::run::{self, Done, Plan};
-use super::runs::{Unit, side_by_side};
-use super::{Refusal, files};
+use super::runs::{Unit, side_by_side_until};
+use super::{Refusal, files, interrupt};
 use crate::campaign::{self, Base, Bounds, Campaign, CampaignError, DEFAULT_DURATION, Drawn, World};
 use crate::execute::Verdict;
 use crate::gates::show;
 use crate::replay::Signature;
+use crate::scenario::HostSet;
 
 /// Seeds named for one failure; the others are counted.
 const SEEDS_NAMED_MAX: usize = 8;
@@ -52,8 +54,14 @@ pub(super) fn chaos(args: ChaosArgs) -> Result<u8, Refusal> {
         let unit = Unit { scenario: drawn.scenario.clone(), seed: *seed };
         Ok((drawn, run::run_one(&plan, &unit)))
     };
-    side_by_side(&seeds, run::jobs(args.jobs), one, |seed, done: Result<(Drawn, Done), Refusal>| {
+    if count > 1 {
+        interrupt::take_note();
+    }
+    let mut done_so_far = 0;
+    let jobs = run::jobs(args.jobs);
+    side_by_side_until(&seeds, jobs, interrupt::came, one, |seed, done: Result<(Drawn, Done), Refusal>| {
         bar.inc(1);
+        done_so_far += 1;
         let written = done.and_then(|(drawn, done)| {
             bar.suspend(|| {
                 if count == 1 {
@@ -74,14 +82,19 @@ pub(super) fn chaos(args: ChaosArgs) -> Result<u8, Refusal> {
         }
     });
     bar.finish_and_clear();
+    let cut_short = run::cut_short(done_so_far, count);
+    let index = reports.map(|reports| reports.finish(cut_short)).transpose();
     outcome?;
-    if let Some(index) = reports.map(Reports::finish).transpose()?.flatten() {
+    if let Some(index) = index?.flatten() {
         println!("reports     {}", index.display());
     }
     if count > 1 {
         tally.print(started.elapsed());
     }
-    Ok(tally.worst.map_or(0, Verdict::exit_code))
+    Ok(match cut_short {
+        Some(_) => interrupt::exit_code(),
+        None => tally.worst.map_or(0, Verdict::exit_code),
+    })
 }
 
 fn campaign(args: &PlanArgs) -> Result<Campaign, Refusal> {
@@ -146,11 +159,18 @@ fn row(seed: u64, plan: &Faults, done: &Done) -> String {
         "{} seed {seed:<6} {:>3} hosts {:>3} faults {:>6} calls {:>6.2}% ok  converged {convergence:>7}  {verdict} · {}",
         if done.verdict == Verdict::Passed { "✓" } else { "✗" },
         done.run.scenario.topology.hosts.len(),
-        plan.faults.len(),
+        came(done).count(),
         calls.total(),
         calls.succeeded as f64 * 100.0 / calls.total().max(1) as f64,
         families.join(" "),
     )
+}
+
+/// The faults that came.
+fn came(done: &Done) -> impl Iterator<Item = &Fault<HostSet>> {
+    let course = &done.run.record.course;
+    let faults = done.run.scenario.faults.iter().enumerate();
+    faults.filter(|(number, fault)| course.came(*number, fault)).map(|(_, fault)| fault)
 }
 
 /// What all seeds came to.
@@ -161,15 +181,23 @@ struct Tally {
     worst: Option<Verdict>,
     /// What failed, and with which seeds.
     failures: BTreeMap<String, Vec<u64>>,
+    faults: FaultTally,
+    calls: Calls,
+    convergence: Duration,
+    virtual_time: Duration,
+}
+
+/// What went wrong.
+#[derive(Default)]
+struct FaultTally {
     /// By family: in how many seeds it was on.
     families: BTreeMap<&'static str, u64>,
     /// The families that drew a fault in some seed.
     drawn: BTreeSet<&'static str>,
+    /// Power cuts that waited for a disk that did too little.
+    spared: usize,
     /// By kind: how many faults there were.
     kinds: BTreeMap<&'static str, u64>,
-    calls: Calls,
-    convergence: Duration,
-    virtual_time: Duration,
 }
 
 /// How calls ended.
@@ -191,12 +219,13 @@ impl Tally {
             self.failures.entry(signature).or_default().push(seed);
         }
         for (family, _) in &plan.families {
-            *self.families.entry(family.name()).or_default() += 1;
+            *self.faults.families.entry(family.name()).or_default() += 1;
         }
-        self.drawn.extend(plan.drawn.iter().map(|family| family.name()));
-        for fault in &plan.faults {
-            *self.kinds.entry(fault.what.name()).or_default() += 1;
+        self.faults.drawn.extend(plan.drawn.iter().map(|family| family.name()));
+        for fault in came(done) {
+            *self.faults.kinds.entry(fault.what.name()).or_default() += 1;
         }
+        self.faults.spared += plan.faults.len() - came(done).count();
         let record = &done.run.record;
         for (code, count) in &record.calls.failures {
             *self.calls.failed.entry(*code).or_default() += count;
@@ -225,21 +254,24 @@ impl Tally {
             println!("failure     {what}: seeds {}{more}", named.join(", "));
         }
         let never: Vec<&str> =
-            Family::all().map(Family::name).filter(|name| !self.families.contains_key(name)).collect();
-        let families = &mut self.families.iter().map(|(name, count)| ((*name).to_owned(), *count));
+            Family::all().map(Family::name).filter(|name| !self.faults.families.contains_key(name)).collect();
+        let families = &mut self.faults.families.iter().map(|(name, count)| ((*name).to_owned(), *count));
         println!("families on {} (seeds)", list(families));
         if !never.is_empty() {
             println!("never on    {}", never.join(", "));
         }
         let idle: Vec<&str> =
-            self.families.keys().copied().filter(|name| !self.drawn.contains(name)).collect();
+            self.faults.families.keys().copied().filter(|name| !self.faults.drawn.contains(name)).collect();
         if !idle.is_empty() {
             println!("on, no fault {}", idle.join(", "));
         }
         println!(
             "faults      {}",
-            list(&mut self.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count)))
+            list(&mut self.faults.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count)))
         );
+        if self.faults.spared > 0 {
+            println!("never came  {} power cuts that waited for a disk", self.faults.spared);
+        }
         let codes = self.calls.failed.iter().map(|(code, count)| {
             (code.map_or_else(|| "no answer".to_owned(), |code| format!("code {code}:")), *count)
         });

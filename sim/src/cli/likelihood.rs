@@ -107,9 +107,11 @@ fn verdict(points: &[Point]) -> String {
             let before = (chance * 100.0).round();
             format!("From {from} on it is bound to come; {before}% of other seeds fail from the start.")
         }
-        None => "It is never bound to come: chance decides until the end, or decided before in what is not \
-                 drawn again (loads, and relays that ran already)."
-            .into(),
+        None => {
+            "It is never bound to come: chance decides until the end, or decided before in what waited for \
+                 its time already."
+                .into()
+        }
     }
 }
 

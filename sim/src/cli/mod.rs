@@ -5,9 +5,11 @@
 
 mod args;
 pub mod baselines;
+pub mod capsules;
 mod chaos;
 mod compare;
 mod files;
+mod interrupt;
 mod likelihood;
 mod load;
 mod output;
@@ -18,6 +20,7 @@ mod run;
 pub mod runs;
 mod shrink;
 pub mod sightings;
+mod trace_file;
 
 use clap::Parser;
 

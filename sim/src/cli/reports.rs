@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use relay_reports::digest::Digest;
+use relay_reports::digest::{CutShort, Digest};
 use relay_reports::model::Report;
 use relay_reports::{html, junit, markdown};
 
@@ -46,7 +46,7 @@ impl Reports {
         write(&folder.join(DATA), &report.to_json_pretty())?;
         write(&folder.join(PAGE), &html::render(report))?;
         if !self.several {
-            write_lists(&folder, std::slice::from_ref(&run))?;
+            write_lists(&folder, std::slice::from_ref(&run), None)?;
         }
         self.runs.push(run);
         Ok(folder.join(PAGE))
@@ -57,24 +57,24 @@ impl Reports {
         self.runs.push(Digest::of(report, None));
     }
 
-    /// Writes the index over several runs. Returns where it is, where there is one.
+    /// Writes the index over several runs, which are all unless they were `cut_short`. Returns where it is, where there is one.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn finish(self) -> Result<Option<PathBuf>, Refusal> {
+    pub fn finish(self, cut_short: Option<CutShort>) -> Result<Option<PathBuf>, Refusal> {
         if !self.several {
             return Ok(None);
         }
         let index = self.folder.join("index.html");
-        write(&index, &html::render_index(&self.runs))?;
-        write_lists(&self.folder, &self.runs)?;
+        write(&index, &html::render_index(&self.runs, cut_short))?;
+        write_lists(&self.folder, &self.runs, cut_short)?;
         Ok(Some(index))
     }
 }
 
-fn write_lists(folder: &Path, runs: &[Digest]) -> Result<(), Refusal> {
-    write(&folder.join("summary.md"), &markdown::render(runs))?;
-    write(&folder.join("junit.xml"), &junit::render(runs))
+fn write_lists(folder: &Path, runs: &[Digest], cut_short: Option<CutShort>) -> Result<(), Refusal> {
+    write(&folder.join("summary.md"), &markdown::render(runs, cut_short))?;
+    write(&folder.join("junit.xml"), &junit::render(runs, cut_short))
 }
 
 /// Writes a file, and the folders above it.

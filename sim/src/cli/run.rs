@@ -1,15 +1,16 @@
 //! `relay-sim run` and `relay-sim replay`.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use relay_node::config::log_filter;
+use relay_reports::digest::CutShort;
 use relay_reports::model::Report;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -17,16 +18,17 @@ use super::args::{ReplayArgs, RunArgs, Seeds};
 use super::baselines::Baselines;
 use super::output::{self, Tally};
 use super::parting::{Print, where_they_part};
-use super::reports::{Reports, write};
-use super::runs::{Unit, side_by_side};
-use super::{Refusal, files};
+use super::reports::Reports;
+use super::runs::{Unit, side_by_side_until};
+use super::trace_file::TraceFile;
+use super::{Refusal, capsules, files, interrupt};
 use crate::capability::obstacles;
 use crate::engine::{Engine, Stamp};
 use crate::execute::{self, Execution, Settings, Stopped, Verdict, execute};
 use crate::replay::{Capsule, failures};
 use crate::report;
 use crate::scenario::Scenario;
-use crate::trace::Keep;
+use crate::trace::{Keep, Sink};
 
 /// Runs of one command, at most: beyond it a typo is more likely than patience.
 pub(super) const RUNS_MAX: u64 = 1_000_000;
@@ -42,6 +44,8 @@ pub(super) struct Done {
     divergence: Option<String>,
     /// It was run twice.
     compared: bool,
+    /// Why its events are not all where they were to go, where they are not.
+    untold: Option<io::Error>,
     pub(super) wall: Duration,
 }
 
@@ -61,6 +65,11 @@ impl Done {
         }
         Ok(report)
     }
+
+    /// Says where its events are, or why they are not there.
+    fn tell_of(&self, trace: &TraceFile) -> Result<(), Refusal> {
+        trace.tell(self.untold.as_ref(), self.verdict)
+    }
 }
 
 /// Everything that the runs of one command share.
@@ -72,6 +81,8 @@ pub(super) struct Plan {
     /// Each scenario is run with several seeds.
     pub(super) many_seeds: bool,
     pub(super) log: Option<tracing::Dispatch>,
+    /// Where the events of the one run go.
+    pub(super) sink: Option<Sink>,
 }
 
 /// `relay-sim run`.
@@ -94,6 +105,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     if count > RUNS_MAX {
         return Err(Refusal(format!("{count} runs are too many for one command, at most {RUNS_MAX}")));
     }
+    let trace = args.trace.as_deref().map(|file| TraceFile::create(file, count)).transpose()?;
     let units = scenarios.iter().flat_map(|scenario| {
         let Seeds { first, last } = range(scenario);
         (first..=last).map(|seed| Unit { scenario: Arc::clone(scenario), seed })
@@ -104,6 +116,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
         check_determinism: args.check_determinism,
         many_seeds: args.seeds.is_some_and(|seeds| seeds.first < seeds.last),
         log: args.log.as_deref().map(log_to_stderr).transpose()?,
+        sink: trace.as_ref().map(TraceFile::sink),
     };
     let several = plan.units.len() > 1;
     let with_seeds = args.seeds.is_some();
@@ -116,12 +129,18 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
     let mut failed = 0;
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     let mut outcome = Ok(());
-    side_by_side(
+    if several {
+        interrupt::take_note();
+    }
+    let mut done_so_far = 0;
+    side_by_side_until(
         &plan.units,
         jobs,
+        interrupt::came,
         |unit| run_one(&plan, unit),
         |unit, done| {
             bar.inc(1);
+            done_so_far += 1;
             worst = worst.max(done.verdict);
             failed += usize::from(done.verdict != Verdict::Passed);
             tallies.entry(done.run.scenario.name.clone()).or_default().add(&done.run, done.verdict);
@@ -133,7 +152,8 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
                 let again = unit.command_on(done.run.engine);
                 let written = write_capsule(&done, &args.capsules, &again, failed <= FAILURES_IN_FULL_MAX)
                     .and_then(|()| judge_and_report(&again, &done, baselines.as_mut(), reports.as_mut()))
-                    .map(|verdict| worst = worst.max(verdict));
+                    .map(|verdict| worst = worst.max(verdict))
+                    .and_then(|()| trace.as_ref().map_or(Ok(()), |trace| done.tell_of(trace)));
                 if let Err(error) = written
                     && outcome.is_ok()
                 {
@@ -143,8 +163,11 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
         },
     );
     bar.finish_and_clear();
+    let cut_short = cut_short(done_so_far, count);
+    // What there is stays, whatever went wrong with one of them.
+    let index = reports.map(|reports| reports.finish(cut_short)).transpose();
     outcome?;
-    if let Some(index) = reports.map(Reports::finish).transpose()?.flatten() {
+    if let Some(index) = index?.flatten() {
         println!("reports     {}", index.display());
     }
     if with_seeds {
@@ -160,7 +183,15 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Refusal> {
         let speed = virtual_time.as_secs_f64() / wall.as_secs_f64().max(1e-9);
         println!("speed  {speed:.0} virtual seconds per wall second, {} in all", crate::gates::show(wall));
     }
-    Ok(worst.exit_code())
+    Ok(if cut_short.is_some() { interrupt::exit_code() } else { worst.exit_code() })
+}
+
+/// Says that not all runs were done, where that is so.
+pub(super) fn cut_short(done: u64, asked: u64) -> Option<CutShort> {
+    (done < asked).then(|| {
+        println!("cut short   after {done} of {asked} runs");
+        CutShort { asked }
+    })
 }
 
 /// How many runs go side by side: as many as asked for, or else as there are cores.
@@ -211,11 +242,13 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
     let log = level.map(log_to_stderr).transpose()?;
     let engine = capsule.engine;
     refuse_unfit(std::slice::from_ref(&scenario), engine)?;
+    let trace = args.trace.as_deref().map(|file| TraceFile::create(file, 1)).transpose()?;
+    let sink = trace.as_ref().map(TraceFile::sink);
     if let Some(until) = args.until {
-        let settings = Settings { seed: Some(capsule.seed), engine, log, ..Settings::default() };
-        return stopped(&scenario, &settings, until);
+        let settings = Settings { seed: Some(capsule.seed), engine, log, sink, ..Settings::default() };
+        return stopped(&scenario, &settings, until, trace.as_ref());
     }
-    let plan = Plan { units: Vec::new(), engine, check_determinism: false, many_seeds: false, log };
+    let plan = Plan { engine, log, sink, ..Plan::default() };
     let unit = Unit { scenario, seed: capsule.seed };
     let done = run_one(&plan, &unit);
     print_run(&done);
@@ -236,6 +269,9 @@ pub(super) fn replay(args: ReplayArgs) -> Result<u8, Refusal> {
         let (then, now) = (&capsule.verdict, done.verdict.as_str());
         println!("replayed    with other events than in the capsule ({who}); it was {then}, it is {now}");
     }
+    if let Some(trace) = &trace {
+        done.tell_of(trace)?;
+    }
     Ok(done.verdict.exit_code())
 }
 
@@ -249,9 +285,14 @@ fn replay_command(args: &ReplayArgs) -> String {
 }
 
 /// Runs until a virtual time, and says how things stand then.
-fn stopped(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Result<u8, Refusal> {
+fn stopped(
+    scenario: &Arc<Scenario>,
+    settings: &Settings,
+    until: Duration,
+    file: Option<&TraceFile>,
+) -> Result<u8, Refusal> {
     let (name, seed) = (&scenario.name, settings.seed.unwrap_or(scenario.run.seed));
-    let Stopped { snapshot, panics } = execute::stop_at(scenario, settings, until);
+    let Stopped { snapshot, panics, mut trace } = execute::stop_at(scenario, settings, until);
     for panic in &panics {
         let (host, at) = (&panic.host, crate::gates::show(panic.at));
         eprintln!("{host} at {at}: the task {} panicked: {}", panic.task, panic.message);
@@ -267,16 +308,20 @@ fn stopped(scenario: &Arc<Scenario>, settings: &Settings, until: Duration) -> Re
         }
     }
     let verdict = if panics.is_empty() { Verdict::Passed } else { Verdict::Panicked };
+    if let Some(file) = file {
+        file.tell(trace.end_stream().as_ref(), verdict)?;
+    }
     Ok(verdict.exit_code())
 }
 
 pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
     let (seed, engine, is_one_of_many) = (Some(unit.seed), plan.engine, plan.many_seeds);
-    let settings = Settings { seed, engine, is_one_of_many, log: plan.log.clone(), ..Settings::default() };
-    let run_again =
-        |record_trace| execute(&unit.scenario, &Settings { record_trace, log: None, ..settings.clone() });
+    let settings = Settings { seed, engine, is_one_of_many, ..Settings::default() };
+    let run_again = |record_trace| execute(&unit.scenario, &Settings { record_trace, ..settings.clone() });
+    let (log, sink) = (plan.log.clone(), plan.sink.clone());
     let started = Instant::now();
-    let run = execute(&unit.scenario, &settings);
+    let mut run = execute(&unit.scenario, &Settings { log, sink, ..settings.clone() });
+    let untold = run.trace.end_stream();
     let wall = started.elapsed();
     let mut verdict = run.verdict();
     let mut divergence = None;
@@ -287,7 +332,7 @@ pub(super) fn run_one(plan: &Plan, unit: &Unit) -> Done {
             divergence = Some(where_they_part(&first, &again, run_again));
         }
     }
-    Done { run, verdict, divergence, compared: plan.check_determinism, wall }
+    Done { run, verdict, divergence, compared: plan.check_determinism, untold, wall }
 }
 
 pub(super) fn print_run(done: &Done) {
@@ -333,16 +378,15 @@ pub(super) fn write_capsule(done: &Done, folder: &Path, again: &str, in_full: bo
     }
     let mut capsule = Capsule::of(&done.run, done.verdict);
     capsule.failures.extend(done.divergence.clone());
-    let file: PathBuf = folder.join(capsule.file_name(&done.run.scenario.name));
     eprintln!("{} with seed {}: {}", done.run.scenario.name, done.run.seed, done.verdict.as_str());
     if !in_full {
-        return write(&file, &capsule.to_json());
+        return capsules::keep(&capsule, &done.run.scenario.name, folder).map(drop);
     }
     for line in failures(&done.run).into_iter().chain(done.divergence.clone()) {
         eprintln!("  {}", line.replace('\n', "\n  "));
     }
     eprintln!("  again: {again}");
-    write(&file, &capsule.to_json())?;
+    let file = capsules::keep(&capsule, &done.run.scenario.name, folder)?;
     eprintln!("  or:    cargo sim replay {}", file.display());
     Ok(())
 }

@@ -67,15 +67,27 @@ pub fn side_by_side<U: Sync, R: Send>(
     units: &[U],
     jobs: NonZeroUsize,
     run: impl Fn(&U) -> R + Sync,
+    each: impl FnMut(&U, R),
+) {
+    side_by_side_until(units, jobs, || false, run, each);
+}
+
+/// The same, until it is time to `stop`: then those under way come to their end, and no other begins. Those that were done
+/// are the first ones.
+pub fn side_by_side_until<U: Sync, R: Send>(
+    units: &[U],
+    jobs: NonZeroUsize,
+    stop: impl Fn() -> bool + Sync,
+    run: impl Fn(&U) -> R + Sync,
     mut each: impl FnMut(&U, R),
 ) {
     let next = AtomicUsize::new(0);
     let (done, results) = mpsc::sync_channel(jobs.get());
     thread::scope(|scope| {
         for _ in 0..jobs.get().min(units.len()) {
-            let (done, next, run) = (done.clone(), &next, &run);
+            let (done, next, run, stop) = (done.clone(), &next, &run, &stop);
             scope.spawn(move || {
-                loop {
+                while !stop() {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(unit) = units.get(at) else { return };
                     if done.send((at, run(unit))).is_err() {
@@ -119,6 +131,17 @@ mod tests {
             side_by_side(&units, jobs, |unit| unit * 2, |unit, result| seen.push((*unit, result)));
             assert_eq!(seen, units.iter().map(|unit| (*unit, unit * 2)).collect::<Vec<_>>());
         }
+        let seen = AtomicUsize::new(0);
+        let mut kept = Vec::new();
+        let jobs = NonZeroUsize::new(3).unwrap();
+        let run = |unit: &u32| {
+            seen.fetch_add(1, Ordering::Relaxed);
+            *unit
+        };
+        let stop = || seen.load(Ordering::Relaxed) >= 10;
+        side_by_side_until(&units, jobs, stop, run, |_, result| kept.push(result));
+        assert!((10..=12).contains(&kept.len()), "those under way came to their end: {kept:?}");
+        assert_eq!(kept, units[..kept.len()]);
         side_by_side(&[0_u8; 0], NonZeroUsize::MIN, |_| (), |_, ()| panic!("there is nothing to run"));
     }
 }

@@ -10,7 +10,7 @@ impl Director {
     pub(super) fn begin(&mut self, number: usize, fault: &Fault<HostSet>) {
         match &fault.what {
             FaultKind::Partition(it) => self.cut(number, it),
-            FaultKind::Crash(it) => self.crash(it),
+            FaultKind::Crash(it) => self.crash(number, it),
             FaultKind::Stop(it) => self.stop(it),
             FaultKind::Link(_) => self.degrade(number, fault),
             FaultKind::Streams(it) => self.break_streams(number, it),
@@ -29,7 +29,7 @@ impl Director {
     pub(super) fn end(&mut self, number: usize, fault: &Fault<HostSet>) {
         match &fault.what {
             FaultKind::Partition(it) => self.heal(number, it),
-            FaultKind::Crash(it) => self.come_back(it),
+            FaultKind::Crash(it) => self.come_back(number, it),
             FaultKind::Stop(it) => self.start_again(it),
             FaultKind::Link(it) => self.restore(number, it),
             FaultKind::Streams(it) => self.mend_streams(number, it),

@@ -69,7 +69,7 @@ struct Director {
     /// What is still to be done, in order.
     steps: BTreeSet<(Duration, Step)>,
     /// How each upgrade stands.
-    upgrades: Vec<upgrade::Standing>,
+    upgrades: Vec<upgrade::Progress>,
     stalls: BTreeMap<usize, StallId>,
     edge: edge::Edge,
     /// What is wrong with machines, by fault.
@@ -101,7 +101,7 @@ pub async fn direct_until(
         degraded: BTreeMap::new(),
         expired: BTreeMap::new(),
         steps: steps(&scenario),
-        upgrades: vec![upgrade::Standing::default(); scenario.topology.upgrades.len()],
+        upgrades: vec![upgrade::Progress::default(); scenario.topology.upgrades.len()],
         stalls: BTreeMap::new(),
         edge: edge::Edge::default(),
         ailing: BTreeMap::new(),
@@ -126,6 +126,7 @@ pub async fn direct_until(
         return Some(director.stop_at(until).await);
     }
     director.wait_until(scenario.run.duration).await;
+    director.tell_of_cuts_that_never_came();
     // Who is still held back now owes its callers an outcome all the same.
     director.resume_all();
     let longest = scenario.loads.iter().map(|load| load.call.timeout).max().unwrap_or_default();
@@ -158,6 +159,19 @@ fn steps(scenario: &Scenario) -> BTreeSet<(Duration, Step)> {
 impl Director {
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().expect("nothing panics with the record")
+    }
+
+    /// Of power cuts that waited for a disk until the run was over.
+    fn tell_of_cuts_that_never_came(&self) {
+        let scenario = Arc::clone(&self.world.scenario);
+        for (number, fault) in scenario.faults.iter().enumerate() {
+            let is_on = fault.active().contains(scenario.run.duration);
+            if let FaultKind::Crash(crash) = &fault.what
+                && is_on
+            {
+                self.tell_who_was_spared(number, crash);
+            }
+        }
     }
 
     async fn stop_at(&mut self, at: Duration) -> Snapshot {
@@ -210,17 +224,23 @@ impl Director {
                     self.steps.retain(|(_, step)| *step != Step::End(number));
                     return;
                 }
-                let kind = if self.batch(&fault).is_some() { "upgrade" } else { "fault" };
+                let upgrade = self.batch(&fault).map(|(upgrade, _)| upgrade);
+                if let Some(upgrade) = upgrade {
+                    self.begin_cutover(upgrade);
+                }
+                let kind = if upgrade.is_some() { "upgrade" } else { "fault" };
                 self.record().timeline.push(now, None, kind, fault.to_string());
                 self.world.sim.note(None, &format!("fault: {fault}"));
                 // Where nothing is to end, the world is as it is to be at once.
                 let active = fault.active();
                 let is_lasting = active.end.is_some() && !active.is_moment();
-                if fault.disturbs() && is_lasting {
+                // What may not come at all disturbs nobody until it does.
+                let disturbs = fault.disturbs() && !fault.is_conditional();
+                if disturbs && is_lasting {
                     self.record().disturb(now);
                 }
                 self.begin(number, &fault);
-                if fault.disturbs() && !is_lasting {
+                if disturbs && !is_lasting {
                     self.record().changed_at_once(now, fault.to_string());
                 }
             }
@@ -228,8 +248,9 @@ impl Director {
                 let fault = self.world.scenario.faults[number].clone();
                 self.world.sim.note(None, &format!("over: {fault}"));
                 self.upgrade(&fault);
+                let came = self.record().course.came(number, &fault);
                 self.end(number, &fault);
-                if fault.disturbs() {
+                if fault.disturbs() && came {
                     self.record().calm(now, format!("after {fault}"));
                 }
             }

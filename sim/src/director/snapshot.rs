@@ -61,12 +61,15 @@ impl Director {
             format!("{number}: {} asks {whom} for {}, for {since} by now", name(call.caller), call.service)
         };
         let calls = self.record().open().map(call).collect();
-        let faults = world.scenario.faults.iter().filter(|fault| fault.active().contains(at)).map(|fault| {
+        let planned = world.scenario.faults.iter().enumerate();
+        let active = planned.filter(|(_, fault)| fault.active().contains(at));
+        let faults = active.map(|(number, fault)| {
+            let came = self.record().course.came(number, fault);
             let end = fault
                 .active()
                 .end
                 .map_or_else(|| "for good".into(), |end| format!("until {}", duration::format(end)));
-            format!("{fault} ({end})")
+            format!("{fault} ({end}{})", if came { "" } else { ", waits for the disk" })
         });
         let faults = faults.collect();
         let up = hosts.iter().map(|(index, host)| (host.name.clone(), world.is_up(index))).collect();

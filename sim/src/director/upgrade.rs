@@ -8,9 +8,17 @@ use relay_chaos::{Fault, FaultKind, Stop};
 use super::{Director, Step};
 use crate::scenario::{HostIndex, HostSet, OnAbort, Upgrade};
 
+/// How far an upgrade has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    standing: Standing,
+    /// Some dial Mains otherwise than these can be dialled now.
+    cuts_over: bool,
+}
+
 /// How an upgrade stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Standing {
+enum Standing {
     /// It has not come to its end.
     #[default]
     Open,
@@ -33,14 +41,48 @@ impl Director {
             return false;
         }
         self.watch_upgrades();
-        self.batch(fault).is_some_and(|(upgrade, _)| self.upgrades[upgrade] == Standing::Aborted)
+        self.batch(fault).is_some_and(|(upgrade, _)| self.upgrades[upgrade].standing == Standing::Aborted)
     }
 
     /// Gives the hosts of a batch that were stopped their new configuration.
-    pub(super) fn upgrade(&self, fault: &Fault<HostSet>) {
-        if let Some((upgrade, _)) = self.batch(fault) {
-            fault.what.hosts().hosts().iter().for_each(|host| self.world.upgrade(*host, upgrade));
+    pub(super) fn upgrade(&mut self, fault: &Fault<HostSet>) {
+        let Some((upgrade, batch)) = self.batch(fault) else { return };
+        for host in fault.what.hosts().hosts() {
+            self.world.upgrade(*host, upgrade);
+            self.tell_where(*host);
         }
+        if batch + 1 == self.world.scenario.topology.upgrades[upgrade].batches.len() {
+            self.end_cutover(upgrade);
+        }
+    }
+
+    /// Where a host was told to dial others, those who watch learn of it.
+    fn tell_where(&self, host: HostIndex) {
+        if self.world.scenario.topology.moves(host) {
+            self.record().moved(self.world.sim.now(), host, &self.world.role(host));
+        }
+    }
+
+    /// A batch goes down, forwards or back: where it is the first of an upgrade that changes how Mains are dialled, some
+    /// cannot reach others until the last is up again.
+    pub(super) fn begin_cutover(&mut self, upgrade: usize) {
+        let mains = self.cutover_of(upgrade);
+        if !mains.is_empty() && !std::mem::replace(&mut self.upgrades[upgrade].cuts_over, true) {
+            self.record().cuts_over(self.world.sim.now(), mains);
+        }
+    }
+
+    fn end_cutover(&mut self, upgrade: usize) {
+        if std::mem::take(&mut self.upgrades[upgrade].cuts_over) {
+            let name = &self.world.scenario.topology.upgrades[upgrade].name;
+            let why = format!("all who have {name} can reach each other");
+            self.record().cut_over(self.world.sim.now(), &self.cutover_of(upgrade), why);
+        }
+    }
+
+    fn cutover_of(&self, upgrade: usize) -> Vec<HostIndex> {
+        let topology = &self.world.scenario.topology;
+        topology.upgrades[upgrade].cut_over(topology).collect()
     }
 
     /// Looks at the gates of the upgrades that are under way: gives up those that break one, and ends those that are over.
@@ -49,13 +91,13 @@ impl Director {
         let now = self.world.sim.now();
         for (number, upgrade) in scenario.topology.upgrades.iter().enumerate() {
             let begins = upgrade.batches.first().is_some_and(|first| first.at <= now);
-            if !begins || self.upgrades[number] != Standing::Open {
+            if !begins || self.upgrades[number].standing != Standing::Open {
                 continue;
             }
             if let Some(gate) = self.broken_gate(upgrade) {
                 self.abort(number, upgrade, gate);
             } else if now >= upgrade.end() {
-                self.upgrades[number] = Standing::Done;
+                self.upgrades[number].standing = Standing::Done;
                 self.tell_upgrade(number, format!("{}: every host has it", upgrade.name));
             }
         }
@@ -73,7 +115,7 @@ impl Director {
     }
 
     fn abort(&mut self, number: usize, upgrade: &Upgrade, gate: usize) {
-        self.upgrades[number] = Standing::Aborted;
+        self.upgrades[number].standing = Standing::Aborted;
         let name = &self.world.scenario.gates.asked.gates[gate].name;
         let then = match upgrade.on_abort {
             OnAbort::Stop => "goes no further",
@@ -104,14 +146,15 @@ impl Director {
     fn tell_upgrade(&self, number: usize, text: String) {
         let now = self.world.sim.now();
         self.world.sim.note(None, &format!("upgrade: {text}"));
-        let is_done = self.upgrades[number] == Standing::Done;
+        let is_done = self.upgrades[number].standing == Standing::Done;
         let mut record = self.record();
         record.timeline.push(now, None, "upgrade", text);
         record.asked.upgraded(now, is_done);
     }
 
     /// A batch is asked to end, to go back to what it had.
-    pub(super) fn roll_back(&self, upgrade: usize, batch: usize) {
+    pub(super) fn roll_back(&mut self, upgrade: usize, batch: usize) {
+        self.begin_cutover(upgrade);
         let plan = &self.world.scenario.topology.upgrades[upgrade];
         let stop = Stop { hosts: plan.batches[batch].hosts.clone(), down: Some(plan.down) };
         let now = self.world.sim.now();
@@ -127,17 +170,22 @@ impl Director {
     }
 
     /// It starts again, with what it had before.
-    pub(super) fn rolled_back(&self, upgrade: usize, batch: usize) {
-        let plan = &self.world.scenario.topology.upgrades[upgrade];
+    pub(super) fn rolled_back(&mut self, upgrade: usize, batch: usize) {
+        let scenario = Arc::clone(&self.world.scenario);
+        let plan = &scenario.topology.upgrades[upgrade];
         let now = self.world.sim.now();
         for host in plan.batches[batch].hosts.hosts() {
             self.world.downgrade(*host, upgrade);
+            self.tell_where(*host);
             if !self.is_down_for_another_reason(*host) {
                 self.world.kill(*host);
                 self.start(*host, "restart");
             }
         }
         self.record().calm(now, format!("after {} went back", plan.name));
+        if batch == 0 {
+            self.end_cutover(upgrade);
+        }
     }
 
     fn is_down_for_another_reason(&self, host: HostIndex) -> bool {

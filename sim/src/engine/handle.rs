@@ -7,14 +7,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_node::env::{BoxFuture, Env, SrvRecord};
+use relay_node::env::{BoxFuture, Env, Rng, SrvRecord};
 use serde::{Deserialize, Serialize};
 
 use super::event::{
     self, Certificate, Cpu, CutId, HostId, HostSet, HostSpec, Link, LinkModel, Observation, Options,
     ProcessId, ProcessKind, RunEnd,
 };
-use super::turmoil;
+use super::{random, turmoil};
 
 /// Which engine a run is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -133,6 +133,15 @@ impl Sim {
     /// Waits for `duration`.
     pub fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         self.sleep_until(self.now() + duration)
+    }
+
+    /// The numbered stream of a generator of this seed, for the harness: on the event engine it follows
+    /// [`Options::reseed`].
+    pub fn generator(&self, seed: [u8; 32], stream: u64) -> Rng {
+        match self {
+            Sim::Event(sim) => sim.generator(seed, stream),
+            Sim::Turmoil(_) => Rng::of(random::stream(seed, stream)),
+        }
     }
 
     /// Adds a host, powered on, with an empty disk.

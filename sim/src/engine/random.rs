@@ -3,8 +3,12 @@
 //! Who draws and for what decides what is drawn, never how much others have drawn before: taking a fault out of a run
 //! leaves everything else as it was, as far as it does not hang on what the fault did.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rand_chacha::rand_core::{Rng, SeedableRng, TryRng};
+use rand_chacha::{ChaCha8Rng, ChaCha12Rng};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A stream of the engine's own, apart from all others by its name: SplitMix64, in eight bytes, so that each path may
@@ -62,6 +66,79 @@ impl Bytes {
 
     pub(super) fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
+    }
+}
+
+/// The seed of a run: chance may take another turn on the way, once or several times.
+#[derive(Debug)]
+pub(super) struct Seed {
+    now: AtomicU64,
+    turns: AtomicU64,
+}
+
+impl Seed {
+    pub(super) fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self { now: AtomicU64::new(seed), turns: AtomicU64::new(0) })
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is another one.
+    pub(super) fn turn(&self, other: u64) {
+        self.now.store(other, Ordering::Relaxed);
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A generator in somebody's hands: ChaCha12 of its own seed, and from a turn of the run's seed on, of both.
+pub(super) struct Generator {
+    run: Arc<Seed>,
+    seed: [u8; 32],
+    turns: u64,
+    source: ChaCha12Rng,
+}
+
+impl Generator {
+    /// The stream of this number; 0 is what a generator of that seed gives by itself.
+    pub(super) fn new(run: &Arc<Seed>, seed: [u8; 32], number: u64) -> Self {
+        let turns = run.turns.load(Ordering::Relaxed);
+        Self { run: Arc::clone(run), seed, turns, source: stream(seed, number) }
+    }
+
+    fn source(&mut self) -> &mut ChaCha12Rng {
+        let turns = self.run.turns.load(Ordering::Relaxed);
+        if turns != self.turns {
+            let seed = derive(self.run.get(), &[b"turn", &self.seed]);
+            self.source = stream(seed, self.source.get_stream());
+            self.turns = turns;
+        }
+        &mut self.source
+    }
+}
+
+/// The numbered stream of a generator of this seed.
+pub(super) fn stream(seed: [u8; 32], number: u64) -> ChaCha12Rng {
+    let mut source = ChaCha12Rng::from_seed(seed);
+    source.set_stream(number);
+    source
+}
+
+impl TryRng for Generator {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.source().next_u32())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.source().next_u64())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.source().fill_bytes(bytes);
+        Ok(())
     }
 }
 
@@ -147,5 +224,29 @@ mod tests {
         let mut dice = Dice::new(3, "test");
         assert!((0..1000).all(|_| dice.below(7) < 7));
         assert_eq!(dice.below(0), 0);
+    }
+
+    #[test]
+    fn a_generator_is_as_its_seed_says_and_from_a_turn_on_another_one() {
+        let seed = Seed::new(1);
+        let mut one = Generator::new(&seed, [3; 32], 5);
+        let mut same = ChaCha12Rng::from_seed([3; 32]);
+        same.set_stream(5);
+        assert!((0..100).all(|_| one.next_u64() == same.next_u64()));
+        let others = |other: u64| {
+            let seed = Seed::new(1);
+            let mut all =
+                [(3, 5), (3, 6), (4, 5)].map(|(byte, stream)| Generator::new(&seed, [byte; 32], stream));
+            for one in &mut all {
+                one.next_u64();
+            }
+            seed.turn(other);
+            all.map(|mut one| one.next_u64())
+        };
+        seed.turn(2);
+        assert_ne!(one.next_u64(), same.next_u64());
+        assert_eq!(others(2), others(2));
+        let drawn: std::collections::BTreeSet<_> = others(2).into_iter().chain(others(3)).collect();
+        assert_eq!(drawn.len(), 6, "streams are apart after it as well");
     }
 }

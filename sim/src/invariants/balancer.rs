@@ -121,7 +121,9 @@ fn choices(scenario: &Scenario) -> BTreeMap<(String, String), Choice> {
         let all: Vec<HostIndex> = scenario.offering(&service.name).collect();
         let stays = |host: &HostIndex| match &hosts.get(*host).role {
             Role::Home { fallback, .. } => {
-                fallback.is_empty() && hosts.get(*host).node_id == NodeId::HostName
+                fallback.is_empty()
+                    && hosts.get(*host).node_id == NodeId::HostName
+                    && !scenario.topology.moves(*host)
             }
             Role::Main { .. } => false,
         };

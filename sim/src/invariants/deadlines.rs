@@ -1,7 +1,9 @@
 //! No call ends later than its deadline.
 //!
 //! Source: DESIGN §6. The deadline is the caller's timeout and the time that its own relay may take to say that it is
-//! over: longer where its clock is slow or it is paused ([`crate::scenario::Scenario::owed_by`]). Only a machine that is slow, or catches up after a pause, is excused. Whether a call ends at all, and once, is `one-outcome`'s business.
+//! over: longer where its clock is slow or it is paused ([`crate::scenario::Scenario::owed_by`]). A relay whose machine is
+//! slow or catches up, or which can open nothing for its callers, may be late, by no more than it was held up for while it
+//! had the call. Whether a call ends at all, and once, is `one-outcome`'s business.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,12 +40,10 @@ impl Invariant for Deadlines {
             }
             Observed::CallEnded(ended) => {
                 let Some(deadline) = self.open.remove(&ended.call) else { return };
-                let excused = || {
-                    self.weather.is_slow(ended.caller, ended.sent, ended.ended)
-                        || self.weather.lacks_descriptors(ended.caller, ended.sent, ended.ended)
-                };
-                findings.check(ended.ended, ended.ended <= deadline || excused(), || {
-                    let late = ended.ended - deadline;
+                let late = ended.ended.saturating_sub(deadline);
+                let in_time =
+                    late.is_zero() || late <= self.weather.held_up(ended.caller, ended.sent, ended.ended);
+                findings.check(ended.ended, in_time, || {
                     format!("call {} ended {late:?} after its deadline with {:?}", ended.call, ended.outcome)
                 });
             }
@@ -63,7 +63,12 @@ mod tests {
 
     /// Of a call of a Home that something is wrong with from 100 s to 110 s.
     fn findings(trouble: &str, sent: u64, over: u64, deadline: u64) -> (u64, u64) {
-        let fault = format!("[[fault]]\nat = \"100s\"\nhost = \"home\"\nlasts = \"10s\"\n{trouble}\n");
+        findings_of("home", trouble, sent, over, deadline)
+    }
+
+    /// Of a call of the Home where something is wrong with this host.
+    fn findings_of(host: &str, trouble: &str, sent: u64, over: u64, deadline: u64) -> (u64, u64) {
+        let fault = format!("[[fault]]\nat = \"100s\"\nhost = \"{host}\"\nlasts = \"10s\"\n{trouble}\n");
         let scenario = Scenario::load("test.toml", &format!("duration = \"10m\"\n{TEXT}{fault}")).unwrap();
         let call = EndedCall { sent: seconds(sent), ended: seconds(over), ..ended(7, success(7, &[])) };
         let sent = Observed::CallSent { at: seconds(sent), call: 7, deadline: seconds(deadline) };
@@ -73,6 +78,7 @@ mod tests {
     }
 
     const SLOW: &str = "kind = \"slow\"\ncpu = \"50ms per message\"";
+    const NOTHING: &str = "kind = \"descriptors\"\nlimit = 1";
 
     #[test]
     fn in_time_and_too_late() {
@@ -86,6 +92,23 @@ mod tests {
         assert_eq!(findings(SLOW, 95, 99, 98), (1, 1), "before it was slow");
         assert_eq!(findings(SLOW, 121, 130, 125), (1, 1), "long after");
         assert_eq!(findings("kind = \"pause\"", 95, 111, 110), (1, 0), "it catches up");
+        assert_eq!(findings(NOTHING, 95, 111, 105), (1, 0), "it waited to be taken in");
+    }
+
+    #[test]
+    fn who_was_held_up_is_late_by_no_more_than_that() {
+        assert_eq!(findings(SLOW, 115, 130, 125), (1, 0), "held up from 115 s to 120 s");
+        assert_eq!(findings(SLOW, 117, 131, 126), (1, 1), "for 3 s, and 5 s late");
+        assert_eq!(findings("kind = \"pause\"", 118, 131, 128), (1, 1), "for 2 s, and 3 s late");
+        assert_eq!(findings(NOTHING, 112, 124, 122), (1, 1), "it has long been taken in");
+        assert_eq!(findings(NOTHING, 110, 124, 120), (1, 1), "it was taken in within a second");
+    }
+
+    #[test]
+    fn anothers_trouble_is_no_excuse() {
+        for trouble in [SLOW, NOTHING, "kind = \"pause\""] {
+            assert_eq!(findings_of("main", trouble, 101, 109, 108), (1, 1), "{trouble}");
+        }
     }
 
     #[test]

@@ -22,14 +22,15 @@ mod weather;
 use std::fmt;
 use std::time::Duration;
 
+use relay_chaos::Fault;
 use relay_node::config::Timing;
 
 use crate::metadata::Published;
 use crate::record::EndedLookup;
-use crate::scenario::{HostIndex, Scenario};
+use crate::scenario::{HostIndex, HostSet, Scenario};
 
 pub use reported::{OpenBreaker, Reported, Sample};
-pub use restart_durability::{PeerChange, Recalled};
+pub use restart_durability::{PeerChange, Recalled, node_at};
 use weather::Weather;
 
 /// Violations of one invariant that are kept; the rest are counted.
@@ -267,6 +268,7 @@ pub type Lens = Box<dyn FnMut(&Observed<'_>, &mut dyn FnMut(&Observed<'_>)) + Se
 pub struct Invariants {
     all: Vec<(Box<dyn Invariant>, Findings)>,
     lens: Option<Lens>,
+    weather: Weather,
 }
 
 impl Invariants {
@@ -289,10 +291,10 @@ impl Invariants {
             Box::new(breakers::Breakers::new(scenario, weather.clone())),
             Box::new(queue_bounds::QueueBounds::new(names)),
             Box::new(restart_durability::RestartDurability::new(weather.clone())),
-            Box::new(no_stale_read::NoStaleRead::new(scenario, weather)),
+            Box::new(no_stale_read::NoStaleRead::new(scenario, weather.clone())),
         ];
         let all = all.into_iter().map(|invariant| (invariant, Findings::default())).collect();
-        Invariants { all, lens: None }
+        Invariants { all, lens: None, weather }
     }
 
     /// Has everything seen through this from now on: how a test makes sure that the watchers are not blind.
@@ -300,9 +302,14 @@ impl Invariants {
         self.lens = Some(lens);
     }
 
+    /// A fault that may or may not come has come.
+    pub fn befell(&mut self, fault: Fault<HostSet>) {
+        self.weather.befell(fault);
+    }
+
     /// Shows all of them what happened.
     pub fn observe(&mut self, observed: &Observed<'_>) {
-        let Invariants { all, lens } = self;
+        let Invariants { all, lens, .. } = self;
         let mut show = |observed: &Observed<'_>| {
             for (invariant, findings) in &mut *all {
                 invariant.observe(observed, findings);

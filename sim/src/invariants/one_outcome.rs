@@ -1,7 +1,8 @@
 //! Every call ends in exactly one outcome.
 //!
 //! Source: DESIGN §6; that it ends in time is `deadlines`' business. A caller whose own relay goes down has its outcome in that; a relay that runs owes one.
-//! It may refuse its caller only where it can open nothing, and stay silent only where its machine is slow.
+//! It may refuse its caller only while it can open nothing, and stay silent only where it was held up, while it had the
+//! call, for as long as the caller waited in vain.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,13 +60,17 @@ impl Invariant for OneOutcome {
                 };
                 let lacks_descriptors =
                     || self.weather.lacks_descriptors(ended.caller, ended.sent, ended.ended);
-                let is_slow = || self.weather.is_slow(ended.caller, ended.sent, ended.ended);
+                // Who dials it waits to be accepted, perhaps for longer than a call may take.
+                let was_held_up = || {
+                    let late = ended.ended.saturating_sub(deadline);
+                    let held_up = self.weather.held_up(ended.caller, ended.sent, ended.ended);
+                    !held_up.is_zero() && late <= held_up
+                };
                 let sound = match ended.outcome {
                     Outcome::Success { .. } | Outcome::Refused { .. } => true,
                     // A relay that runs must not drop a call without a word.
                     Outcome::RelayGone(_) => self.was_down(ended.caller, ended.sent) || lacks_descriptors(),
-                    // Who dials it waits to be accepted, perhaps for longer than a call may take.
-                    Outcome::NoOutcome => is_slow() || lacks_descriptors(),
+                    Outcome::NoOutcome => was_held_up(),
                     Outcome::Nonsense(_) => false,
                 };
                 findings.check(ended.ended, sound, || {
@@ -94,6 +99,7 @@ impl Invariant for OneOutcome {
 
 #[cfg(test)]
 mod tests {
+    use super::super::EndedCall;
     use super::super::testing::{ended, judge, seconds, success};
     use super::*;
     use crate::scenario::Scenario;
@@ -147,22 +153,37 @@ mod tests {
 
     #[test]
     fn only_who_can_open_nothing_may_refuse_its_caller_and_only_who_is_held_up_may_be_silent() {
-        let violated = |trouble: &str, outcome: Outcome| {
+        let judged = |host: &str, at: &str, trouble: &str, made: u64, outcome: Outcome| {
             let text = format!(
                 "[[main]]\nname = \"main\"\n[[home]]\nname = \"home\"\nmain = \"main\"\n\
-                 [[fault]]\nat = \"1s\"\nhost = \"home\"\n{trouble}\n"
+                 [[fault]]\nat = \"{at}\"\nhost = \"{host}\"\n{trouble}\n"
             );
             let weather = Weather::new(&Scenario::load("test.toml", &text).unwrap());
-            let call = ended(7, outcome);
+            // Its time is up after 10 s, and its caller waits for 2 s more.
+            let (made, over) = (seconds(made), seconds(made + 12));
+            let call = EndedCall { sent: made, ended: over, ..ended(7, outcome) };
             let up = Observed::NodeBack { at: Duration::ZERO, host: call.caller, node: None };
-            judge(OneOutcome::new(weather), &[up, sent(7, 11), Observed::CallEnded(&call)]).violated
+            let sent = Observed::CallSent { at: made, call: 7, deadline: made + seconds(10) };
+            judge(OneOutcome::new(weather), &[up, sent, Observed::CallEnded(&call)]).violated
         };
+        let violated = |trouble: &str, outcome| judged("home", "2s", trouble, 2, outcome);
+        let violated_on = |host: &str, trouble: &str, outcome| judged(host, "2s", trouble, 2, outcome);
+        let violated_from =
+            |at: &str, trouble: &str, made, outcome| judged("home", at, trouble, made, outcome);
         let gone = || Outcome::RelayGone("refused".into());
         let no_descriptors = "kind = \"descriptors\"\nlimit = 1";
         let slow = "kind = \"slow\"\ncpu = \"50ms per message\"";
         assert_eq!((violated(no_descriptors, gone()), violated(slow, gone())), (0, 1));
         let silence = || Outcome::NoOutcome;
         assert_eq!((violated(no_descriptors, silence()), violated(slow, silence())), (0, 0));
+        for trouble in [no_descriptors, slow] {
+            let elsewhere = |outcome| violated_on("main", trouble, outcome);
+            assert_eq!((elsewhere(gone()), elsewhere(silence())), (1, 1), "another's {trouble}");
+        }
+        let over = format!("{no_descriptors}\nlasts = \"500ms\"");
+        assert_eq!(violated_from("0s", &over, 60, silence()), 1, "it was over when the call was made");
+        assert_eq!(violated_from("0s", &over, 60, gone()), 1);
+        assert_eq!(violated_from("0s", &format!("{slow}\nlasts = \"500ms\""), 60, silence()), 1);
         let paused = "kind = \"pause\"\nlasts = \"5s\"";
         assert_eq!((violated(paused, gone()), violated(paused, silence())), (1, 0));
         for trouble in ["offset = \"1h\"", "drift = \"-30%\""] {

@@ -1,20 +1,27 @@
 //! What the plan of faults says of a time: whether anything is wrong then, and what was done to a host.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use relay_chaos::{Disk, DiskFailure, Fault, FaultKind, NameAnswer};
 
-use crate::scenario::{HostIndex, HostSet, Scenario, Window};
+use crate::scenario::{HostIndex, HostSet, OnAbort, Scenario, Upgrade, Window};
 
-/// How long a machine may have to catch up with after it was slow.
+/// How long a machine may have to catch up with after it was slow or stood still.
 const BACKLOG: Duration = Duration::from_secs(10);
+
+/// A relay that has descriptors again takes those in that have waited within this time: it looks ten times a second.
+const ACCEPTS_AGAIN: Duration = Duration::from_secs(1);
 
 /// Knows the faults of a scenario. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Weather {
+    /// The faults that come whatever happens.
     faults: Arc<[Fault<HostSet>]>,
-    /// From when to when an upgrade may be on its way back, which no plan tells.
+    /// Those that had come, of the others. Many look, and who adds one does so while nobody does.
+    befell: Arc<RwLock<Vec<Fault<HostSet>>>>,
+    /// From when to when an upgrade may be on its way back, which no plan tells, or some relays speak TLS and others do
+    /// not yet know.
     ways_back: Arc<[Window]>,
     is_main: Arc<[bool]>,
 }
@@ -22,16 +29,33 @@ pub(super) struct Weather {
 impl Weather {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let is_main = scenario.topology.hosts.iter().map(|(_, host)| host.is_main());
-        let ways_back = scenario.topology.upgrades.iter().filter(|upgrade| upgrade.rest() > upgrade.end());
-        let ways_back = ways_back.map(|it| Window { from: it.batches[0].at, to: it.rest() });
-        let faults = scenario.faults.as_slice().into();
-        Weather { faults, ways_back: ways_back.collect(), is_main: is_main.collect() }
+        let topology = &scenario.topology;
+        let is_torn = |upgrade: &Upgrade| upgrade.cut_over(topology).next().is_some();
+        let ways_back = topology.upgrades.iter().filter(|it| it.rest() > it.end() || is_torn(it));
+        // One that is given up half-way and stays so leaves relays that cannot reach each other for good.
+        let rest = |it: &Upgrade| match it.on_abort {
+            OnAbort::Stop if is_torn(it) && !it.abort_on.is_empty() => scenario.run.duration,
+            _ => it.rest(),
+        };
+        let ways_back = ways_back.map(|it| Window { from: it.batches[0].at, to: rest(it) });
+        let faults = scenario.faults.iter().filter(|fault| !fault.is_conditional()).cloned().collect();
+        Weather { faults, befell: Arc::default(), ways_back: ways_back.collect(), is_main: is_main.collect() }
+    }
+
+    /// A fault that may or may not come has come.
+    pub(super) fn befell(&self, fault: Fault<HostSet>) {
+        self.befell.write().unwrap_or_else(PoisonError::into_inner).push(fault);
+    }
+
+    /// Whether this is so of any fault.
+    fn any(&self, is_so: impl Fn(&Fault<HostSet>) -> bool) -> bool {
+        self.faults.iter().any(&is_so)
+            || self.befell.read().unwrap_or_else(PoisonError::into_inner).iter().any(is_so)
     }
 
     /// Whether no fault is active at any moment from the first to the last.
     pub(super) fn is_calm(&self, first: Duration, last: Duration) -> bool {
-        self.nobody_goes_back(first, last)
-            && !self.faults.iter().any(|fault| fault.active().overlaps(first, last))
+        self.nobody_goes_back(first, last) && !self.any(|fault| fault.active().overlaps(first, last))
     }
 
     /// Whether no upgrade may be on its way back at any moment from the first to the last.
@@ -51,7 +75,7 @@ impl Weather {
                 && !mains().any(|(at, _)| fault.takes_down(|set: &HostSet| set.contains(index(at))))
         };
         self.nobody_goes_back(first, last)
-            && self.faults.iter().filter(|fault| fault.active().overlaps(first, last)).all(is_grave)
+            && !self.any(|fault| fault.active().overlaps(first, last) && !is_grave(fault))
     }
 
     /// Whether the host that went down at this time was asked to, and nothing else is wrong until `last`.
@@ -61,13 +85,15 @@ impl Weather {
                 && fault.active().start == at
                 && fault.takes_down(|set: &HostSet| set.contains(host))
         };
-        let mut meanwhile = self.faults.iter().filter(|fault| fault.active().overlaps(at, last)).peekable();
-        self.nobody_goes_back(at, last) && meanwhile.peek().is_some() && meanwhile.all(is_stop)
+        let meanwhile = |fault: &Fault<HostSet>| fault.active().overlaps(at, last);
+        self.nobody_goes_back(at, last)
+            && self.any(meanwhile)
+            && !self.any(|fault| meanwhile(fault) && !is_stop(fault))
     }
 
     /// Whether the host's disk has lied to it or rotted by now: what it was told is kept may be gone or be something else.
     pub(super) fn is_deceived(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().any(|fault| match &fault.what {
+        self.any(|fault| match &fault.what {
             FaultKind::Disk(it) => {
                 let deceives = matches!(it.what.trouble, DiskFailure::LostSync | DiskFailure::BitRot);
                 deceives && it.hosts.contains(host) && fault.active().start <= at
@@ -77,9 +103,9 @@ impl Weather {
     }
 
     /// Whether names have lied to this host by now: a peer that it was told to dial may be listed under whom it found there
-    /// instead, for as long as it has a link to that one.
+    /// instead. From then on, as no plan tells how long it has a link to that one.
     pub(super) fn is_misled(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().any(|fault| match &fault.what {
+        self.any(|fault| match &fault.what {
             FaultKind::Dns(it) => {
                 let lies = it.what.answer == NameAnswer::Wrong && it.hosts.contains(host);
                 lies && fault.active().start <= at
@@ -90,25 +116,45 @@ impl Weather {
 
     /// Whether the disk of the host that went down at this time was emptied with it.
     pub(super) fn emptied(&self, host: HostIndex, at: Duration) -> bool {
-        self.faults.iter().any(|fault| match &fault.what {
+        self.any(|fault| match &fault.what {
             FaultKind::Crash(it) => {
-                let active = fault.active();
-                let is_then = active.start == at || (it.at_disk_operation.is_some() && active.contains(at));
-                it.disk == Disk::Wipe && it.hosts.contains(host) && is_then
+                it.disk == Disk::Wipe && it.hosts.contains(host) && fault.active().start == at
             }
             _ => false,
         })
     }
 
-    /// Whether the host's machine may be too slow, at some time from the first to the last, for its relay to be in time:
-    /// it has too much to do, or catches up with what came in while it was paused. A clock makes no machine slow.
-    pub(super) fn is_slow(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
-        self.befalls(host, first, last, |what| matches!(what, FaultKind::Slow(_) | FaultKind::Pause(_)))
+    /// For how long the relay of this host was held up from the first to the last: its machine was slow, stood still, or
+    /// caught up with what had come in; or it could open nothing for those who dialled it. A clock holds nobody up. No call
+    /// that it was handed can be later than that for its own relay's sake.
+    pub(super) fn held_up(&self, host: HostIndex, first: Duration, last: Duration) -> Duration {
+        let spell = |fault: &Fault<HostSet>| {
+            let settles = match &fault.what {
+                FaultKind::Slow(_) | FaultKind::Pause(_) => BACKLOG,
+                FaultKind::Descriptors(_) => ACCEPTS_AGAIN,
+                _ => return None,
+            };
+            let active = fault.active();
+            let end = active.end.map_or(last, |end| end + settles);
+            let (from, to) = (active.start.max(first), end.min(last));
+            (fault.what.hosts().contains(host) && from < to).then_some((from, to))
+        };
+        let mut spells: Vec<_> = self.faults.iter().filter_map(spell).collect();
+        spells.sort_unstable();
+        let (mut sum, mut counted) = (Duration::ZERO, first);
+        for (from, to) in spells {
+            sum += to.saturating_sub(from.max(counted));
+            counted = counted.max(to);
+        }
+        sum
     }
 
-    /// Whether the relay of this host may have to refuse its own clients or keep them waiting, because it can open nothing.
+    /// Whether the relay of this host could open nothing at some time from the first to the last, and may have had to refuse
+    /// its own clients.
     pub(super) fn lacks_descriptors(&self, host: HostIndex, first: Duration, last: Duration) -> bool {
-        self.befalls(host, first, last, |what| matches!(what, FaultKind::Descriptors(_)))
+        let first = first.saturating_sub(ACCEPTS_AGAIN);
+        let mut active = self.faults.iter().filter(|fault| fault.active().overlaps(first, last));
+        active.any(|fault| matches!(&fault.what, FaultKind::Descriptors(it) if it.hosts.contains(host)))
     }
 
     /// Whether packets arrive everywhere, as far as links are to, at any moment from the first to the last.
@@ -140,13 +186,16 @@ impl Weather {
         is_it: impl Fn(&FaultKind<HostSet>) -> bool,
     ) -> bool {
         let first = first.saturating_sub(BACKLOG);
-        let mut active = self.faults.iter().filter(|fault| fault.active().overlaps(first, last));
-        active.any(|fault| is_it(&fault.what) && fault.what.hosts().contains(host))
+        self.any(|fault| {
+            fault.active().overlaps(first, last) && is_it(&fault.what) && fault.what.hosts().contains(host)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use relay_chaos::{Crash, CrashKind};
+
     use super::super::testing::seconds;
     use super::*;
 
@@ -225,13 +274,40 @@ main = "main"
     }
 
     #[test]
-    fn who_was_slow_is_late_for_a_while() {
+    fn who_was_slow_is_held_up_for_a_while_and_by_no_more_than_that() {
+        let slow = "[[fault]]\nat = \"60s\"\nkind = \"slow\"\nhost = \"home\"\ncpu = \"50ms per message\"\nlasts = \"10s\"\n";
+        let paused = "[[fault]]\nat = \"65s\"\nkind = \"pause\"\nhost = \"home\"\nlasts = \"20s\"\n";
+        let held_up = |faults: &str, host, first, last| {
+            weather(faults).held_up(host, seconds(first), seconds(last)).as_secs()
+        };
+        assert_eq!(held_up(slow, HOME, 50, 65), 5);
+        assert_eq!(held_up(slow, HOME, 75, 90), 5, "it catches up");
+        assert_eq!((held_up(slow, HOME, 80, 90), held_up(slow, HOME, 40, 60)), (0, 0));
+        assert_eq!(held_up(slow, MAIN, 50, 90), 0, "another's machine");
+        assert_eq!(held_up(&format!("{slow}{paused}"), HOME, 50, 200), 35, "no second counts twice");
+        let for_good = slow.replace("lasts = \"10s\"\n", "");
+        assert_eq!(held_up(&for_good, HOME, 100, 130), 30);
+        let none =
+            "[[fault]]\nat = \"60s\"\nkind = \"descriptors\"\nhost = \"home\"\nlimit = 1\nlasts = \"10s\"\n";
+        assert_eq!(held_up(none, HOME, 50, 90), 11);
+        let lacks = |first, last| weather(none).lacks_descriptors(HOME, seconds(first), seconds(last));
+        assert!(lacks(50, 60) && lacks(70, 90) && !lacks(50, 59) && !lacks(72, 90));
+    }
+
+    #[test]
+    fn a_power_cut_that_waits_for_the_disk_excuses_nothing_until_it_comes() {
         let weather = weather(
-            "[[fault]]\nat = \"60s\"\nkind = \"slow\"\nhost = \"home\"\ncpu = \"50ms per message\"\nlasts = \"10s\"\n",
+            "[[fault]]\nat = \"60s\"\nkind = \"crash\"\nhost = \"home\"\nhow = \"power-cut\"\nat_disk_operation = 5\n\
+             down = \"60s\"\ndisk = \"wipe\"\n",
         );
-        assert!(weather.is_slow(HOME, seconds(75), seconds(76)), "it catches up");
-        assert!(!weather.is_slow(HOME, seconds(81), seconds(82)));
-        assert!(!weather.is_slow(MAIN, seconds(65), seconds(66)));
+        assert!(weather.is_calm(seconds(0), seconds(600)) && !weather.emptied(HOME, seconds(70)));
+        let (hosts, down) = (HostSet::one("home", HOME), Some(seconds(50)));
+        let (how, at_disk_operation, disk) = (CrashKind::PowerCut, Some(5), Disk::Wipe);
+        let what = FaultKind::Crash(Crash { hosts, how, at_disk_operation, down, disk });
+        weather.clone().befell(Fault { at: seconds(70), what });
+        assert!(weather.is_calm(seconds(60), seconds(69)) && !weather.is_calm(seconds(69), seconds(70)));
+        assert!(weather.is_calm_but_for_the_dead(seconds(71), seconds(119)));
+        assert!(weather.emptied(HOME, seconds(70)) && !weather.emptied(HOME, seconds(60)));
     }
 
     #[test]
@@ -242,6 +318,6 @@ main = "main"
         let counts = |trouble| clock(trouble).counts_otherwise(HOME, seconds(65), seconds(66));
         assert!(counts("drift = \"-30%\"") && counts("drift = \"1%\"\noffset = \"1h\""));
         assert!(!counts("offset = \"1h\""));
-        assert!(!clock("drift = \"1%\"").is_slow(HOME, seconds(65), seconds(66)));
+        assert_eq!(clock("drift = \"1%\"").held_up(HOME, seconds(65), seconds(66)), Duration::ZERO);
     }
 }

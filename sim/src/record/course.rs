@@ -1,10 +1,13 @@
 //! How the run went: who was up when, when each invariant was looked at, how full things were.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use relay_chaos::Fault;
 
 use super::Levels;
 use crate::invariants::Invariants;
-use crate::scenario::HostIndex;
+use crate::scenario::{HostIndex, HostSet};
 
 /// Changes of hosts that are kept; a day of rolling restarts has some thousands.
 const CHANGES_KEPT_MAX: usize = 20_000;
@@ -22,6 +25,8 @@ pub struct Course {
     pub interval: Duration,
     /// How full things were.
     pub levels: Levels,
+    /// Power cuts that waited for a disk and came: the fault's place in the scenario, and the host.
+    pub power_cuts: BTreeSet<(usize, HostIndex)>,
 }
 
 /// A host went down or came up.
@@ -48,7 +53,18 @@ impl Course {
     /// The course of a run that is to take so long.
     pub(super) fn new(duration: Duration) -> Self {
         let interval = (duration / CHECK_POINTS).max(Duration::from_secs(1));
-        Course { changes: Vec::new(), checks: Vec::new(), interval, levels: Levels::new(duration) }
+        Course {
+            changes: Vec::new(),
+            checks: Vec::new(),
+            interval,
+            levels: Levels::new(duration),
+            power_cuts: BTreeSet::new(),
+        }
+    }
+
+    /// Whether the fault in this place of the scenario came: all do, but for power cuts that wait for a disk.
+    pub fn came(&self, number: usize, fault: &Fault<HostSet>) -> bool {
+        !fault.is_conditional() || self.power_cuts.iter().any(|(cut, _)| *cut == number)
     }
 
     /// A host went down or came up.

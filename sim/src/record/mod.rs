@@ -24,7 +24,7 @@ use crate::invariants::{
 };
 use crate::metadata::Published;
 use crate::oracle::{Callee, Oracle};
-use crate::scenario::{HostIndex, HostSet, Scenario};
+use crate::scenario::{HostIndex, HostSet, Role, Scenario};
 use crate::world::index_of;
 
 use dht::Counter;
@@ -289,6 +289,37 @@ impl Record {
 
     /// Something goes wrong that the scenario could not plan for.
     pub fn unforeseen(&mut self, fault: Fault<HostSet>) {
+        self.under_way.oracle.unforeseen(fault);
+    }
+
+    /// From now on a host is told to be this and to dial these.
+    pub fn moved(&mut self, at: Duration, host: HostIndex, role: &Role) {
+        self.asked.moved(host, role);
+        self.under_way.oracle.moved(at, host, role.clone());
+    }
+
+    /// From now on some dial these Mains otherwise than they can be dialled: nobody can expect the Mains to agree.
+    pub fn cuts_over(&mut self, at: Duration, mains: Vec<HostIndex>) {
+        self.disturb(at);
+        self.under_way.oracle.cuts_over(at, mains);
+    }
+
+    /// That is over.
+    pub fn cut_over(&mut self, at: Duration, mains: &[HostIndex], why: String) {
+        self.calm(at, why);
+        self.under_way.oracle.cut_over(at, mains);
+    }
+
+    /// The power went at the disk operation that the fault in this place of the scenario waited for: `fault` is what came
+    /// of it, on one host and from now on.
+    pub fn power_went(&mut self, number: usize, host: HostIndex, fault: Fault<HostSet>) {
+        match fault.active().end {
+            Some(_) if self.course.power_cuts.iter().any(|(cut, _)| *cut == number) => {}
+            Some(_) => self.disturb(fault.at),
+            None => self.changed_at_once(fault.at, fault.to_string()),
+        }
+        self.course.power_cuts.insert((number, host));
+        self.invariants.befell(fault.clone());
         self.under_way.oracle.unforeseen(fault);
     }
 

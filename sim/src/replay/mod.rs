@@ -71,9 +71,18 @@ impl Capsule {
         }
     }
 
-    /// A name for its file.
-    pub fn file_name(&self, scenario: &str) -> String {
-        format!("{scenario}-{}{SUFFIX}", self.seed)
+    /// A name for its file; `number`, from 1, tells it from others with that name and seed.
+    pub fn file_name(&self, scenario: &str, number: u32) -> String {
+        match number {
+            ..=1 => format!("{scenario}-{}{SUFFIX}", self.seed),
+            _ => format!("{scenario}-{}-{number}{SUFFIX}", self.seed),
+        }
+    }
+
+    /// Whether both are of one scenario, run in the same way, whatever came of it.
+    pub fn is_of_the_same_run(&self, other: &Capsule) -> bool {
+        let run = |it: &Capsule| (it.file.clone(), it.scenario.clone(), it.set.clone(), it.seed, it.engine);
+        run(self) == run(other)
     }
 
     /// Its text.
@@ -144,7 +153,8 @@ mod tests {
             trace_hash: "00ff".into(),
         };
         assert_eq!(Capsule::from_json(&capsule.to_json()).unwrap(), capsule);
-        assert_eq!(capsule.file_name("a"), format!("a-{}.capsule.json", u64::MAX));
+        assert_eq!(capsule.file_name("a", 1), format!("a-{}.capsule.json", u64::MAX));
+        assert_eq!(capsule.file_name("a", 2), format!("a-{}-2.capsule.json", u64::MAX));
         let newer = capsule.to_json().replace("\"format\": 1", "\"format\": 9");
         assert!(Capsule::from_json(&newer).unwrap_err().to_string().contains("format 9"));
         let older = capsule.to_json().replace("  \"engine\": \"turmoil\",\n", "");

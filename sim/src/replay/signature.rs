@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::execute::{Execution, Verdict};
 use crate::gates::Gate;
+use crate::record::EpisodeEnd;
 
 /// What failed: the verdict, and the gate, invariant or panic that it rests on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,14 +58,48 @@ fn failing(run: &Execution) -> Vec<String> {
         }
         Verdict::GateFailed => {
             let failed = run.gates.iter().filter(|gate| !gate.holds);
-            // A gate that had nothing to judge fails in another way than one that was missed.
-            let what = |gate: &Gate| match gate.measured_anything {
-                true => format!("gate {}", gate.title()),
-                false => format!("gate {} (nothing was measured)", gate.title()),
-            };
-            failed.map(what).collect()
+            failed.flat_map(|gate| of_gate(gate, run)).collect()
         }
     }
+}
+
+/// The ways in which a gate fails, the worst first.
+fn of_gate(gate: &Gate, run: &Execution) -> Vec<String> {
+    let title = gate.title();
+    let ways = match gate.name.as_ref() {
+        "convergence" => of_convergence(run),
+        _ => Vec::new(),
+    };
+    match gate.measured_anything {
+        _ if !ways.is_empty() => ways.into_iter().map(|way| format!("gate {title} ({way})")).collect(),
+        true => vec![format!("gate {title}")],
+        // A gate that had nothing to judge fails in another way than one that was missed.
+        false => vec![format!("gate {title} (nothing was measured)")],
+    }
+}
+
+/// How the Mains came to miss the time that they have to agree: not at all, too late, or because the run was over before
+/// that time was. None where they did not: the gate is turned round, or there was nothing to agree on.
+fn of_convergence(run: &Execution) -> Vec<&'static str> {
+    let limit = run.scenario.gates.convergence.unwrap_or_default();
+    let ended = |is: &dyn Fn(EpisodeEnd) -> bool| {
+        run.record.convergence.episodes.iter().any(|episode| is(episode.end))
+    };
+    let ways = [
+        ("never converged", ended(&|end| matches!(end, EpisodeEnd::RunOver(waited) if waited > limit))),
+        (
+            "converged too late",
+            ended(&|end| match end {
+                EpisodeEnd::Settled(took) | EpisodeEnd::Disturbed(took) => took > limit,
+                EpisodeEnd::RunOver(_) => false,
+            }),
+        ),
+        (
+            "over before it was time to converge",
+            ended(&|end| matches!(end, EpisodeEnd::RunOver(waited) if waited <= limit)),
+        ),
+    ];
+    ways.into_iter().filter(|(_, is_so)| *is_so).map(|(way, _)| way).collect()
 }
 
 #[cfg(test)]
@@ -87,7 +122,7 @@ mod tests {
     #[test]
     fn a_failure_has_the_same_signature_with_any_seed_and_none_where_all_holds() {
         let one = Signature::of(&run("convergence = \"5s\"", 1)).unwrap();
-        assert_eq!(one.to_string(), "gate convergence");
+        assert_eq!(one.to_string(), "gate convergence (never converged)");
         assert!(one.is_of(&run("convergence = \"6s\"\nreconnects = 0", 2)), "the figures do not matter");
         let load = "[[service]]\nname = \"echo\"\nkind = \"echo\"\n[[home]]\nname = \"h\"\nmain = \"a\"\n\
                     services = [\"echo\"]\n[[load]]\nname = \"l\"\nfrom = \"a\"\nto = \"h\"\nservice = \"echo\"\n\
@@ -97,5 +132,28 @@ mod tests {
         let calm = run("reconnects = 1000", 1);
         assert_eq!(Signature::of(&calm), None);
         assert!(!one.is_of(&calm));
+    }
+
+    #[test]
+    fn never_to_converge_is_another_failure_than_to_converge_too_late() {
+        let hub = "duration = \"3m\"\n[[main]]\nname = \"a\"\n[[main]]\nname = \"b\"\n";
+        let partition = |at: &str, lasts: &str| {
+            format!("[[fault]]\nat = \"{at}\"\nkind = \"partition\"\nhosts = \"a\"\nlasts = \"{lasts}\"\n")
+        };
+        let run = |faults: &str, limit: &str| {
+            let text = format!("{hub}{faults}[gates]\nconvergence = \"{limit}\"\n");
+            execute(&Arc::new(Scenario::load("test.toml", &text).unwrap()), &Settings::default())
+        };
+        let late = run(&partition("20s", "70s"), "1s");
+        let never = run(&partition("20s", "10m"), "20s");
+        let told = |run: &Execution| Signature::of(run).unwrap().to_string();
+        assert_eq!(told(&late), "gate convergence (converged too late)");
+        assert_eq!(told(&never), "gate convergence (never converged)");
+        let all = [&late, &never];
+        for (place, one) in all.iter().enumerate() {
+            let signature = Signature::of(one).unwrap();
+            let same: Vec<bool> = all.iter().map(|other| signature.is_of(other)).collect();
+            assert_eq!(same, [0, 1].map(|other| other == place), "{signature}");
+        }
     }
 }

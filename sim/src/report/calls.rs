@@ -6,7 +6,7 @@ use super::{name, nanos};
 use crate::execute::Execution;
 use crate::invariants::Outcome;
 use crate::record::Sample;
-use crate::scenario::{Load, Scenario};
+use crate::scenario::Load;
 
 /// Active faults that are named beside one call.
 const FAULTS_PER_CALL_MAX: usize = 8;
@@ -69,12 +69,13 @@ fn samples(run: &Execution) -> (Vec<model::CallSample>, Vec<model::CallSample>) 
     failed.sort_by_key(|(_, sample)| (!sample.whole, sample.due));
     let shown = |samples: Vec<(&Load, &Sample)>| {
         let samples = samples.into_iter().take(model::CALL_SAMPLES_MAX);
-        samples.map(|(load, sample)| call_sample(&run.scenario, load, sample)).collect()
+        samples.map(|(load, sample)| call_sample(run, load, sample)).collect()
     };
     (shown(slowest), shown(failed))
 }
 
-fn call_sample(scenario: &Scenario, load: &Load, sample: &Sample) -> model::CallSample {
+fn call_sample(run: &Execution, load: &Load, sample: &Sample) -> model::CallSample {
+    let scenario = &*run.scenario;
     let mut code = None;
     let outcome = match &sample.outcome {
         Outcome::Success { .. } => "success".into(),
@@ -88,7 +89,10 @@ fn call_sample(scenario: &Scenario, load: &Load, sample: &Sample) -> model::Call
     };
     let callee = sample.callee.map(|host| name(scenario, host));
     let ended = sample.due + sample.took;
-    let faults = scenario.faults.iter().filter(|fault| fault.active().overlaps(sample.due, ended));
+    let faults = scenario.faults.iter().enumerate();
+    let came =
+        faults.filter(|(number, fault)| run.record.course.came(*number, fault)).map(|(_, fault)| fault);
+    let faults = came.filter(|fault| fault.active().overlaps(sample.due, ended));
     let hops = sample.hops.iter();
     model::CallSample {
         at_ns: nanos(sample.due),

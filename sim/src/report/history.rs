@@ -6,7 +6,7 @@ use relay_reports::model;
 use super::{lanes, name, nanos};
 use crate::execute::Execution;
 use crate::record::{Curve, EpisodeEnd};
-use crate::scenario::{HostSet, Scenario};
+use crate::scenario::{HostIndex, HostSet};
 
 /// Faults, returns to agreement, events, and the lanes of nodes and links.
 pub(super) fn history(run: &Execution) -> model::History {
@@ -23,7 +23,7 @@ pub(super) fn history(run: &Execution) -> model::History {
         },
     });
     model::History {
-        fault_bands: scenario.faults.iter().map(|fault| band(scenario, fault)).collect(),
+        fault_bands: bands(run),
         convergence: convergence.collect(),
         timeline: timeline(run),
         timeline_total: run.record.timeline.total + scenario.run.phases.len() as u64,
@@ -79,14 +79,69 @@ fn timeline(run: &Execution) -> Vec<model::TimelineEvent> {
     events
 }
 
-fn band(scenario: &Scenario, fault: &Fault<HostSet>) -> model::FaultBand {
+fn bands(run: &Execution) -> Vec<model::FaultBand> {
+    run.scenario.faults.iter().enumerate().map(|(number, fault)| band(run, number, fault)).collect()
+}
+
+fn band(run: &Execution, number: usize, fault: &Fault<HostSet>) -> model::FaultBand {
+    let (scenario, course) = (&*run.scenario, &run.record.course);
     let active = fault.active();
-    let hosts = fault.what.hosts().hosts().iter().take(model::HOMES_LISTED_PER_MAIN_MAX);
+    let is_hit = |host: &&HostIndex| !fault.is_conditional() || course.power_cuts.contains(&(number, **host));
+    let hosts = fault.what.hosts().hosts().iter().filter(is_hit).take(model::HOMES_LISTED_PER_MAIN_MAX);
+    let came = course.came(number, fault);
     model::FaultBand {
         start_ns: nanos(active.start),
-        end_ns: active.end.map(nanos),
+        // What never came shades nothing.
+        end_ns: if came { active.end.map(nanos) } else { Some(nanos(active.start)) },
         kind: fault.what.name().into(),
-        label: fault.to_string(),
+        label: if came { fault.to_string() } else { format!("did not happen: {fault}") },
         hosts: hosts.map(|host| name(scenario, *host)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::execute::{Settings, execute};
+    use crate::scenario::Scenario;
+
+    /// A run in which the Main's power is to go at this operation of its disk, from the first minute on.
+    fn run(operation: u32) -> Execution {
+        let text = format!(
+            "duration = \"3m\"\n[operator]\nevery = \"10s\"\n[[service]]\nname = \"echo\"\nkind = \"echo\"\n\
+             [[main]]\nname = \"main\"\n[[home]]\nname = \"home\"\nmain = \"main\"\nservices = [\"echo\"]\n\
+             [[load]]\nname = \"calls\"\nfrom = \"main\"\nto = \"home\"\nservice = \"echo\"\nmethod = \"get\"\n\
+             rate = \"1/s\"\nstart = \"10s\"\n[[fault]]\nat = \"60s\"\nkind = \"crash\"\nhost = \"main\"\n\
+             how = \"power-cut\"\nat_disk_operation = {operation}\ndown = \"60s\"\n"
+        );
+        execute(&Arc::new(Scenario::load("test.toml", &text).unwrap()), &Settings::default())
+    }
+
+    #[test]
+    fn a_power_cut_that_never_came_is_told_and_excuses_nothing() {
+        let (spared, hit) = (run(1_000_000), run(2));
+        let [in_plan, in_fact] = [&spared, &hit].map(history);
+        let band = &in_plan.fault_bands[0];
+        assert!(band.label.starts_with("did not happen: crash of main (power cut at"), "{}", band.label);
+        assert_eq!((band.end_ns, &band.hosts), (Some(band.start_ns), &Vec::new()), "it shades nothing");
+        let told = |history: &model::History, kind: &str| {
+            history.timeline.iter().find(|event| event.kind == kind).map(|event| event.text.clone())
+        };
+        let words = "main keeps its power: its disk did fewer than 1000000 operations";
+        assert_eq!(told(&in_plan, "spared").as_deref(), Some(words));
+        let calls = &spared.record.calls;
+        assert_eq!((calls.whole, calls.total()), (170, 170), "every path was whole");
+        assert_eq!(spared.record.convergence.episodes.len(), 1, "nothing disturbed the Mains");
+
+        let band = &in_fact.fault_bands[0];
+        assert!(band.label.starts_with("crash of main"), "{}", band.label);
+        assert_eq!((band.end_ns, &*band.hosts), (Some(120_000_000_000), &["main".to_owned()][..]));
+        assert_eq!(told(&in_fact, "spared"), None);
+        assert!(told(&in_fact, "crash").is_some());
+        let calls = &hit.record.calls;
+        assert!(calls.whole < 130 && calls.whole == calls.whole_succeeded, "{} were whole", calls.whole);
+        assert!(hit.record.convergence.episodes.len() > 1);
     }
 }

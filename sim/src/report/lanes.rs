@@ -48,7 +48,7 @@ fn shown(run: &Execution) -> Vec<HostIndex> {
     let touched = |host: HostIndex| {
         (mains <= MAINS_SHOWN_MAX && hosts.get(host).is_main())
             || changed.contains(&host)
-            || run.scenario.faults.iter().any(|fault| concerns(fault, host))
+            || run.scenario.faults.iter().any(|fault| !fault.is_conditional() && concerns(fault, host))
             || run.panics.iter().any(|panic| panic.host == hosts.get(host).name)
     };
     all().filter(|host| touched(*host)).collect()

@@ -299,6 +299,11 @@ impl HostSet {
         HostSet { selector, hosts }
     }
 
+    /// This host, by its name.
+    pub fn one(name: &str, host: HostIndex) -> HostSet {
+        HostSet::new(Selector::from(name), vec![host])
+    }
+
     /// The patterns, as written.
     pub fn selector(&self) -> &Selector {
         &self.selector

@@ -32,7 +32,7 @@ pub use network::{LinkRule, Network};
 pub use parts::{Parameter, Phase, Window};
 pub use profile::{Profile, Segment, Shape};
 pub(crate) use read::hosts as hosts_of;
-pub use upgrade::{Batch, Change, OnAbort, Upgrade};
+pub use upgrade::{Batch, Change, OnAbort, Upgrade, Ways};
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use relay_chaos::{Fault, FaultKind, Stop};
 use relay_node::federation::Policy;
 
-use super::hosts::HostSet;
-use super::model::NodeSettings;
+use super::hosts::{HostIndex, HostSet, Role};
+use super::model::{NodeSettings, Topology};
 
 /// Relays are stopped in good order, a few at a time, and start again with another configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,21 @@ pub struct Change {
     pub balance: Option<Policy>,
     /// Whether it is a node of the DHT.
     pub dht: Option<bool>,
+    /// Whom they dial, and how.
+    pub ways: Ways,
+}
+
+/// What an [`Upgrade`] changes of the ways between relays; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// Whether the Mains among the hosts speak TLS. All of the hosts dial these Mains accordingly from then on.
+    pub tls: Option<bool>,
+    /// The Mains that the hosts, which are Homes, connect to, in turn; at least one.
+    pub mains: Option<Vec<HostIndex>>,
+    /// The Mains that they turn to where their own is not there, in this order.
+    pub fallback: Option<Vec<HostIndex>>,
+    /// The Mains that the hosts, which are Mains, dial from their start on.
+    pub peers: Option<Vec<HostIndex>>,
 }
 
 /// What becomes of an [`Upgrade`] that is given up.
@@ -60,6 +75,22 @@ pub enum OnAbort {
 }
 
 impl Upgrade {
+    /// Who gets it, in the order in which they do.
+    pub fn hosts(&self) -> impl Iterator<Item = HostIndex> + '_ {
+        self.batches.iter().flat_map(|batch| batch.hosts.hosts()).copied()
+    }
+
+    /// Whether this host gets it.
+    pub fn includes(&self, host: HostIndex) -> bool {
+        self.batches.iter().any(|batch| batch.hosts.contains(host))
+    }
+
+    /// The Mains that speak another language after it: until each host has it, some cannot reach others.
+    pub fn cut_over<'a>(&'a self, topology: &'a Topology) -> impl Iterator<Item = HostIndex> + 'a {
+        let is_one = self.change.ways.tls.is_some();
+        self.hosts().filter(move |host| is_one && topology.hosts.get(*host).is_main())
+    }
+
     /// The stops that it is made of, in order.
     pub fn faults(&self) -> impl Iterator<Item = Fault<HostSet>> + '_ {
         self.batches.iter().map(|batch| {
@@ -88,6 +119,67 @@ impl Upgrade {
             }
             _ => self.end(),
         }
+    }
+}
+
+/// What hosts are told that have had some upgrades, given by their places, the latest last.
+impl Topology {
+    /// What a host is, and whom it dials.
+    pub fn role_after(&self, host: HostIndex, upgrades: &[usize]) -> Role {
+        let mut role = self.hosts.get(host).role.clone();
+        for upgrade in upgrades.iter().map(|upgrade| &self.upgrades[*upgrade]) {
+            let ways = &upgrade.change.ways;
+            match &mut role {
+                Role::Home { main, fallback } => {
+                    let place = upgrade.hosts().position(|it| it == host).unwrap_or_default();
+                    if let Some(mains) = &ways.mains {
+                        *main = mains[place % mains.len()];
+                    }
+                    if let Some(others) = &ways.fallback {
+                        fallback.clone_from(others);
+                    }
+                    fallback.retain(|other| other != main);
+                }
+                Role::Main { peers, .. } => {
+                    if let Some(others) = &ways.peers {
+                        *peers = others.iter().copied().filter(|other| *other != host).collect();
+                    }
+                }
+            }
+        }
+        role
+    }
+
+    /// Whether a Main speaks TLS.
+    pub fn tls_after(&self, main: HostIndex, upgrades: &[usize]) -> bool {
+        let told = self.told(upgrades).next();
+        let host = self.hosts.get(main);
+        host.is_main() && told.map_or(host.tls, |(_, tls)| tls)
+    }
+
+    /// Whether a host dials this Main by `wss://`: as it was told last, in an upgrade that both have had or are to have.
+    pub fn dials_tls_after(&self, main: HostIndex, upgrades: &[usize]) -> bool {
+        let told = self.told(upgrades).find(|(upgrade, _)| upgrade.includes(main));
+        told.map_or(self.hosts.get(main).tls, |(_, tls)| tls)
+    }
+
+    /// Whether a Main speaks TLS at some time.
+    pub fn has_certificate(&self, host: HostIndex) -> bool {
+        let mut later = self.upgrades.iter().filter(|upgrade| upgrade.change.ways.tls == Some(true));
+        let host_is_main = self.hosts.get(host).is_main();
+        self.hosts.get(host).tls || (host_is_main && later.any(|upgrade| upgrade.includes(host)))
+    }
+
+    /// Whether a host is told at some time to dial other Mains than at its start.
+    pub fn moves(&self, host: HostIndex) -> bool {
+        let is_move = |ways: &Ways| ways.mains.is_some() || ways.fallback.is_some() || ways.peers.is_some();
+        self.upgrades.iter().any(|upgrade| is_move(&upgrade.change.ways) && upgrade.includes(host))
+    }
+
+    /// The upgrades that say something of TLS, the latest first, and what they say.
+    fn told<'a>(&'a self, upgrades: &'a [usize]) -> impl Iterator<Item = (&'a Upgrade, bool)> {
+        let upgrades = upgrades.iter().rev().map(|upgrade| &self.upgrades[*upgrade]);
+        upgrades.filter_map(|upgrade| Some((upgrade, upgrade.change.ways.tls?)))
     }
 }
 

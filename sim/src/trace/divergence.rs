@@ -42,11 +42,11 @@ pub fn first_divergence(left: &Trace, right: &Trace) -> Option<Divergence> {
         return None;
     }
     let kept = left.kept.as_ref()?;
-    let words = Words::new(kept);
+    let words = Words::new(&kept.names);
     let lines = |trace: &Trace, from: usize, to: usize| -> Vec<Line> {
         let Some(kept) = &trace.kept else { return Vec::new() };
         let (from, to) = (from.min(kept.events.len()), to.min(kept.events.len()));
-        let words = Words::new(kept);
+        let words = Words::new(&kept.names);
         kept.events[from..to].iter().map(|event| words.line(event)).collect()
     };
     let last = |kind: Kind, earlier: usize| {
@@ -171,7 +171,7 @@ mod tests {
         let mut trace = Trace::new(true);
         trace.name_host("hub");
         trace.name_process("director");
-        trace.name_task("director");
+        trace.name_task(0, "director");
         trace.note(0, NONE, "fault: partition of main-b from everyone");
         for (at, port) in ports.iter().enumerate() {
             trace.enter(0, 0);

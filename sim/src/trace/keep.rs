@@ -1,8 +1,8 @@
 //! Which events of a run are kept, and what is kept with them.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::names::Names;
 use super::{CHECKPOINT_EVENTS, Event, Kind};
 
 /// Events that a window has before the stretch that it is for: they are shown with what differs.
@@ -46,14 +46,7 @@ pub(super) struct Kept {
     pub(super) events: Vec<Event>,
     /// The last remark and the last fault before them.
     pub(super) before: [Option<Event>; 2],
-    /// By end of a connection: the host at the other end. No hash map: that would draw from the run's randomness.
-    pub(super) others: BTreeMap<u64, u32>,
-    pub(super) hosts: Vec<String>,
-    pub(super) processes: Vec<&'static str>,
-    pub(super) tasks: Vec<&'static str>,
-    pub(super) notes: Vec<String>,
-    /// What a [`Kind::Fault`] says, by its first detail.
-    pub(super) faults: BTreeMap<u64, String>,
+    pub(super) names: Names,
 }
 
 impl Kept {
@@ -73,10 +66,8 @@ impl Kept {
 
     /// The event of this number has happened.
     pub(super) fn take(&mut self, number: u64, event: Event) {
-        if number < self.wanted.end && event.kind == Kind::Accept {
-            // The two ends of a connection differ in the last bit.
-            self.others.insert(event.a, event.host);
-            self.others.insert(event.a ^ 1, event.b as u32);
+        if number < self.wanted.end {
+            self.names.learn(&event);
         }
         if self.wanted.contains(&number) {
             self.events.push(event);

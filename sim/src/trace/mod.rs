@@ -1,15 +1,23 @@
 //! What happened in a run, folded into one 64-bit hash: two runs with the same hash did the same things in the same
-//! order. Kept in full on request, so that [`first_divergence`] can say where two runs part.
+//! order. Kept in full on request, so that [`first_divergence`] can say where two runs part, or told line by line to a
+//! [`Sink`] while the run goes.
 
 mod divergence;
 mod keep;
+mod names;
+mod stream;
 mod words;
+
+use std::io;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 pub use divergence::{Divergence, first_divergence};
 use keep::Kept;
 pub use keep::{Keep, window_of};
+use names::Names;
+pub use stream::Sink;
+use stream::Stream;
 
 /// Stands for "no host", "no process" or "no task" in an [`Event`].
 pub const NONE: u32 = u32::MAX;
@@ -117,6 +125,7 @@ pub struct Trace {
     notes: u64,
     checkpoints: Vec<u64>,
     kept: Option<Kept>,
+    stream: Option<Stream>,
 }
 
 /// Who is being polled.
@@ -136,6 +145,16 @@ impl Trace {
     /// An empty trace that keeps these events; the hash is the same whichever they are.
     pub fn new(keep: impl Into<Keep>) -> Self {
         Self { kept: Kept::new(keep.into()), ..Self::default() }
+    }
+
+    /// As [`new`](Self::new), and tells all events to a sink as they happen, where there is one that no run has yet.
+    pub fn streaming(keep: impl Into<Keep>, sink: Option<&Sink>) -> Self {
+        Self { stream: sink.and_then(Stream::to), ..Self::new(keep) }
+    }
+
+    /// The run is over: writes what its sink still has to get. Returns why the sink did not get all of it.
+    pub fn end_stream(&mut self) -> Option<io::Error> {
+        self.stream.take()?.end(self.count, self.hash)
     }
 
     /// The hash after each [`CHECKPOINT_EVENTS`] events: where two of them differ, the runs have parted before.
@@ -177,36 +196,39 @@ impl Trace {
     }
 
     pub(crate) fn note(&mut self, at: u64, host: u32, text: &str) {
-        self.fold(at, Kind::Note, host, [self.notes, 0, xxh3_64(text.as_bytes())]);
+        let number = self.notes;
         self.notes += 1;
-        if let Some(kept) = &mut self.kept {
-            kept.notes.push(text.to_owned());
-        }
+        self.names().for_each(|names| names.add_note(number, text));
+        self.fold(at, Kind::Note, host, [number, 0, xxh3_64(text.as_bytes())]);
     }
 
     pub(crate) fn name_host(&mut self, name: &str) {
-        if let Some(kept) = &mut self.kept {
-            kept.hosts.push(name.to_owned());
-        }
+        self.names().for_each(|names| names.add_host(name));
     }
 
     /// What a [`Kind::Fault`] with this first detail is called.
-    pub(crate) fn name_fault(&mut self, fault: u64, name: impl FnOnce() -> String) {
-        if let Some(kept) = &mut self.kept {
-            kept.faults.entry(fault).or_insert_with(name);
-        }
+    pub(crate) fn name_fault(&mut self, fault: u64, name: impl Fn() -> String) {
+        self.names().for_each(|names| names.add_fault(fault, &name));
     }
 
     pub(crate) fn name_process(&mut self, name: &'static str) {
-        if let Some(kept) = &mut self.kept {
-            kept.processes.push(name);
-        }
+        self.names().for_each(|names| names.add_process(name));
     }
 
-    pub(crate) fn name_task(&mut self, name: &'static str) {
-        if let Some(kept) = &mut self.kept {
-            kept.tasks.push(name);
-        }
+    /// The next task, which is of this process.
+    pub(crate) fn name_task(&mut self, process: u32, name: &'static str) {
+        self.names().for_each(|names| names.add_task(process, name));
+    }
+
+    /// Who is at the two ends of a connection: at the one with this number, and at the other.
+    pub(crate) fn name_ends(&mut self, side: u64, host: u32, other: u32) {
+        self.names().for_each(|names| names.add_ends(side, host, other));
+    }
+
+    /// Whoever is to know names.
+    fn names(&mut self) -> impl Iterator<Item = &mut Names> {
+        let kept = self.kept.as_mut().map(|kept| &mut kept.names);
+        kept.into_iter().chain(self.stream.as_mut().map(|stream| &mut stream.names))
     }
 
     pub(crate) fn fold(&mut self, at: u64, kind: Kind, host: u32, [a, b, payload]: [u64; 3]) {
@@ -215,6 +237,9 @@ impl Trace {
         self.hash = xxh3_64_with_seed(&bytes_of(&event), self.hash);
         if let Some(kept) = &mut self.kept {
             kept.take(self.count, event);
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.tell(&event);
         }
         self.count += 1;
         if self.count.is_multiple_of(CHECKPOINT_EVENTS) {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::keep::Kept;
-use super::{Event, Kind, NONE};
+use super::names::Names;
+use super::{Event, Kind};
 
 /// Stands for the other end of a connection whose beginning was not seen.
 const SOMEBODY: &str = "somebody";
 
-/// What a trace's events refer to: names, and who is at the ends of each connection.
-pub(super) struct Words<'a>(&'a Kept);
+/// The events of a trace in words, by the names that it has.
+pub(super) struct Words<'a>(&'a Names);
 
 /// An event for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,30 +26,46 @@ pub(super) struct Line {
 
 impl<'a> Words<'a> {
     /// For the events of this trace.
-    pub(super) fn new(kept: &'a Kept) -> Self {
-        Words(kept)
+    pub(super) fn new(names: &'a Names) -> Self {
+        Words(names)
     }
 
     /// An event in words.
     pub(super) fn line(&self, event: &Event) -> Line {
-        let Event { at, host, process, task, .. } = *event;
-        let task = match (self.process(process), self.0.tasks.get(task as usize)) {
-            (None, _) => String::new(),
-            (Some(process), None) => process.to_owned(),
-            (Some(process), Some(name)) if *name == process => format!("{name}#{task}"),
-            (Some(process), Some(name)) => format!("{process}/{name}#{task}"),
+        let (host, task) = (self.host(event).to_owned(), self.task(event));
+        let what = match event.payload {
+            0 => self.what(event),
+            // A note says itself what its payload is a hash of.
+            _ if event.kind == Kind::Note => self.what(event),
+            payload => format!("{} [{payload:016x}]", self.what(event)),
         };
-        let host = self.host(host).unwrap_or_default().to_owned();
-        Line { at: format!("{:.6?}", Duration::from_nanos(at)), host, task, what: self.what(event) }
+        Line { at: format!("{:.6?}", Duration::from_nanos(event.at)), host, task, what }
     }
 
-    fn what(&self, event: &Event) -> String {
-        let Event { a, b, payload, kind, .. } = *event;
-        let host = |number: u64| self.host(number as u32).unwrap_or("nobody");
-        let other = |end: u64| self.0.others.get(&end).and_then(|host| self.host(*host)).unwrap_or(SOMEBODY);
-        let task = |number: u64| self.0.tasks.get(number as usize).copied().unwrap_or("?");
-        let process = |number: u64| self.process(number as u32).unwrap_or("?");
-        let text = match kind {
+    /// The host that it happened on; empty where it is about none.
+    pub(super) fn host(&self, event: &Event) -> &'a str {
+        self.0.host(event.host).unwrap_or_default()
+    }
+
+    /// Process, task and the task's number; empty between polls.
+    pub(super) fn task(&self, event: &Event) -> String {
+        let task = event.task;
+        match (self.0.process(event.process), self.0.task(task.into())) {
+            (None, _) => String::new(),
+            (Some(process), None) => process.to_owned(),
+            (Some(process), Some(name)) if name == process => format!("{name}#{task}"),
+            (Some(process), Some(name)) => format!("{process}/{name}#{task}"),
+        }
+    }
+
+    /// What happened, without the hash of the bytes concerned.
+    pub(super) fn what(&self, event: &Event) -> String {
+        let Event { a, b, kind, .. } = *event;
+        let host = |number: u64| self.0.host(number as u32).unwrap_or("nobody");
+        let other = |end: u64| self.0.other(end).unwrap_or(SOMEBODY);
+        let task = |number: u64| self.0.task(number).unwrap_or("?");
+        let process = |number: u64| self.0.process(number as u32).unwrap_or("?");
+        match kind {
             Kind::Poll => "goes on".to_owned(),
             Kind::Spawn => format!("starts task {}#{a}", task(a)),
             Kind::TaskEnd => format!("task {}#{a} ends", task(a)),
@@ -79,29 +95,17 @@ impl<'a> Words<'a> {
             Kind::FileTruncate => format!("its database cuts a file to {a} bytes"),
             Kind::FileSync => "its database syncs a file".to_owned(),
             Kind::FileRemove => "its database removes a file".to_owned(),
-            Kind::Fault => match self.0.faults.get(&a) {
+            Kind::Fault => match self.0.fault(a) {
                 Some(name) => format!("fault: {}", in_words(name)),
                 None => format!("fault {a}"),
             },
-            Kind::Note => {
-                let text = usize::try_from(a).ok().and_then(|number| self.0.notes.get(number));
-                return text.cloned().unwrap_or_default();
-            }
+            Kind::Note => self.0.note(a).unwrap_or_default().to_owned(),
             Kind::DiskFault => {
                 let how = ["fails", "is full", "loses a sync", "gives wrong bits", "loses its host's power"];
                 format!("its disk {}", how.get(a as usize).copied().unwrap_or("does not do its work"))
             }
             Kind::Busy => format!("a core is busy for {:?}", Duration::from_nanos(a)),
-        };
-        if payload == 0 { text } else { format!("{text} [{payload:016x}]") }
-    }
-
-    fn host(&self, number: u32) -> Option<&str> {
-        (number != NONE).then(|| self.0.hosts.get(number as usize).map(String::as_str))?
-    }
-
-    fn process(&self, number: u32) -> Option<&'static str> {
-        (number != NONE).then(|| self.0.processes.get(number as usize).copied())?
+        }
     }
 }
 
@@ -119,7 +123,7 @@ fn in_words(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Trace;
+    use super::super::{NONE, Trace};
     use super::*;
 
     fn told(fill: impl FnOnce(&mut Trace)) -> Vec<Line> {
@@ -128,11 +132,11 @@ mod tests {
         trace.name_host("home");
         trace.name_process("director");
         trace.name_process("relay");
-        trace.name_task("director");
-        trace.name_task("accept");
+        trace.name_task(0, "director");
+        trace.name_task(1, "accept");
         fill(&mut trace);
         let kept = trace.kept.as_ref().unwrap();
-        let words = Words::new(kept);
+        let words = Words::new(&kept.names);
         kept.events.iter().map(|event| words.line(event)).collect()
     }
 

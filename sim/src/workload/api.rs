@@ -25,6 +25,8 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 pub struct Api {
     env: Env,
     client: Client,
+    /// For a port that speaks TLS at some times: a client for these, and whether now is one.
+    secure: Option<(Client, Box<dyn Fn() -> bool + Send + Sync>)>,
     host: HeaderValue,
 }
 
@@ -97,9 +99,20 @@ impl Api {
 
     /// As [`Api::new`], `tls` where that port speaks TLS.
     pub fn with(env: Env, port: u16, tls: bool) -> Self {
-        let server = Server { host: "127.0.0.1".into(), port, tls };
         let host = HeaderValue::try_from(format!("127.0.0.1:{port}")).expect("digits and dots");
-        Api { client: Client::of(server, MAX_ANSWER_BYTES, Duration::from_secs(MAX_IDLE_SECONDS)), env, host }
+        Api { client: client(port, tls), secure: None, env, host }
+    }
+
+    /// As [`Api::new`], of a port of which `tls` says each time whether it speaks TLS.
+    pub fn following(env: Env, port: u16, tls: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Api { secure: Some((client(port, true), Box::new(tls))), ..Api::new(env, port) }
+    }
+
+    fn client(&self) -> &Client {
+        match &self.secure {
+            Some((secure, speaks_tls)) if speaks_tls() => secure,
+            _ => &self.client,
+        }
     }
 
     /// Makes a call and waits for its outcome, which is the relay's to give; bound it from outside. Beside it, how long
@@ -107,7 +120,7 @@ impl Api {
     pub async fn call(&self, call: &RemoteCall<'_>) -> (Outcome, Vec<HopTime>) {
         let request = Request::post("/rpc").header(HOST, self.host.clone()).body(Full::from(body(call)));
         let request = request.expect("every part is a valid header");
-        match self.client.send(&self.env, request).await {
+        match self.client().send(&self.env, request).await {
             Ok((_, body)) => outcome(call, &body),
             Err(error) => (Outcome::RelayGone(error.to_string()), Vec::new()),
         }
@@ -127,27 +140,31 @@ impl Api {
     /// When the relay is not there.
     pub async fn read(&self, route: &str) -> Result<(StatusCode, Bytes), ClientError> {
         let request = Request::get(route).header(HOST, self.host.clone()).body(Full::default());
-        self.client.send(&self.env, request.expect("every part is a valid header")).await
+        self.client().send(&self.env, request.expect("every part is a valid header")).await
     }
 }
 
 impl Api {
-    /// Sends a request that changes the relay, with its admin token. Returns the status of the answer.
+    /// Sends a request for the relay's operator, with its admin token. Returns the status of the answer and its body.
     ///
     /// # Errors
     /// When the relay is not there.
     pub async fn admin(
         &self,
         method: Method,
-        route: &'static str,
+        route: &str,
         token: &str,
         body: String,
-    ) -> Result<StatusCode, ClientError> {
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let request = Request::builder().method(method).uri(route).header(HOST, self.host.clone());
         let request = request.header(AUTHORIZATION, format!("Bearer {token}")).body(Full::from(body));
-        let (status, _) = self.client.send(&self.env, request.expect("every part is a valid header")).await?;
-        Ok(status)
+        self.client().send(&self.env, request.expect("every part is a valid header")).await
     }
+}
+
+fn client(port: u16, tls: bool) -> Client {
+    let server = Server { host: "127.0.0.1".into(), port, tls };
+    Client::of(server, MAX_ANSWER_BYTES, Duration::from_secs(MAX_IDLE_SECONDS))
 }
 
 fn body(call: &RemoteCall<'_>) -> String {

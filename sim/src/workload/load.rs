@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use relay_node::env::{Env, Rng};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::SharedRecord;
 use super::api::{Api, RemoteCall};
 use super::pace::Pace;
-use crate::engine::ProcessKind;
+use crate::engine::{ProcessKind, Sim};
 use crate::invariants::Outcome;
 use crate::record::OpenCall;
 use crate::scenario::{Arrival, HostIndex, Load, Pacing, ServiceKind, Target};
@@ -52,7 +52,7 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
     let scenario = Arc::clone(&caller.world.scenario);
     let seed = caller.env.entropy.seed("load");
     for (number, load) in scenario.loads.iter().enumerate().filter(|(_, load)| load.from.contains(index)) {
-        let rng = stream(seed, load, 0);
+        let rng = stream(&caller.world.sim, seed, load, 0);
         match &load.arrival {
             Arrival::Open { .. } => caller.env.spawn("load-open", open(Arc::clone(&caller), number, rng)),
             Arrival::Profile(_) => {
@@ -61,7 +61,7 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
             Arrival::Closed { callers, calls, .. } => {
                 let left = calls.map(|calls| Arc::new(AtomicU64::new(calls)));
                 for one in 1..=*callers {
-                    let rng = stream(seed, load, one);
+                    let rng = stream(&caller.world.sim, seed, load, one);
                     caller.env.spawn("load-closed", closed(Arc::clone(&caller), number, left.clone(), rng));
                 }
             }
@@ -72,10 +72,8 @@ async fn run(world: World, record: SharedRecord, index: HostIndex, env: Env) {
 }
 
 /// What one caller of a load draws on one host, whatever other loads there are.
-fn stream(seed: [u8; 32], load: &Load, caller: u32) -> Rng {
-    let mut rng = Rng::from_seed(seed);
-    rng.set_stream(xxh3_64_with_seed(load.name.as_bytes(), u64::from(caller)));
-    rng
+fn stream(sim: &Sim, seed: [u8; 32], load: &Load, caller: u32) -> Rng {
+    sim.generator(seed, xxh3_64_with_seed(load.name.as_bytes(), u64::from(caller)))
 }
 
 /// Calls at a rate, whether or not earlier calls were answered.

@@ -1,8 +1,8 @@
-//! The operators of the Mains: they add and remove peers, and read what each Main knows.
+//! The operators of the Mains: they add and remove peers, and read what each Main knows of peers and of keys.
 //!
 //! What they add is at names that stand for nothing: nobody is ever there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::SharedRecord;
 use super::api::Api;
 use crate::engine::ProcessKind;
-use crate::invariants::{PeerChange, Recalled};
+use crate::invariants::{PeerChange, Recalled, node_at};
 use crate::scenario::HostIndex;
 use crate::world::World;
 
@@ -33,10 +33,24 @@ struct Health {
 #[derive(Deserialize)]
 struct Peers {
     peers: Vec<Peer>,
+    removed: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+struct Pins {
+    pins: Vec<Pin>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Pin {
+    node_id: String,
+    public_key: String,
 }
 
 #[derive(Deserialize)]
 struct Peer {
+    node_id: Option<String>,
     address: Option<String>,
     sources: Vec<String>,
 }
@@ -93,22 +107,56 @@ impl Operator {
         let peers = self.api.get("/federation/peers").await.ok()?;
         let peers: Peers = serde_json::from_slice(&peers).expect("a Main tells its peers as JSON");
         let added = peers.peers.into_iter().filter(|peer| peer.sources.iter().any(|source| source == "api"));
-        let peers: BTreeSet<String> = added.filter_map(|peer| peer.address).collect();
-        Some(Recalled { node: health.node_id, key: health.public_key, peers })
+        let added: Vec<Peer> = added.collect();
+        let is_another = |peer: &Peer| match (&peer.node_id, &peer.address) {
+            (Some(node), Some(address)) => node != node_at(address),
+            _ => false,
+        };
+        Some(Recalled {
+            node: health.node_id,
+            key: health.public_key,
+            stands_for_others: added.iter().any(is_another),
+            peers: added.into_iter().filter_map(|peer| peer.address).collect(),
+            removed: peers.removed,
+            pins: self.read_pins().await?,
+        })
+    }
+
+    /// The keys that the Main knows others by, page by page.
+    async fn read_pins(&self) -> Option<BTreeMap<String, String>> {
+        let token = self.token()?;
+        let mut pins = BTreeMap::new();
+        let mut route = "/federation/pins".to_owned();
+        loop {
+            let asked = self.api.admin(hyper::Method::GET, &route, &token, String::new());
+            let (status, page) = asked.await.ok()?;
+            if !status.is_success() {
+                return None;
+            }
+            let page: Pins = serde_json::from_slice(&page).expect("a Main tells its pins as JSON");
+            pins.extend(page.pins.into_iter().map(|pin| (pin.node_id, pin.public_key)));
+            match page.next {
+                Some(next) => route = format!("/federation/pins?after={next}"),
+                None => return Some(pins),
+            }
+        }
+    }
+
+    fn token(&self) -> Option<String> {
+        let token = self.env.storage.read(ADMIN_TOKEN_FILE).ok()??;
+        Some(String::from_utf8(token).ok()?.trim().to_owned())
     }
 
     /// Makes the change; `None` unless the Main says that it is made.
     async fn change(&self, change: &PeerChange) -> Option<()> {
-        let token = self.env.storage.read(ADMIN_TOKEN_FILE).ok()??;
-        let token = String::from_utf8(token).ok()?;
-        // `ws://added-7.invalid:8080` goes by the id `added-7.invalid`.
-        let node = change.url.trim_start_matches("ws://").trim_end_matches(":8080");
+        let token = self.token()?;
+        let node = node_at(&change.url);
         let body = json!({ "node_id": node, "address": change.url }).to_string();
         let asked = match change.added {
-            true => self.api.admin(hyper::Method::POST, "/registry/peers/add", token.trim(), body),
-            false => self.api.admin(hyper::Method::DELETE, "/registry/peers/remove", token.trim(), body),
+            true => self.api.admin(hyper::Method::POST, "/registry/peers/add", &token, body),
+            false => self.api.admin(hyper::Method::DELETE, "/registry/peers/remove", &token, body),
         };
-        let status = asked.await.ok()?;
+        let (status, _) = asked.await.ok()?;
         status.is_success().then_some(())
     }
 }

@@ -111,11 +111,16 @@ fn look(world: &World, record: &SharedRecord, main: HostIndex, asked: Duration, 
 fn truth(world: &World) -> Vec<(String, String)> {
     let mut truth = Vec::new();
     for (index, host) in world.scenario.topology.hosts.iter() {
+        let is_up = |main: &HostIndex| world.is_up(*main);
         let has_main = match &host.role {
             Role::Main { .. } => true,
-            Role::Home { main, fallback } => {
-                std::iter::once(main).chain(fallback).any(|main| world.is_up(*main))
+            Role::Home { main, fallback } if !world.scenario.topology.moves(index) => {
+                std::iter::once(main).chain(fallback).any(is_up)
             }
+            Role::Home { .. } => match world.role(index) {
+                Role::Home { main, fallback } => std::iter::once(&main).chain(&fallback).any(is_up),
+                Role::Main { .. } => true,
+            },
         };
         let services = world.services(index);
         if services.is_empty() || !has_main || !world.is_up(index) {

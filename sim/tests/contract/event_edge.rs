@@ -6,6 +6,7 @@ use std::time::Duration;
 use relay_chaos::NameAnswer;
 use relay_sim::engine::event::ProcessKind;
 
+use super::databases::{insert, rows, with_table};
 use super::sites::{public, simulated};
 
 const LATENCY: Duration = Duration::from_millis(10);
@@ -64,6 +65,50 @@ fn a_dial_under_way_holds_a_descriptor_and_gives_it_back() {
 }
 
 #[test]
+fn a_file_holds_a_descriptor_while_it_is_open() {
+    simulated(|world| async move {
+        let (disk, network) = (world.left_env().storage, world.left_env().network);
+        let any = "0.0.0.0:0".parse().unwrap();
+        disk.write("key", b"value").unwrap();
+        let socket = network.bind_datagram(any).await.unwrap();
+        // Beside the socket there is one left, and a value is read and written with it, again and again.
+        world.sim.set_descriptor_limit(world.left, Some(2));
+        for value in [b"one", b"two"] {
+            disk.write("key", value).unwrap();
+            assert_eq!(disk.read("key").unwrap().unwrap(), value);
+        }
+        assert_eq!(disk.read_file("key").unwrap(), "two");
+        assert!(disk.open_db("test.db").is_err(), "its file, and no journal beside it");
+        let _second = network.bind_datagram(any).await.unwrap();
+        assert!(is_used_up(disk.read("key")));
+        assert!(is_used_up(disk.read("nothing")), "whether it is there cannot even be seen");
+        assert!(is_used_up(disk.read_file("key")));
+        assert!(is_used_up(disk.write("key", b"three")));
+        drop(socket);
+        assert_eq!(disk.read("key").unwrap().unwrap(), b"two");
+    });
+}
+
+#[test]
+fn an_open_database_holds_two_descriptors_and_gives_them_back() {
+    simulated(|world| async move {
+        let (disk, network) = (world.left_env().storage, world.left_env().network);
+        let any = "0.0.0.0:0".parse().unwrap();
+        world.sim.set_descriptor_limit(world.left, Some(2));
+        let database = with_table(&*disk);
+        insert(&database, "kept");
+        assert!(is_used_up(network.bind_datagram(any).await), "the database and its log");
+        insert(&database, "as well: they are open");
+        drop(database);
+        let sockets = (network.bind_datagram(any).await.unwrap(), network.bind_datagram(any).await.unwrap());
+        let refusal = disk.open_db("test.db").unwrap_err();
+        assert!(refusal.to_string().contains("unable to open database file"), "{refusal}");
+        drop(sockets);
+        assert_eq!(rows(&disk.open_db("test.db").unwrap()), ["kept", "as well: they are open"]);
+    });
+}
+
+#[test]
 fn what_cannot_be_accepted_waits_in_the_queue() {
     simulated(|world| async move {
         let mut listener = world.right_env().network.listen(world.right_at(80)).await.unwrap();
@@ -88,7 +133,8 @@ fn the_harness_has_descriptors_and_names_of_its_own() {
         world.sim.start(world.left, "harness", ProcessKind::Harness, |env| {
             Box::pin(async move {
                 let bound = env.network.bind_datagram("0.0.0.0:0".parse().unwrap()).await;
-                done.send((bound.is_ok(), env.network.resolve("right", 80).await.is_ok())).unwrap();
+                let opened = bound.is_ok() && env.storage.open_db("test.db").is_ok();
+                done.send((opened, env.network.resolve("right", 80).await.is_ok())).unwrap();
             })
         });
         assert_eq!(result.await.unwrap(), (true, true));

@@ -203,7 +203,8 @@ async fn store_work(env: Env, kind: NodeKind, done: Acknowledged) {
         acknowledge();
         let store = Store::open(&env, kind).await?;
         for node in ["alice", "bob"] {
-            store.pin(id(node), "ab".repeat(32), NodeKind::Home, at(10)).await?;
+            let new = (id(node), "ab".repeat(32), NodeKind::Home);
+            store.pin(new, at(10), |_| false, |_, _| ()).await?;
             acknowledge();
         }
         let url = "ws://main-b:8080".parse()?;
@@ -211,7 +212,7 @@ async fn store_work(env: Env, kind: NodeKind, done: Acknowledged) {
         acknowledge();
         store.replace_snapshot(|| snapshot(&["echo", "news", "shop"])).await?;
         acknowledge();
-        store.forget_pin(id("alice")).await?;
+        store.forget_pin(id("alice"), |_| ()).await?;
         acknowledge();
         let removed = RemovedPeer { node: id("main-b"), removed_at: at(12) };
         store.remove_peer(removed, vec!["ws://main-b:8080".parse()?], || ()).await?;

@@ -138,6 +138,16 @@ impl Driver {
         done
     }
 
+    /// The seq that our value was rebased to, or was adopted with, is written down: it may be put.
+    pub async fn confirm(&self, seq: i64) {
+        let ((), transmits) = self.with(|core, _| {
+            if let Some(publication) = &mut core.publication {
+                publication.confirm(seq);
+            }
+        });
+        self.send(transmits).await;
+    }
+
     /// The next news. Dropped half-way, nothing is lost.
     pub async fn news(&self) -> News {
         loop {

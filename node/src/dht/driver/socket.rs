@@ -47,6 +47,8 @@ impl Sockets {
             match bind_one(network, SocketAddr::new(v6.into(), DHT_PORT), port).await {
                 Ok(socket) => sockets.v6 = Some(socket),
                 Err(error) if needs_both || sockets.v4.is_none() => return Err(error),
+                // It is another program's: who gave it wants to know.
+                Err(error) if error.error.kind() == ErrorKind::AddrInUse => return Err(error),
                 // A machine without IPv6.
                 Err(error) => tracing::debug!("the DHT speaks IPv4 only: {error}"),
             }

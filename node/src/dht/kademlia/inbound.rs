@@ -30,13 +30,19 @@ impl Dht {
             }
             Ok(Message { transaction, body: Body::Response(response), .. }) => {
                 match self.transactions.close(transaction, from) {
-                    Some(waiting) => self.on_response(&waiting, &response, now),
+                    Some(waiting) => {
+                        self.counters.answers += 1;
+                        self.on_response(&waiting, &response, now);
+                    }
                     None => self.counters.unsolicited += 1,
                 }
             }
             Ok(Message { transaction, body: Body::Error(refusal), .. }) => {
                 match self.transactions.close(transaction, from) {
-                    Some(waiting) => self.on_refusal(&waiting, refusal, now),
+                    Some(waiting) => {
+                        self.counters.answers += 1;
+                        self.on_refusal(&waiting, refusal, now);
+                    }
                     None => self.counters.unsolicited += 1,
                 }
             }
@@ -59,8 +65,10 @@ impl Dht {
             self.on_asked_by(Contact { id: query.id, address: from }, now);
         }
         let asked = Asked { transaction, query, from, now };
-        let answer = self.server.answer(asked, &self.overlays);
-        self.output.send(from, answer, &mut self.counters);
+        let reply = self.server.answer(asked, &self.overlays);
+        let count = if reply.is_refusal { &mut self.counters.refused } else { &mut self.counters.answered };
+        *count += 1;
+        self.output.send(from, reply.datagram, &mut self.counters);
     }
 
     /// What is not bencoded was no message of a program like us, or was damaged. Whoever wrote it may be told, but with

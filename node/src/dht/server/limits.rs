@@ -84,7 +84,7 @@ impl Limiter {
 }
 
 /// What one holder has many addresses of counts as one.
-pub(super) fn network(ip: IpAddr) -> IpAddr {
+pub(in crate::dht) fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),

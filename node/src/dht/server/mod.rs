@@ -27,6 +27,7 @@ use peers::Peers;
 use token::Tokens;
 
 pub use items::{ITEM_LIFETIME, ITEMS_MAX, ITEMS_PER_ADDRESS_MAX};
+pub(super) use limits::network;
 pub use limits::{LIMITED_ADDRESSES_MAX, QueryLimits, QueryRate};
 pub use peers::{ANNOUNCEMENT_LIFETIME, PEERS_MAX, PEERS_PER_ANSWER_MAX, PEERS_PER_TARGET_MAX};
 pub use token::{TOKEN_BYTES, TOKEN_ROTATION};
@@ -55,6 +56,19 @@ pub(super) struct Asked<'a> {
     pub(super) query: &'a Query<'a>,
     pub(super) from: SocketAddr,
     pub(super) now: Instant,
+}
+
+/// What goes back.
+pub(super) struct Reply {
+    pub(super) datagram: Vec<u8>,
+    /// It says no.
+    pub(super) is_refusal: bool,
+}
+
+impl Reply {
+    fn of(datagram: Vec<u8>) -> Self {
+        Reply { datagram, is_refusal: false }
+    }
 }
 
 /// What the answering node knows of the DHT.
@@ -107,31 +121,30 @@ impl Server {
         self.items.next_expiry().into_iter().chain(self.peers.next_expiry()).min()
     }
 
-    /// The datagram that answers a query.
-    pub(super) fn answer(&mut self, asked: Asked<'_>, neighbours: &impl Neighbours) -> Vec<u8> {
+    /// What answers a query.
+    pub(super) fn answer(&mut self, asked: Asked<'_>, neighbours: &impl Neighbours) -> Reply {
         let me = neighbours.me(Family::of(asked.from));
         let plain = Response { seen_as: Some(asked.from), ..Response::of(me) };
-        match &asked.query.method {
-            Method::Ping => respond(asked.transaction, plain),
+        let stored = match &asked.query.method {
+            Method::Ping => return Reply::of(respond(asked.transaction, plain)),
             Method::FindNode { target, want } => {
-                self.answer_with(asked, plain, Nodes::closest(neighbours, target, *want, asked.from))
+                let nodes = Nodes::closest(neighbours, target, *want, asked.from);
+                return Reply::of(self.answer_with(asked, plain, nodes));
             }
             Method::GetPeers { info_hash, want } => {
                 let nodes = Nodes::closest(neighbours, info_hash, *want, asked.from);
-                self.answer_get_peers(asked, info_hash, plain, nodes)
+                return Reply::of(self.answer_get_peers(asked, info_hash, plain, nodes));
             }
             Method::Get { target, newer_than, want } => {
                 let nodes = Nodes::closest(neighbours, target, *want, asked.from);
-                self.answer_get(asked, (target, *newer_than), plain, nodes)
+                return Reply::of(self.answer_get(asked, (target, *newer_than), plain, nodes));
             }
-            Method::AnnouncePeer(announce) => match self.announce(*announce, asked) {
-                Ok(()) => respond(asked.transaction, plain),
-                Err(refusal) => refuse(asked.transaction, refusal),
-            },
-            Method::Put(put) => match self.put(*put, asked.from.ip(), asked.now) {
-                Ok(()) => respond(asked.transaction, plain),
-                Err(refusal) => refuse(asked.transaction, refusal),
-            },
+            Method::AnnouncePeer(announce) => self.announce(*announce, asked),
+            Method::Put(put) => self.put(*put, asked.from.ip(), asked.now),
+        };
+        match stored {
+            Ok(()) => Reply::of(respond(asked.transaction, plain)),
+            Err(refusal) => Reply { datagram: refuse(asked.transaction, refusal), is_refusal: true },
         }
     }
 

@@ -42,7 +42,7 @@ fn ask_from(server: &mut Server, from: SocketAddr, method: Method<'_>) -> (usize
     let asked = Asked { transaction: b"t", query: &query, from, now: at(1) };
     let answer = server.answer(asked, &Eight);
     let datagram = Message { transaction: b"t", version: None, body: Body::Query(query) }.encode();
-    (datagram.len(), answer)
+    (datagram.len(), answer.datagram)
 }
 
 fn ask(server: &mut Server, method: Method<'_>) -> Vec<u8> {

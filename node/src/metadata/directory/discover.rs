@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::resolve::ResolveError;
 use super::{PeerDirectory, State};
 use crate::dht::Id;
 use crate::env::Instant;
-use crate::metadata::TOPIC;
+use crate::metadata::{Source, TOPIC};
 use crate::wire::NodeKind;
 
 /// Announced again after this, in seconds: keepers forget announcements after three times as long.
@@ -20,6 +21,10 @@ const CONTACTS_ENOUGH: usize = 8;
 
 /// Known peers that are looked up in one round, relays first. All else is looked up when somebody asks.
 const LOOKUPS_PER_ROUND: usize = 4;
+
+/// A peer that could be connected to is looked up again after this, in seconds; one that could not sooner, once the cache
+/// has forgotten it.
+const RELOOK_SECONDS: u64 = 3_600;
 
 /// In a mesh of more peers than this only the relays among them are: everybody can be reached through those.
 const SMALL_MESH_PEERS: usize = 64;
@@ -44,12 +49,19 @@ impl PeerDirectory {
         let contacts = self.driver.look(crate::dht::Dht::contact_count);
         let mut next = announce_at;
         if contacts > 0 && is_due {
-            next = self.now() + Duration::from_secs(ANNOUNCE_SECONDS);
             // Nobody could ask a Home.
-            if self.me.kind == NodeKind::Main
-                && let Ok((report, _)) = self.driver.announce(topic).await
-            {
-                tracing::debug!(taken = report.taken.len(), "announced under {TOPIC}");
+            let is_done = match self.me.kind {
+                NodeKind::Home => true,
+                NodeKind::Main => match self.driver.announce(topic).await {
+                    Ok((report, _)) => {
+                        tracing::debug!(taken = report.taken.len(), "announced under {TOPIC}");
+                        !report.taken.is_empty()
+                    }
+                    Err(_busy) => false,
+                },
+            };
+            if is_done {
+                next = self.now() + Duration::from_secs(ANNOUNCE_SECONDS);
             }
         }
         if (is_due || contacts < CONTACTS_ENOUGH)
@@ -58,44 +70,88 @@ impl PeerDirectory {
             tracing::debug!(peers = peers.len(), "announced themselves under {TOPIC}");
             self.found_announced(peers);
         }
-        for peer in self.never_looked_up() {
+        for peer in self.to_look_up() {
             match self.resolve(peer).await {
-                Ok(found) if found.metadata.is_connectable() => {
-                    tracing::debug!(%peer, "discovered peer");
-                }
+                Ok(found) if found.metadata.is_connectable() => tracing::debug!(%peer, "discovered peer"),
                 Ok(_) => {
-                    tracing::debug!(%peer, "filtered out: it cannot be connected to, being private without a relay");
+                    tracing::debug!(%peer, "filtered out: private and without a relay, it cannot be connected to");
+                }
+                Err(error @ (ResolveError::Alone | ResolveError::Busy)) => {
+                    tracing::debug!("failed to query metadata: {error}");
+                    break;
                 }
                 Err(error) => {
                     tracing::debug!("failed to query metadata: {error}");
-                    // Its turn comes again after all others.
-                    self.lock().pass_over(peer);
+                    self.lock().looked_up(peer, false, None, self.now());
                 }
             }
         }
         next
     }
 
-    fn never_looked_up(&self) -> Vec<Id> {
+    /// Whom to look up in this round: those whom nobody has looked up, relays that we have met first; then those that
+    /// were looked up longest ago.
+    fn to_look_up(&self) -> Vec<Id> {
         let state = self.lock();
-        let mut next = Vec::with_capacity(LOOKUPS_PER_ROUND);
-        let kinds: &[bool] = if state.known.len() <= SMALL_MESH_PEERS { &[true, false] } else { &[true] };
-        for relays in kinds {
-            let waiting = state
-                .known
-                .iter()
-                .filter(|peer| peer.is_relay == *relays && !state.connectable.contains_key(&peer.peer_id));
-            next.extend(waiting.take(LOOKUPS_PER_ROUND - next.len()).map(|peer| peer.peer_id));
-        }
-        next
+        let now = self.now();
+        let is_small = state.known.len() <= SMALL_MESH_PEERS;
+        let mut waiting: Vec<(Instant, u8, Id)> = state
+            .known
+            .iter()
+            .filter(|peer| is_small || peer.is_relay)
+            .filter_map(|peer| {
+                let rank = match (peer.is_relay, peer.source) {
+                    (true, Source::Link) => 0,
+                    (true, Source::Shared) => 1,
+                    (false, _) => 2,
+                };
+                let due = match state.looked_up.get(&peer.peer_id) {
+                    None => Instant::default(),
+                    Some(looked) => looked.at + self.rest(*looked),
+                };
+                (due <= now).then_some((due, rank, peer.peer_id))
+            })
+            .collect();
+        waiting.sort_unstable();
+        waiting.into_iter().take(LOOKUPS_PER_ROUND).map(|(.., peer)| peer).collect()
+    }
+
+    /// How long what was found is left alone.
+    fn rest(&self, looked: LookedUp) -> Duration {
+        if looked.connectable { Duration::from_secs(RELOOK_SECONDS) } else { self.timing.cache_ttl }
+    }
+
+    /// Forgets what was found out about peers that are not known any more.
+    pub(super) fn forget_unknown(&self) {
+        let State { known, looked_up, .. } = &mut *self.lock();
+        looked_up.retain(|peer, _| known.get(peer).is_some());
     }
 }
 
+/// Before all versions.
+const NO_VERSION: i64 = -1;
+
+/// What a lookup of a known peer found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LookedUp {
+    /// Whether the peer could be connected to.
+    pub(super) connectable: bool,
+    at: Instant,
+    /// The latest version that was ever found; none yet where it is negative.
+    seq: i64,
+}
+
 impl State {
-    /// Nothing is published yet by that peer: as far as we know it cannot be connected to.
-    fn pass_over(&mut self, peer: Id) {
+    /// Notes what was found out about a peer, where it is known. `seq` is the version that was found.
+    pub(super) fn looked_up(&mut self, peer: Id, connectable: bool, seq: Option<i64>, at: Instant) {
         if self.known.get(&peer).is_some() {
-            self.connectable.insert(peer, false);
+            let seq = seq.unwrap_or(NO_VERSION).max(self.latest_seq(&peer).unwrap_or(NO_VERSION));
+            self.looked_up.insert(peer, LookedUp { connectable, at, seq });
         }
+    }
+
+    /// The latest version of a peer that was ever found. Whoever offers an earlier one offers what is not so any more.
+    pub(super) fn latest_seq(&self, peer: &Id) -> Option<i64> {
+        self.looked_up.get(peer).map(|looked| looked.seq).filter(|seq| *seq > NO_VERSION)
     }
 }

@@ -3,15 +3,20 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::PeerDirectory;
+use super::{PeerDirectory, State};
 use crate::dht::{Contact, Dht, Family, Id};
 use crate::env::Env;
 
 /// Where the ids in the DHT lie on the node's disk: that of IPv4, then that of IPv6, a line each.
 const DHT_ID_FILE: &str = "dht_node_id";
 
-/// Contacts are written in one of so many rounds: after a restart most of them are there still.
+/// The first round comes so soon, in seconds: who is killed in its first minute finds back as well.
+const FIRST_ROUND_SECONDS: u64 = 5;
+
+/// Contacts are written in one of so many rounds, and until there are some in each: after a restart most of them are there
+/// still.
 const CONTACT_ROUNDS: u32 = 10;
 
 /// Contacts that are written. A full table holds some hundred.
@@ -26,8 +31,10 @@ pub(super) struct DhtIds {
 
 pub(super) async fn run(directory: Arc<PeerDirectory>) {
     let (mut round, mut ids, mut contacts) = (0_u32, None, Vec::new());
+    let mut wait = directory.timing.cache_cleanup.min(Duration::from_secs(FIRST_ROUND_SECONDS));
     loop {
-        directory.env.sleep(directory.timing.cache_cleanup).await;
+        directory.env.sleep(wait).await;
+        wait = directory.timing.cache_cleanup;
         let expired = {
             let now = directory.now();
             directory.lock().cache.expire(now)
@@ -35,9 +42,11 @@ pub(super) async fn run(directory: Arc<PeerDirectory>) {
         if expired > 0 {
             tracing::debug!(expired, "cleanup of expired entries");
         }
+        directory.forget_unknown();
+        directory.still_linked();
         directory.keep_peers().await;
         // Soon after the start, and then every now and then.
-        if round.is_multiple_of(CONTACT_ROUNDS) {
+        if round.is_multiple_of(CONTACT_ROUNDS) || contacts.is_empty() {
             contacts = directory.keep_contacts(contacts).await;
             ids = directory.keep_ids(ids).await;
         }
@@ -53,12 +62,22 @@ impl PeerDirectory {
         self.keep_ids(None).await;
     }
 
+    /// Peers at the other end of links are seen for as long as those are up.
+    fn still_linked(&self) {
+        let unix = self.env.clock.unix();
+        let State { known, links, .. } = &mut *self.lock();
+        for peer in links.values().filter_map(|linked| linked.peer) {
+            known.seen(&peer, unix);
+        }
+    }
+
     async fn keep_peers(&self) {
         let (now, unix) = (self.now(), self.env.clock.unix());
         let (peers, cached) = {
             let mut state = self.lock();
             (state.known.take_changes(), state.cache.take_changes(now, unix))
         };
+        let (changed, looked_up) = (peers.upserts.len(), cached.upserts.len());
         if !peers.is_empty()
             && let Err(error) = self.store.keep_known_peers(peers.clone()).await
         {
@@ -71,6 +90,9 @@ impl PeerDirectory {
             tracing::error!("looked-up metadata is not kept for a restart yet: {error}");
             self.lock().cache.put_back(cached);
         }
+        if changed + looked_up > 0 {
+            tracing::debug!(peers = changed, cached = looked_up, "kept for a restart");
+        }
     }
 
     /// Writes the contacts where they are not those that were written before. Gives what is on disk.
@@ -81,7 +103,10 @@ impl PeerDirectory {
             return before;
         }
         match self.store.keep_dht_contacts(contacts.clone()).await {
-            Ok(()) => contacts,
+            Ok(()) => {
+                tracing::debug!(contacts = contacts.len(), "contacts of the DHT are kept for a restart");
+                contacts
+            }
             Err(error) => {
                 tracing::error!("contacts of the DHT are not kept for a restart: {error}");
                 before

@@ -7,8 +7,11 @@ use rand::Rng as _;
 use super::{PeerDirectory, State};
 use crate::dht::{Family, Id, mutable_target};
 use crate::federation::{LinkId, LinkRole};
-use crate::metadata::{Learned, PeerNews, RelayUse, Source, TOPIC};
+use crate::metadata::{ADDRESS_BYTES_MAX, KNOWN_PEERS_MAX, Learned, PeerNews, RelayUse, Source, TOPIC};
 use crate::wire::{Hex, NodeKind, NodeType, PeerIdentity, PublicKey, SharedPeers};
+
+/// New peers that a Home may tell its Main of over one link. An honest one knows a few other Mains.
+const HOME_HEARSAY_MAX: usize = 64;
 
 /// Random bytes in the id of a session with a relay.
 const SESSION_BYTES: usize = 8;
@@ -34,6 +37,8 @@ pub(super) struct Linked {
     pub(super) peer: Option<Id>,
     /// The latest of our known peers that it has been told of.
     pub(super) told: u64,
+    /// New peers that it may still tell us of.
+    pub(super) hearsay: usize,
     /// Where its DHT listens, where it can be asked from outside.
     pub(super) dht: Option<SocketAddr>,
     /// What we say of it where we hang on it.
@@ -62,6 +67,7 @@ impl PeerDirectory {
     /// A link has come up.
     pub fn link_up(&self, link: LinkId, there: LinkedRelay) {
         let LinkedRelay { role, key, address, ip, identity } = there;
+        let is_main = role != LinkRole::Home;
         let mut state = self.lock();
         let identity = identity.filter(|identity| {
             let fits = key == Some(identity.public_key)
@@ -75,27 +81,30 @@ impl PeerDirectory {
             (LinkRole::Uplink, Some(key)) => Some(RelayUse {
                 peer_id: mutable_target(&key.0, b""),
                 session_id: self.session_id(),
-                address: address.unwrap_or_default(),
+                // One that is too long to be published is none.
+                address: address.filter(|address| address.len() <= ADDRESS_BYTES_MAX).unwrap_or_default(),
             }),
             _ => None,
         };
-        let dht = identity.as_ref().filter(|identity| identity.node_type == NodeType::Public);
+        // Nobody reaches a Home, and nobody is reached through it, whatever it says.
+        let dht = identity.as_ref().filter(|identity| is_main && identity.node_type == NodeType::Public);
         let dht = dht.and_then(|identity| identity.dht_port).map(|port| SocketAddr::new(ip, port));
         if let Some(seen_as) = identity.as_ref().and_then(|identity| identity.seen_as) {
-            state.place.told(seen_as, role != LinkRole::Home);
+            state.place.told(seen_as, role != LinkRole::Home, link);
         }
         if let Some(identity) = &identity {
             let news = PeerNews {
                 peer_id: id(&identity.peer_id),
                 dht_node_id: identity.dht_node_id.as_ref().map(id),
                 public_key: identity.public_key.0,
-                is_relay: identity.is_relay,
+                is_relay: is_main && identity.is_relay,
                 source: Source::Link,
             };
             self.learn(&mut state, news);
         }
         let peer = identity.map(|identity| id(&identity.peer_id));
-        state.links.insert(link, Linked { role, peer, told: 0, dht, relay });
+        let hearsay = if is_main { KNOWN_PEERS_MAX } else { HOME_HEARSAY_MAX };
+        state.links.insert(link, Linked { role, peer, told: 0, hearsay, dht, relay });
         drop(state);
         self.signals.own.notify_one();
         self.signals.share.notify_one();
@@ -106,9 +115,7 @@ impl PeerDirectory {
     pub fn link_down(&self, link: LinkId) {
         let mut state = self.lock();
         let was = state.links.remove(&link);
-        if state.links.is_empty() {
-            state.place.forget_told();
-        }
+        state.place.gone(link);
         drop(state);
         if was.is_some_and(|was| was.relay.is_some()) {
             self.signals.own.notify_one();
@@ -116,15 +123,27 @@ impl PeerDirectory {
         self.signals.ways.notify_one();
     }
 
+    /// Another link takes the place of this one: this node hangs on that from now on.
+    pub fn link_retires(&self, link: LinkId) {
+        let mut state = self.lock();
+        let relay = state.links.get_mut(&link).and_then(|linked| linked.relay.take());
+        drop(state);
+        if relay.is_some() {
+            self.signals.own.notify_one();
+        }
+    }
+
     /// A relay tells whom it knows.
     pub fn heard(&self, link: LinkId, shared: &SharedPeers) {
         let mut state = self.lock();
         // One that did not say who it is has no reason to speak of others.
-        if state.links.get(&link).is_none_or(|linked| linked.peer.is_none()) {
-            return;
-        }
+        let Some(linked) = state.links.get(&link).filter(|linked| linked.peer.is_some()) else { return };
+        let hearsay = linked.hearsay;
         let mut learned = 0;
         for peer in &shared.peers {
+            if learned >= hearsay {
+                break;
+            }
             let news = PeerNews {
                 peer_id: id(&peer.peer_id),
                 dht_node_id: peer.dht_node_id.as_ref().map(id),
@@ -133,6 +152,9 @@ impl PeerDirectory {
                 source: Source::Shared,
             };
             learned += usize::from(self.learn(&mut state, news));
+        }
+        if let Some(linked) = state.links.get_mut(&link) {
+            linked.hearsay -= learned;
         }
         drop(state);
         if learned > 0 {

@@ -32,6 +32,7 @@ use crate::link::Switchboard;
 use crate::store::{Store, StoreError};
 use crate::wire::{NodeId, NodeKind};
 
+use discover::LookedUp;
 use links::Linked;
 use place::Place;
 use publish::Outcome;
@@ -90,8 +91,8 @@ struct State {
     place: Place,
     outcome: Outcome,
     known: KnownPeers,
-    /// Of peers whose metadata was looked up: whether they could be connected to, when last looked.
-    connectable: BTreeMap<Id, bool>,
+    /// Of known peers whose metadata was looked up: what was found.
+    looked_up: BTreeMap<Id, LookedUp>,
     cache: MetadataCache,
     under_way: UnderWay,
     links: BTreeMap<LinkId, Linked>,
@@ -133,6 +134,7 @@ impl PeerDirectory {
     ) -> Result<Arc<Self>, DirectoryError> {
         let (now, unix) = (env.clock.now(), env.clock.unix());
         let own = OwnMetadata::resume(store.own_metadata().await?);
+        let before = own.current().and_then(|metadata| metadata.content.public.ip);
         let known = KnownPeers::restore(me.peer_id, store.known_peers().await?, unix);
         let mut cache = MetadataCache::new(settings.timing.cache_ttl);
         cache.restore(store.cached_metadata(unix).await?, now, unix);
@@ -153,10 +155,10 @@ impl PeerDirectory {
         let driver = Driver::new(env.clone(), sockets, config);
         let state = State {
             own,
-            place: Place::new(&me.offer),
+            place: Place::new(me.kind, &me.offer, before),
             outcome: Outcome::default(),
             known,
-            connectable: BTreeMap::new(),
+            looked_up: BTreeMap::new(),
             cache,
             under_way: UnderWay::default(),
             links: BTreeMap::new(),

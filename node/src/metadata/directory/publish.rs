@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{PeerDirectory, State, place};
-use crate::dht::{ItemError, News, PublicationTiming, Published, StoreReport};
+use crate::dht::{ItemError, News, PublicationTiming, Published, PutEnd};
 use crate::env::UnixTime;
 use crate::metadata::{Content, Endpoint, OwnVersion};
 use crate::wire::{NodeKind, NodeType, SUBPROTOCOL};
@@ -37,7 +37,7 @@ pub(super) struct Outcome {
 /// Where a value is on its way into the DHT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PutState {
-    /// A Home without a relay has nothing to publish.
+    /// A Home without a relay has nothing to publish; a Main that has just started looks where it is.
     #[default]
     Waits,
     /// It is on its way.
@@ -52,21 +52,26 @@ pub(super) async fn run(directory: Arc<PeerDirectory>) {
     let env = &directory.env;
     env.deadline(Duration::from_secs(SETTLE_SECONDS), directory.has_a_place()).await;
     let mut is_first = true;
+    let mut to_confirm = None;
     loop {
-        let mut retry = None;
-        match directory.own_version(is_first) {
-            Ok(Some(version)) => {
-                is_first = false;
-                if let Err(reason) = directory.publish(version).await {
-                    tracing::error!("what this node says of itself is not published: {reason}");
-                    retry = Some(Duration::from_secs(RETRY_SECONDS));
-                    is_first = true;
-                }
+        let done = async {
+            if let Some(version) = &to_confirm {
+                directory.write_down(version).await?;
             }
-            Ok(None) => {}
+            directory.publish_changes(is_first).await
+        };
+        let mut retry = None;
+        match done.await {
+            Ok(published) => {
+                is_first &= !published;
+                to_confirm = None;
+            }
             Err(reason) => {
-                tracing::error!("what this node says of itself cannot be published: {reason}");
+                tracing::error!(
+                    "what this node says of itself is not published: {reason}; next try in {RETRY_SECONDS} s"
+                );
                 retry = Some(Duration::from_secs(RETRY_SECONDS));
+                is_first = true;
             }
         }
         let again = async {
@@ -77,7 +82,7 @@ pub(super) async fn run(directory: Arc<PeerDirectory>) {
         };
         tokio::select! {
             biased;
-            news = directory.driver.news() => directory.on_news(news).await,
+            news = directory.driver.news() => to_confirm = directory.on_news(news).or(to_confirm),
             () = directory.signals.own.notified() => {}
             () = again => {}
         }
@@ -103,16 +108,23 @@ impl PeerDirectory {
         }
     }
 
-    /// The version to be put now; `None` where nothing has changed. The `first` is put in any case.
-    fn own_version(&self, first: bool) -> Result<Option<OwnVersion>, crate::metadata::MetadataError> {
-        let mut state = self.lock();
-        let content = self.content(&state);
-        let changed = state.own.update(content, self.env.clock.unix())?;
-        let version = if first { changed.or_else(|| state.own.version()) } else { changed };
-        if version.is_some() {
-            state.outcome.state = PutState::Publishing;
+    /// Publishes what has changed; the `first` version in any case. Says whether anything was published.
+    async fn publish_changes(&self, first: bool) -> Result<bool, String> {
+        let version = {
+            let mut state = self.lock();
+            let content = self.content(&state);
+            let changed =
+                state.own.update(content, self.env.clock.unix()).map_err(|error| error.to_string())?;
+            let version = if first { changed.or_else(|| state.own.version()) } else { changed };
+            if version.is_some() {
+                state.outcome.state = PutState::Publishing;
+            }
+            version
+        };
+        match version {
+            Some(version) => self.publish(version).await.map(|()| true),
+            None => Ok(false),
         }
-        Ok(version)
     }
 
     fn content(&self, state: &State) -> Content {
@@ -136,60 +148,73 @@ impl PeerDirectory {
         }
     }
 
-    /// Writes a version down, then puts it: after a restart no other value goes under the same seq.
+    /// Writes a version down, then puts it: after a restart no other value goes under the same seq. Where something of
+    /// ours was met in the DHT under this seq or a later one, it is put under the one after that.
     async fn publish(&self, version: OwnVersion) -> Result<(), String> {
-        let OwnVersion { seq, value } = version.clone();
-        self.store.keep_own_metadata(version).await.map_err(|error| error.to_string())?;
         let timing = PublicationTiming {
             republish: self.timing.republish,
             tend: self.timing.republish / 4,
             ..PublicationTiming::default()
         };
-        match self.driver.publish(&self.me.key, (value, seq), timing).await {
-            Err(ItemError::NotNewer { published, .. }) => self.overtake(published, timing).await,
-            done => done.map_err(|error| error.to_string()),
+        let mut next = Some(version);
+        while let Some(version) = next.take() {
+            let item = (version.value.clone(), version.seq);
+            self.keep(version).await?;
+            match self.driver.publish(&self.me.key, item, timing).await {
+                Ok(()) => {}
+                Err(ItemError::NotNewer { published, .. }) => {
+                    let mut state = self.lock();
+                    state.own.follow(published);
+                    next = state.own.renew(self.env.clock.unix()).map_err(|error| error.to_string())?;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
         }
+        Ok(())
     }
 
-    /// Something of ours was met in the DHT under this seq or a later one, and what is to be published comes after it.
-    async fn overtake(&self, published: i64, timing: PublicationTiming) -> Result<(), String> {
-        let renewed = {
-            let mut state = self.lock();
-            state.own.follow(published);
-            state.own.renew(self.env.clock.unix()).map_err(|error| error.to_string())?
-        };
-        let Some(version) = renewed else { return Ok(()) };
-        let item = (version.value.clone(), version.seq);
-        self.store.keep_own_metadata(version).await.map_err(|error| error.to_string())?;
-        self.driver.publish(&self.me.key, item, timing).await.map_err(|error| error.to_string())
+    /// Writes down the seq that was met in the DHT, and has it put.
+    async fn write_down(&self, version: &OwnVersion) -> Result<(), String> {
+        self.keep(version.clone()).await?;
+        self.driver.confirm(version.seq).await;
+        Ok(())
     }
 
-    async fn on_news(&self, news: News) {
+    async fn keep(&self, version: OwnVersion) -> Result<(), String> {
+        self.store.keep_own_metadata(version).await.map_err(|error| error.to_string())
+    }
+
+    /// Takes news of the DHT. Gives the version that is to be written down before it goes on.
+    fn on_news(&self, news: News) -> Option<OwnVersion> {
         let outcome = match news {
             News::SeenAs(ip) => {
                 self.lock().place.agreed(ip);
-                return;
+                return None;
             }
             News::Published(outcome) => *outcome,
         };
-        let followed = match outcome {
-            Published::Kept(report) => return self.note(&report, true),
-            Published::Failed(report) => return self.note(&report, false),
+        match outcome {
+            Published::Kept(end) => self.note(&end, true),
+            Published::Failed(end) => self.note(&end, false),
             Published::Rebased { seq } | Published::Adopted { seq } => {
                 tracing::warn!(seq, "a version with this node's key was in the DHT already: following it");
-                self.lock().own.follow(seq)
+                let mut state = self.lock();
+                state.own.follow(seq);
+                return state.own.version().filter(|version| version.seq == seq);
             }
-        };
-        if let Some(version) = followed
-            && let Err(error) = self.store.keep_own_metadata(version).await
-        {
-            tracing::error!("the version that is published is not kept for a restart: {error}");
         }
+        None
     }
 
-    fn note(&self, report: &StoreReport, kept: bool) {
+    fn note(&self, end: &PutEnd, kept: bool) {
+        let PutEnd { seq, report } = end;
         let mut state = self.lock();
-        let sequence = state.own.current().map(|metadata| metadata.sequence);
+        state.outcome.kept += u64::from(kept && !report.taken.is_empty());
+        state.outcome.failed += u64::from(!kept);
+        // One that was overtaken by a change says nothing of what is published now.
+        if state.own.version().is_none_or(|version| version.seq != *seq) {
+            return;
+        }
         let before = state.outcome.state;
         let told = report.refused.iter().take(REFUSALS_TOLD_MAX);
         let outcome = &mut state.outcome;
@@ -200,10 +225,9 @@ impl PeerDirectory {
             })
             .collect();
         outcome.silent = report.silent.len();
-        outcome.kept += u64::from(kept);
-        outcome.failed += u64::from(!kept);
         outcome.state = if kept { PutState::Kept } else { PutState::Failed };
-        if kept {
+        // Where all had it already, nothing was put.
+        if kept && (!report.taken.is_empty() || before != PutState::Kept) {
             outcome.published_at = Some(self.env.clock.unix());
         }
         let (kept_by, refused) = (outcome.kept_by, report.refused.len());
@@ -212,7 +236,7 @@ impl PeerDirectory {
                 tracing::debug!(kept_by, refused, "published metadata to the DHT again");
             }
             (true, _) => {
-                tracing::info!(seq = sequence, kept_by, refused, "published metadata to the DHT");
+                tracing::info!(seq, kept_by, refused, "published metadata to the DHT");
             }
             (false, PutState::Failed) => {
                 tracing::debug!(refused, "still nobody in the DHT takes the metadata");

@@ -6,8 +6,15 @@ use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
 use super::PeerDirectory;
-use crate::dht::{Found, GetRequest, Id, Item, MutableItem};
+use crate::dht::{Found, GetRequest, Id, Item, MutableItem, OPERATIONS_MAX};
 use crate::metadata::{Metadata, MetadataError};
+
+/// Peers that are looked up at the same time: half of what the DHT takes on, so that clients who ask for much do not
+/// keep this node from publishing.
+const LOOKUPS_MAX: usize = OPERATIONS_MAX / 2;
+
+/// Clients that wait for the same peer.
+const WAITERS_MAX: usize = 1_024;
 
 /// Lookups that are awaited by somebody, by peer.
 #[derive(Default)]
@@ -67,15 +74,18 @@ impl PeerDirectory {
         }
         loop {
             let waits = {
-                let mut state = self.lock();
-                match state.under_way.0.get_mut(&peer) {
+                let under_way = &mut self.lock().under_way.0;
+                let count = under_way.len();
+                match under_way.get_mut(&peer) {
+                    Some(waiting) if waiting.len() >= WAITERS_MAX => return Err(ResolveError::Busy),
                     Some(waiting) => {
                         let (done, result) = oneshot::channel();
                         waiting.push(done);
                         Some(result)
                     }
+                    None if count >= LOOKUPS_MAX => return Err(ResolveError::Busy),
                     None => {
-                        state.under_way.0.insert(peer, Vec::new());
+                        under_way.insert(peer, Vec::new());
                         None
                     }
                 }
@@ -99,12 +109,17 @@ impl PeerDirectory {
     }
 
     async fn look_up(&self, peer: Id) -> Result<Metadata, ResolveError> {
-        let known = self.lock().known.get(&peer);
+        let (known, latest) = {
+            let state = self.lock();
+            (state.known.get(&peer), state.latest_seq(&peer))
+        };
         // An item names its key, and only the peer's own hashes to the target. One that we know is helped to stay there.
-        let request = match known {
+        let mut request = match known {
             Some(known) => GetRequest::of_key(&known.public_key, b""),
             None => GetRequest::of_target(peer),
         };
+        // Nodes that kept an earlier version, or pretend to, are of no use.
+        request.newer_than = latest.and_then(|seq| seq.checked_sub(1)).filter(|seq| *seq >= 0);
         let (found, cost) = self.driver.get(request).await.map_err(|_busy| ResolveError::Busy)?;
         tracing::debug!(%peer, queries = cost.queries, holders = found.holders, "queried the DHT for metadata");
         let item = match found {
@@ -120,9 +135,7 @@ impl PeerDirectory {
             Metadata::decode(&item.value).map_err(|error| ResolveError::NotMetadata { peer, error })?;
         let mut state = self.lock();
         let is_newest = state.cache.put(peer, metadata.clone(), item.seq, self.now());
-        if state.known.get(&peer).is_some() {
-            state.connectable.insert(peer, metadata.is_connectable());
-        }
+        state.looked_up(peer, metadata.is_connectable(), Some(item.seq), self.now());
         if is_newest {
             return Ok(metadata);
         }

@@ -7,6 +7,7 @@ use super::{PeerDirectory, ways};
 use crate::dht::{self, Family, Id};
 use crate::federation::Level;
 use crate::metadata::{CACHED_MAX, KNOWN_PEERS_MAX, KnownPeer, TOPIC};
+use crate::wire::NodeKind;
 
 /// What is counted, for the metrics. All since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +91,7 @@ impl PeerDirectory {
             "metadata": state.own.current(),
             "publication": {
                 "state": match outcome.state {
+                    PutState::Waits if self.me.kind == NodeKind::Main => "starting",
                     PutState::Waits => "waits-for-relay",
                     PutState::Publishing => "publishing",
                     PutState::Kept => "kept",
@@ -109,7 +111,7 @@ impl PeerDirectory {
                 "ttl_seconds": state.cache.ttl().as_secs(),
             },
             "known_peers": state.known.len(),
-            "connectable_peers": state.connectable.values().filter(|connectable| **connectable).count(),
+            "connectable_peers": state.looked_up.values().filter(|looked| looked.connectable).count(),
         });
         joined(rest, dht)
     }
@@ -118,8 +120,10 @@ impl PeerDirectory {
     pub fn peers(&self, after: Option<&Id>, limit: usize) -> Value {
         let state = self.lock();
         let (peers, next) = state.known.page(after, limit);
-        let lines: Vec<Value> =
-            peers.iter().map(|peer| line(peer, state.connectable.get(&peer.peer_id).copied())).collect();
+        let lines: Vec<Value> = peers
+            .iter()
+            .map(|peer| line(peer, state.looked_up.get(&peer.peer_id).map(|looked| looked.connectable)))
+            .collect();
         json!({ "peers": lines, "total": state.known.len(), "next": text(next) })
     }
 }

@@ -84,8 +84,13 @@ fn who_is_met_takes_the_place_of_one_only_told_of() {
     assert_eq!(changes.removed, [id(4)]);
     assert_eq!(changes.upserts.iter().map(|peer| peer.peer_id).collect::<Vec<_>>(), [id(70_000)]);
     let mut met = full(|_| Source::Link);
-    assert_eq!(met.learn(news(70_000, Source::Link), late), Learned::Refused(Refusal::Full));
-    assert_eq!(met.learn(news(7, Source::Link), late), Learned::Seen, "who is known may always be seen");
+    let same_day = at(50_000);
+    assert_eq!(met.learn(news(70_000, Source::Link), same_day), Learned::Refused(Refusal::Full));
+    assert_eq!(met.learn(news(7, Source::Link), same_day), Learned::Seen, "who is known may always be seen");
+    met.seen(&id(0), late);
+    assert_eq!(met.learn(news(70_000, Source::Link), late), Learned::New);
+    assert_eq!(met.get(&id(1)), None, "of those that are away for a day the one away for longest");
+    assert!(met.get(&id(0)).is_some_and(|peer| peer.last_seen == late) && met.get(&id(7)).is_some());
 }
 
 #[test]
@@ -114,7 +119,9 @@ fn each_link_is_told_of_each_peer_once() {
 #[test]
 fn one_that_is_met_later_is_told_again() {
     let mut known = ours();
-    (0..5).for_each(|n| drop(known.learn(news(n, Source::Shared), at(1))));
+    for n in 0..5 {
+        known.learn(news(n, Source::Shared), at(1));
+    }
     let met = |peer: &KnownPeer| peer.source == Source::Link;
     let (nobody, told) = known.share(0, 50, met);
     assert!(nobody.is_empty() && !known.has_more(told));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_task::{Builder, Runnable};
-use relay_node::env::BoxFuture;
+use relay_node::env::{BoxFuture, Rng};
 use slab::Slab;
 
 use super::clock::Clocks;
@@ -14,11 +14,13 @@ use super::executor::{self, Guarded, Meta, Polled, Ready};
 use super::host::{Life, Process, ProcessKind};
 use super::libc_hooks;
 use super::link::HostId;
+use super::random::{Generator, Seed};
+use super::run::Options;
 use super::stamp;
 use super::state::{Farewell, State};
 use super::timeline::Event;
 use super::watchdog::Watched;
-use crate::trace::{Keep, Kind};
+use crate::trace::Kind;
 
 /// The first process of every run.
 pub(super) const DIRECTOR: u32 = 0;
@@ -32,7 +34,7 @@ pub(super) struct Core {
     pub(super) now: AtomicU64,
     pub(super) clocks: Clocks,
     /// What seeds are derived from; changed by [`reseed`](Self::reseed).
-    seed: AtomicU64,
+    seed: Arc<Seed>,
     unix_start: Duration,
     panics: Mutex<Vec<TaskPanic>>,
 }
@@ -68,15 +70,16 @@ impl Watched for Core {
 }
 
 impl Core {
-    pub(super) fn new(seed: u64, record: Keep, unix_start: Duration) -> Self {
-        let state = State::new(seed, record);
+    pub(super) fn new(options: &Options) -> Self {
+        let Options { seed, unix_start, .. } = *options;
+        let state = State::new(seed, options.trace());
         Self {
             aftermath: state.processes.aftermath.any.clone(),
             state: Mutex::new(state),
             ready: Arc::new(Ready::new(seed)),
             now: AtomicU64::new(0),
             clocks: Clocks::default(),
-            seed: AtomicU64::new(seed),
+            seed: Seed::new(seed),
             unix_start,
             panics: Mutex::default(),
         }
@@ -88,14 +91,21 @@ impl Core {
 
     /// What seeds are derived from.
     pub(super) fn seed(&self) -> u64 {
-        self.seed.load(Ordering::Relaxed)
+        self.seed.get()
+    }
+
+    /// A generator that follows the run's seed.
+    pub(super) fn generator(&self, seed: [u8; 32], stream: u64) -> Rng {
+        Rng::of(Generator::new(&self.seed, seed, stream))
     }
 
     /// Draws everything that is left to chance from another seed from now on.
     pub(super) fn reseed(&self, seed: u64) {
-        self.seed.store(seed, Ordering::Relaxed);
+        self.seed.turn(seed);
         self.ready.reseed(seed);
-        self.lock().topology.reseed(seed);
+        let mut state = self.lock();
+        state.topology.reseed(seed);
+        state.hosts.reseed_disks(seed);
         libc_hooks::reseed(seed);
     }
 
@@ -128,7 +138,7 @@ impl Core {
         let id = state.processes.list.len() as u32;
         let main = state.processes.next_task;
         let tasks = Slab::new();
-        state.processes.list.push(Process { host, name, kind, life: Life::Running, main, tasks });
+        state.processes.list.push(Process { host, name, kind, life: Life::Running, main, tasks, files: 0 });
         let now = state.timeline.now;
         state.trace.name_process(name);
         state.trace.emit(now, Kind::ProcessStart, host.0, u64::from(id), 0);
@@ -153,7 +163,7 @@ impl Core {
             .metadata(meta)
             .spawn(|_| Guarded::new(future), move |runnable| ready.push(runnable));
         owner.tasks.insert(task);
-        trace.name_task(name);
+        trace.name_task(process, name);
         trace.emit(timeline.now, Kind::Spawn, meta.host, u64::from(id), 0);
         processes.next_task += 1;
         drop(guard);

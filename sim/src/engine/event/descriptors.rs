@@ -1,6 +1,7 @@
 //! File descriptors: how many a process holds, and what happens beyond its limit.
 //!
-//! They are counted when somebody asks for one more, and only where there is a limit: nothing is kept up to date for it.
+//! Sockets are counted when somebody asks for one more, and only where there is a limit: nothing is kept up to date for
+//! it. Open files are counted when they are opened and closed.
 
 use std::io;
 
@@ -28,14 +29,15 @@ impl State {
         }
     }
 
-    /// The sockets that a process holds: listeners, datagram sockets, dials under way, and streams, but for those that
-    /// it has not accepted yet.
+    /// What a process holds: listeners, datagram sockets, dials under way, streams but for those that it has not accepted
+    /// yet, and open files.
     fn descriptors_of(&self, process: u32) -> usize {
         let ends = self.connections.pool.values().flat_map(|connection| &connection.ends);
         let streams =
             ends.filter(|end| end.process == process && end.holder == Holder::Process && end.is_accepted);
         let listeners = self.ports.listeners.values().filter(|listener| listener.process == process);
-        let sockets = self.datagrams.sockets.values().filter(|socket| socket.process == process);
-        streams.count() + listeners.count() + sockets.count() + self.ports.dials_of(process)
+        let datagrams = self.datagrams.sockets.values().filter(|socket| socket.process == process);
+        let sockets = streams.count() + listeners.count() + datagrams.count() + self.ports.dials_of(process);
+        sockets + self.processes.list[process as usize].files as usize
     }
 }

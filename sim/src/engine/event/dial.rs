@@ -174,6 +174,7 @@ impl State {
         let mut ends = [End::new(host, process, target), End::new(target, listening.process, host)];
         ends[0].is_accepted = true;
         let side = Side::new(self.connections.pool.insert(Connection { ends, listener, from }), 0);
+        self.trace.name_ends(side.id(), host.0, target.0);
         self.transmit(side, 0, Flags::OPEN);
         self.finish_dial(key, Ok(side));
     }

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use relay_node::env::{
-    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Spawner, SrvRecord, Storage,
-    Stream, UnixTime,
+    BoxFuture, Clock, DatagramSocket, Entropy, Env, Instant, Listener, Network, Rng, Spawner, SrvRecord,
+    Storage, Stream, UnixTime,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -145,6 +145,10 @@ impl Entropy for Seat {
         *drawn += 1;
         let drawn = *drawn;
         derive(self.core.seed(), &[b"seed", host.name.as_bytes(), name.as_bytes(), &drawn.to_le_bytes()])
+    }
+
+    fn rng(&self, name: &'static str) -> Rng {
+        self.core.generator(self.seed(name), 0)
     }
 }
 

@@ -133,6 +133,11 @@ impl Hosts {
         self.list.iter_mut()
     }
 
+    /// What disks do wrong is drawn from another seed from now on.
+    pub(super) fn reseed_disks(&mut self, seed: u64) {
+        self.list.iter_mut().for_each(|host| host.disk.reseed(seed, &host.name));
+    }
+
     /// What is wrong with the name server of a host.
     pub(super) fn names(&self, host: HostId) -> Option<NameAnswer> {
         self.names_trouble.get(&host).copied()
@@ -246,6 +251,8 @@ pub(super) struct Process {
     /// The task whose end is the process's.
     pub(super) main: u32,
     pub(super) tasks: Slab<Task<(), Meta>>,
+    /// How many files it has open.
+    pub(super) files: u32,
 }
 
 #[derive(Default)]

@@ -19,7 +19,7 @@ use super::panics;
 use super::sim::Sim;
 use super::state::Farewell;
 use super::watchdog::Watchdog;
-use crate::trace::{Keep, NONE, Trace};
+use crate::trace::{Keep, NONE, Sink, Trace};
 
 /// Polls at one virtual instant; more are an endless loop.
 const POLLS_PER_INSTANT_MAX: u64 = 1_000_000;
@@ -39,20 +39,30 @@ pub struct Options {
     pub seed: u64,
     /// The events that are kept, for [`first_divergence`](crate::trace::first_divergence).
     pub record: Keep,
+    /// Where all events go as they happen; the first run with it takes it.
+    pub sink: Option<Sink>,
     /// The wall-clock time at which the run starts, since 1970.
     pub unix_start: Duration,
     /// Where logs of the run go; `None` leaves it to the global subscriber. Stamp them with
     /// [`Stamp`](super::Stamp).
     pub log: Option<tracing::Dispatch>,
-    /// From this virtual time on, everything that is drawn anew comes from this other seed: who is polled next, what
-    /// the network does, seeds that processes ask for, what libraries take from the system. Seeds that were handed out
-    /// before, and generators made of them, go on as they are: those of loads and of relays that run already.
+    /// From this virtual time on, everything that is drawn comes from this other seed as well: who is polled next, what the
+    /// network and disks do, seeds that processes ask for, what libraries take from the system, and what the generators
+    /// give that relays, loads and upstreams have already. Two things go on as they are: what was drawn before and waits
+    /// for its time, and the masks of WebSocket frames, which a library draws in advance and which decide nothing.
     pub reseed: Option<(Duration, u64)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, record: Keep::Nothing, unix_start: UNIX_START, log: None, reseed: None }
+        Self { seed: 0, record: Keep::Nothing, sink: None, unix_start: UNIX_START, log: None, reseed: None }
+    }
+}
+
+impl Options {
+    /// An empty trace, as wanted.
+    pub(in crate::engine) fn trace(&self) -> Trace {
+        Trace::streaming(self.record.clone(), self.sink.as_ref())
     }
 }
 
@@ -178,7 +188,7 @@ fn run_here<T: Send + 'static>(
 ) -> RunEnd<T> {
     libc_hooks::enter(options.seed, nanos(options.unix_start));
     panics::keep_panics();
-    let core = Arc::new(Core::new(options.seed, options.record.clone(), options.unix_start));
+    let core = Arc::new(Core::new(options));
     let watchdog = Watchdog::start(&core);
     let result = Arc::new(Mutex::new(None));
     let slot = result.clone();

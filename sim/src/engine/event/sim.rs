@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use relay_chaos::NameAnswer;
-use relay_node::env::{BoxFuture, Env, SrvRecord};
+use relay_node::env::{BoxFuture, Env, Rng, SrvRecord};
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -74,6 +74,11 @@ impl Sim {
     /// Waits for `duration`.
     pub fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         self.sleep_until(self.now() + duration)
+    }
+
+    /// The numbered stream of a generator of this seed; it follows [`Options::reseed`](super::Options::reseed).
+    pub fn generator(&self, seed: [u8; 32], stream: u64) -> Rng {
+        self.core.generator(seed, stream)
     }
 
     /// Adds a host, powered on, with an empty disk.

@@ -14,7 +14,7 @@ use super::host::{Hosts, Life, ProcessKind, Processes};
 use super::link::{HostId, Topology};
 use super::observe::Observations;
 use super::timeline::{Event, Side, Timeline};
-use crate::trace::{Keep, Kind, NONE, Trace};
+use crate::trace::{Kind, NONE, Trace};
 
 pub(super) struct State {
     pub(super) timeline: Timeline,
@@ -66,10 +66,10 @@ pub(super) enum Farewell {
 }
 
 impl State {
-    pub(super) fn new(seed: u64, record: Keep) -> Self {
+    pub(super) fn new(seed: u64, trace: Trace) -> Self {
         Self {
             timeline: Timeline::default(),
-            trace: Trace::new(record),
+            trace,
             topology: Topology::new(seed),
             hosts: Hosts::default(),
             processes: Processes::default(),

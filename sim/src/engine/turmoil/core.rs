@@ -15,11 +15,11 @@ use super::paths::Paths;
 use super::task::{self, Polled, Runner, Task};
 use super::timers::Timers;
 use crate::engine::event::disk::{DiskError, Disks, Operation};
-use crate::engine::event::{HostId, ProcessKind, TaskPanic};
+use crate::engine::event::{HostId, Options, ProcessKind, TaskPanic};
 use crate::engine::observe::Observations;
 use crate::engine::stamp;
 use crate::engine::watchdog::Watched;
-use crate::trace::{Keep, Kind, NONE, Trace};
+use crate::trace::{Kind, NONE, Trace};
 
 /// The first process of every run. Its tasks run between ticks, on no host.
 pub(super) const DIRECTOR: u32 = 0;
@@ -130,9 +130,10 @@ impl Disks for Core {
 }
 
 impl Core {
-    pub(super) fn new(seed: u64, record: Keep, unix_start: Duration) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
+        let Options { seed, unix_start, .. } = *options;
         let state = State {
-            trace: Trace::new(record),
+            trace: options.trace(),
             hosts: Hosts::default(),
             paths: Paths::new(seed),
             processes: Vec::new(),
@@ -211,7 +212,7 @@ impl Core {
         let task = Arc::new(Task::new(host, process, id, name, future));
         owner.tasks.insert(id, task.clone());
         state.next_task += 1;
-        state.trace.name_task(name);
+        state.trace.name_task(process, name);
         state.trace.emit(self.now(), Kind::Spawn, host.0, u64::from(id), 0);
         if process == DIRECTOR {
             state.to_direct.push(task);

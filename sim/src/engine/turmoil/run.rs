@@ -44,7 +44,7 @@ fn run_here<T: Send + 'static>(
 ) -> RunEnd<T> {
     libc_hooks::enter(options.seed, nanos(options.unix_start));
     panics::keep_panics();
-    let core = Arc::new(Core::new(options.seed, options.record.clone(), options.unix_start));
+    let core = Arc::new(Core::new(options));
     let watchdog = Watchdog::start(&core);
     let result = Arc::new(Mutex::new(None));
     let slot = result.clone();

@@ -9,7 +9,7 @@ mod sightings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub struct AskedFor {
     scenario: Arc<Scenario>,
     /// Relays that have gone down.
     down: BTreeSet<HostIndex>,
+    /// Hosts that are told to dial others than at their start.
+    moved: BTreeMap<HostIndex, Role>,
     /// One for each gate on a metric.
     pub meters: Vec<Meter>,
     /// One for each thing that must happen.
@@ -68,6 +70,7 @@ impl AskedFor {
         AskedFor {
             scenario: Arc::clone(scenario),
             down: BTreeSet::new(),
+            moved: BTreeMap::new(),
             meters: asked.gates.iter().map(Meter::new).collect(),
             sightings: asked.sometimes.iter().map(|_| Sighting::default()).collect(),
             expected: asked.expected.iter().map(|_| ExpectedCalls::default()).collect(),
@@ -133,12 +136,17 @@ impl AskedFor {
         }
         let scenario = Arc::clone(&self.scenario);
         let hosts = &scenario.topology.hosts;
-        if let Role::Home { main, .. } = &hosts.get(from).role
+        if let Role::Home { main, .. } = self.moved.get(&from).unwrap_or(&hosts.get(from).role)
             && *main != host
             && hosts.get(host).is_main()
         {
             self.saw(at, Some(from), |what| *what == Sight::Fallback);
         }
+    }
+
+    /// From now on a host is told to be this and to dial these.
+    pub(super) fn moved(&mut self, host: HostIndex, role: &Role) {
+        self.moved.insert(host, role.clone());
     }
 
     /// A relay went down, or runs.

@@ -12,16 +12,16 @@ use toml::de::DeValue;
 
 use super::super::asked::MetricGate;
 use super::super::error::{Problem, did_you_mean, list};
-use super::super::hosts::{HostIndex, HostSet, Hosts};
+use super::super::hosts::{Host, HostIndex, HostSet, Hosts, Role};
 use super::super::model::{NodeSettings, RunPlan, Topology};
-use super::super::upgrade::{Batch, Change, OnAbort, Upgrade};
+use super::super::upgrade::{Batch, Change, OnAbort, Upgrade, Ways};
 use super::asked::Context;
 use super::faults;
 use super::names::{Lookup, check_name};
 use super::settings::{before_end, node_settings, positive};
 use super::shape::Shape;
 use super::table::{FromToml, Table, Wrong};
-use super::topology::offered;
+use super::topology::{mains, offered};
 use super::values::Names;
 
 /// How long a batch is up before the next one goes down, unless the upgrade says otherwise.
@@ -92,6 +92,9 @@ fn draft(table: &mut Table<'_>, topology: &Topology, node: NodeSettings, run: &R
     let down = positive(table, "down");
     let pause = table.get::<Duration>("pause").unwrap_or(DEFAULT_PAUSE);
     let change = change(table, topology);
+    if let Some((_, hosts)) = &hosts {
+        check_ways(table, &change.ways, hosts, topology);
+    }
     let abort_on = table.get::<Names>("abort_on").map_or(Vec::new(), |names| names.0);
     let on_abort = table.word("on_abort", &[("stop", OnAbort::Stop), ("roll-back", OnAbort::RollBack)]);
     if table.has("on_abort") && !table.has("abort_on") {
@@ -159,12 +162,76 @@ fn change(table: &mut Table<'_>, topology: &Topology) -> Change {
     let policies = Policy::ALL.map(|policy| (policy.as_str(), policy));
     let balance = table.word("balance", &policies);
     let dht = table.get::<bool>("dht");
-    if !["node", "services", "balance", "dht"].iter().any(|key| table.has(key)) {
-        let label = "expected [upgrade.node], `services`, `balance` or `dht` in here";
+    let ways = ways(table, &topology.hosts);
+    let keys = ["node", "services", "balance", "tls", "main", "fallback", "peers", "dht"];
+    if !keys.iter().any(|key| table.has(key)) {
+        let label = "expected [upgrade.node], `services`, `balance`, `tls`, `main`, `fallback`, `peers` or `dht` in here";
         let problem = Problem::new("this upgrade changes nothing", table.span(), label);
         table.problem(problem.help("a [[fault]] of kind \"rolling-restart\" restarts hosts as they are"));
     }
-    Change { node, services, balance, dht }
+    Change { node, services, balance, ways, dht }
+}
+
+/// Whom the hosts are to dial, and how.
+fn ways(table: &mut Table<'_>, hosts: &Hosts) -> Ways {
+    let tls = table.get::<bool>("tls");
+    let mut named = |key: &'static str, what: &str| {
+        let names = table.read::<Names>(key)?;
+        if key == "main" && names.get_ref().0.is_empty() {
+            let label = "expected the name of a [[main]]";
+            table.problem(Problem::new("a Home needs a Main", names.span(), label));
+        }
+        Some(mains(table, names.get_ref(), what, hosts))
+    };
+    Ways {
+        tls,
+        mains: named("main", "the Main of a Home").filter(|mains| !mains.is_empty()),
+        fallback: named("fallback", "a fallback"),
+        peers: named("peers", "a peer"),
+    }
+}
+
+/// Notes what makes no sense for these hosts.
+fn check_ways(table: &Table<'_>, ways: &Ways, hosts: &HostSet, topology: &Topology) {
+    let all = &topology.hosts;
+    let members = || hosts.hosts().iter().map(|host| (*host, all.get(*host)));
+    let main = members().find(|(_, host)| host.is_main());
+    let home = members().find(|(_, host)| !host.is_main());
+    for key in ["main", "fallback"] {
+        if let Some((_, main)) = main.filter(|_| table.has(key)) {
+            let message = format!("`{}` is a Main and has no `{key}`", main.name);
+            table.problem(Problem::new(message, table.key_span(key), "expected an upgrade of Homes only"));
+        }
+    }
+    if let Some((_, home)) = home.filter(|_| table.has("peers")) {
+        let message = format!("`{}` is a Home and has no `peers`", home.name);
+        table.problem(Problem::new(message, table.key_span("peers"), "expected an upgrade of Mains only"));
+    }
+    let Some(tls) = ways.tls else { return };
+    if main.is_none() {
+        let problem = Problem::new(
+            "no Main is among these hosts",
+            table.key_span("tls"),
+            "expected Mains, and all who dial them",
+        );
+        table.problem(problem.help("Homes speak no TLS: they are dialled by nobody"));
+    }
+    let changed: Vec<HostIndex> =
+        members().filter(|(_, host)| host.is_main()).map(|(host, _)| host).collect();
+    let dials = |host: &Host| match &host.role {
+        Role::Main { peers, .. } => changed.iter().find(|main| peers.contains(main)),
+        Role::Home { main: own, fallback } => {
+            changed.iter().find(|main| *main == own || fallback.contains(main))
+        }
+    };
+    let untold = all.iter().filter(|(index, _)| !hosts.contains(*index));
+    let untold = untold.filter_map(|(_, host)| Some((host, dials(host)?))).next();
+    if let Some((host, main)) = untold {
+        let (scheme, main) = (if tls { "wss" } else { "ws" }, &all.get(*main).name);
+        let message = format!("`{}` dials `{main}` and is not told that it is `{scheme}://` now", host.name);
+        let label = "expected `hosts` with all who dial the Mains among them";
+        table.problem(Problem::new(message, table.key_span("tls"), label));
+    }
 }
 
 /// Puts the upgrades where they belong: their gates among all gates, their stops among the faults.

@@ -10,7 +10,7 @@ fn each_is_reported_at_its_place() {
 ",
             r#"
 11:1 this upgrade changes nothing
-  expected [upgrade.node], `services`, `balance` or `dht` in here
+  expected [upgrade.node], `services`, `balance`, `tls`, `main`, `fallback`, `peers` or `dht` in here
   help: a [[fault]] of kind "rolling-restart" restarts hosts as they are
 11:1 [[upgrade]] has no `name`
   expected `name = …` in here
@@ -194,6 +194,74 @@ heartbeat = "2m"
 17:6 this upgrade begins after the end of the phase `storm`
   expected a time before its end, 1m
   help: times count from the start of the phase
+",
+        ),
+    ];
+    check(cases);
+}
+
+#[test]
+fn ways_that_lead_nowhere_are_reported() {
+    let cases: &[Case] = &[
+        base(
+            r#"[[upgrade]]
+name = "a"
+at = "1m"
+hosts = "*"
+main = "main-b"
+fallback = "home-1"
+peers = ["main-a", "main-z"]
+"#,
+            "
+15:1 `main-a` is a Main and has no `main`
+  expected an upgrade of Homes only
+15:8 no host is called `main-b`
+  expected the name of a host
+  help: did you mean `main-a`?
+16:1 `main-a` is a Main and has no `fallback`
+  expected an upgrade of Homes only
+16:12 `home-1` is a Home and cannot be a fallback
+  expected the name of a [[main]]
+17:1 `home-1` is a Home and has no `peers`
+  expected an upgrade of Mains only
+17:20 no host is called `main-z`
+  expected the name of a host
+  help: did you mean `main-a`?
+",
+        ),
+        base(
+            r#"[[upgrade]]
+name = "a"
+at = "1m"
+hosts = "homes"
+main = []
+tls = true
+"#,
+            "
+15:8 a Home needs a Main
+  expected the name of a [[main]]
+16:1 no Main is among these hosts
+  expected Mains, and all who dial them
+  help: Homes speak no TLS: they are dialled by nobody
+",
+        ),
+        base(
+            r#"[[upgrade]]
+name = "a"
+at = "1m"
+hosts = ["mains", "home-1"]
+tls = "yes"
+[[upgrade]]
+name = "b"
+at = "5m"
+hosts = ["mains", "home-1"]
+tls = false
+"#,
+            "
+15:7 bad value for `tls` in [[upgrade]]: this is a string
+  expected true or false
+20:1 `home-2` dials `main-a` and is not told that it is `ws://` now
+  expected `hosts` with all who dial the Mains among them
 ",
         ),
     ];

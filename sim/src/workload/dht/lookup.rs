@@ -4,7 +4,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use hyper::StatusCode;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use relay_node::env::{Env, Rng, dial_host};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
@@ -46,7 +46,8 @@ pub fn start(world: &World, record: &SharedRecord) {
                 let seed = asker.env.entropy.seed("lookup");
                 let scenario = Arc::clone(&asker.world.scenario);
                 for (number, plan) in scenario.topology.dht.lookups.iter().enumerate() {
-                    let pairs = pairs(plan, asker.index, seed);
+                    let rng = asker.world.sim.generator(seed, xxh3_64(plan.name.as_bytes()));
+                    let pairs = pairs(plan, asker.index, rng);
                     if !pairs.is_empty() {
                         asker.env.spawn("lookups", rounds(Arc::clone(&asker), number, pairs));
                     }
@@ -59,10 +60,8 @@ pub fn start(world: &World, record: &SharedRecord) {
 }
 
 /// The pairs in which `from` asks: all hosts take turns, and whom each asks about is drawn.
-fn pairs(plan: &Lookups, from: HostIndex, seed: [u8; 32]) -> Vec<Pair> {
+fn pairs(plan: &Lookups, from: HostIndex, mut rng: Rng) -> Vec<Pair> {
     let Ok(place) = plan.from.hosts().binary_search(&from) else { return Vec::new() };
-    let mut rng = Rng::from_seed(seed);
-    rng.set_stream(xxh3_64(plan.name.as_bytes()));
     let candidates: Vec<HostIndex> = plan.to.hosts().iter().copied().filter(|to| *to != from).collect();
     if candidates.is_empty() {
         return Vec::new();

@@ -141,6 +141,13 @@ impl Disk {
         self.trouble.get_or_insert_with(|| Box::new(Trouble::new(seed, host))).set(faults);
     }
 
+    /// What it does wrong is drawn from another seed from now on.
+    pub(super) fn reseed(&mut self, seed: u64, host: &str) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.turn(seed, host);
+        }
+    }
+
     /// Has the power go at the operation of this number, from 1. Who waits for the answer is told, unless it does not.
     pub(super) fn cut_power_at(&mut self, operation: u32) -> oneshot::Receiver<()> {
         let (told, answer) = oneshot::channel();
@@ -194,7 +201,7 @@ impl Disk {
     fn grows(&self, name: &str, operation: &Operation<'_>) -> bool {
         let len = self.file(name).map(|file| file.content.len());
         match operation {
-            Operation::Create => len.is_none(),
+            Operation::Open(creates) => *creates && len.is_none(),
             Operation::Write(at, bytes) => len.is_none_or(|len| at + bytes.len() > len),
             Operation::Truncate(wanted) => len.is_none_or(|len| *wanted > len),
             // Written beside the old one, which it then replaces.

@@ -15,8 +15,10 @@ use crate::trace::{Kind, NONE};
 
 /// One operation on a file. What it gives is a number: see each.
 pub(in crate::engine) enum Operation<'a> {
-    /// Makes the file where there is none.
-    Create,
+    /// Opens the file, for which the process needs a descriptor until it closes it; with `true`, made where there is none.
+    Open(bool),
+    /// Closes one open file of the process, and gives back what it had locked.
+    Close(u64),
     /// 1 where the file exists, 0 where not.
     Exists,
     /// The file's length in bytes.
@@ -52,6 +54,15 @@ pub(in crate::engine) enum DiskError {
     Full,
     /// The disk does not work.
     Failed,
+    /// The process may open no more files.
+    NoDescriptor,
+}
+
+impl Operation<'_> {
+    /// Whether it opens a file: one that a process keeps open, or one that is closed again when it is done.
+    fn opens(&self) -> bool {
+        matches!(self, Operation::Open(_) | Operation::Load(_) | Operation::Put(_))
+    }
 }
 
 impl From<DiskError> for io::Error {
@@ -62,6 +73,7 @@ impl From<DiskError> for io::Error {
             DiskError::NoSuchFile => ErrorKind::NotFound.into(),
             DiskError::Full => io::Error::from_raw_os_error(libc::ENOSPC),
             DiskError::Failed => io::Error::from_raw_os_error(libc::EIO),
+            DiskError::NoDescriptor => io::Error::from_raw_os_error(libc::EMFILE),
         }
     }
 }
@@ -74,6 +86,7 @@ enum Mishap {
     LostSync,
     BitRot,
     PowerCut,
+    NoDescriptor,
 }
 
 impl Disks for Core {
@@ -102,6 +115,10 @@ impl State {
             return Err(DiskError::Dead);
         }
         let (host, kind) = (self.processes.list[process as usize].host, self.processes.kind(process));
+        if operation.opens() && self.check_descriptors(process).is_err() {
+            self.note_mishap(host, name, Mishap::NoDescriptor);
+            return Err(DiskError::NoDescriptor);
+        }
         // What a test does on a host for its own ends goes well.
         let is_touched = kind == ProcessKind::Node && self.hosts.get(host).disk.may_fail();
         if is_touched && self.strikes(host, name, &operation)? {
@@ -109,8 +126,18 @@ impl State {
         }
         self.note_operation(host, name, &operation);
         let is_sync = matches!(operation, Operation::Sync | Operation::Put(_));
+        let opens = match operation {
+            Operation::Open(_) => 1,
+            Operation::Close(_) => -1,
+            _ => 0,
+        };
         let (disk, processes) = (&mut self.hosts.get_mut(host).disk, &self.processes);
-        let done = disk.perform(process, name, operation, |other| processes.alive(other))?;
+        let done = disk.perform(process, name, operation, |other| processes.alive(other));
+        if opens < 0 || done.is_ok() {
+            let files = &mut self.processes.list[process as usize].files;
+            *files = files.saturating_add_signed(opens);
+        }
+        let done = done?;
         if is_sync {
             self.wait_for_disk(host, kind);
         }
@@ -120,7 +147,7 @@ impl State {
     /// Lets happen to this operation what is to go wrong. `true` where it seems to have gone well and has done nothing, or
     /// all that it ever will.
     fn strikes(&mut self, host: HostId, name: &str, operation: &Operation<'_>) -> Result<bool, DiskError> {
-        if matches!(operation, Operation::Lock(_) | Operation::Unlock(_)) {
+        if matches!(operation, Operation::Lock(_) | Operation::Unlock(_) | Operation::Close(_)) {
             // The kernel's alone.
             return Ok(false);
         }
@@ -216,7 +243,8 @@ impl Disk {
         alive: impl Fn(u32) -> bool,
     ) -> Result<u64, DiskError> {
         match operation {
-            Operation::Create => self.create(name),
+            Operation::Open(true) => self.create(name),
+            Operation::Open(false) => return self.found(name).map(|_| 0),
             Operation::Exists => return Ok(self.file(name).is_some().into()),
             Operation::Len => return self.found(name).map(|file| file.content.len() as u64),
             Operation::Read(at, into) => return self.found(name).map(|file| file.read(at, into) as u64),
@@ -231,7 +259,9 @@ impl Disk {
                     _ => file.holder = Some(me),
                 }
             }
-            Operation::Unlock(open) => self.found(name)?.give_back(Holder { process, open }),
+            Operation::Unlock(open) | Operation::Close(open) => {
+                self.found(name)?.give_back(Holder { process, open });
+            }
             Operation::Load(into) => *into = self.value(name).map(<[u8]>::to_vec),
             Operation::Put(value) => self.put(name, value),
         }

@@ -45,6 +45,16 @@ impl Trouble {
         }
     }
 
+    /// From now on it draws from another seed.
+    pub(super) fn turn(&mut self, seed: u64, host: &str) {
+        let Self { lost_sync, torn_write, full, io_error, bit_rot } = Self::new(seed, host);
+        self.lost_sync.dice = lost_sync.dice;
+        self.torn_write.dice = torn_write.dice;
+        self.full.dice = full.dice;
+        self.io_error.dice = io_error.dice;
+        self.bit_rot.dice = bit_rot.dice;
+    }
+
     pub(super) fn set(&mut self, faults: DiskFaults) {
         let DiskFaults { lost_sync, torn_write, full, io_error, bit_rot } = faults;
         self.lost_sync.share = lost_sync;

@@ -85,6 +85,7 @@ fn code(done: Result<u64, DiskError>, failed: c_int) -> c_int {
         Ok(_) => ffi::SQLITE_OK,
         Err(DiskError::Dead | DiskError::Failed) => failed,
         Err(DiskError::Full) => ffi::SQLITE_FULL,
+        Err(DiskError::NoDescriptor) => ffi::SQLITE_CANTOPEN,
         Err(DiskError::NoSuchFile) => ffi::SQLITE_IOERR_DELETE_NOENT,
     }
 }
@@ -200,8 +201,7 @@ unsafe extern "C" fn open_file(
     let open = OpenFile { world: Arc::downgrade(&world), process, name: name.to_owned(), number };
     drop(world);
     let creates = flags & ffi::SQLITE_OPEN_CREATE != 0;
-    let found = open.operate(if creates { Operation::Create } else { Operation::Len });
-    if found.is_err() {
+    if open.operate(Operation::Open(creates)).is_err() {
         return ffi::SQLITE_CANTOPEN;
     }
     // SAFETY: as above; the handle is whole once its methods are set.
@@ -221,7 +221,7 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: the box was leaked by `open_file` and is taken back here only.
     let open = unsafe { Box::from_raw((*file.cast::<Handle>()).file) };
     // A dead process holds nothing any more.
-    let _ = open.operate(Operation::Unlock(open.number));
+    let _ = open.operate(Operation::Close(open.number));
     ffi::SQLITE_OK
 }
 
