@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 
@@ -12,12 +11,9 @@ use crate::config::BindAddresses;
 use crate::dht::bencode::Writer;
 use crate::dht::{
     Busy, Config, Cost, Driver, Family, GetRequest, Id, Item, MutableItem, PARALLEL_QUERIES, PutRequest,
-    QueryLimits, Sockets, mutable_target,
+    QueryLimits, Sockets, look_up, mutable_target,
 };
 use crate::env::Env;
-
-/// The longest that the name of a way in may take to be looked up, in seconds.
-const RESOLVE_LIMIT_SECONDS: u64 = 10;
 
 /// Addresses of all ways in together.
 const WAYS_MAX: usize = 64;
@@ -146,12 +142,10 @@ impl DhtCommand {
 
     async fn ways(&self, env: &Env) -> Result<Vec<SocketAddr>, AskError> {
         let (mut ways, mut failures) = (Vec::new(), Vec::new());
-        let limit = Duration::from_secs(RESOLVE_LIMIT_SECONDS);
         for way in &self.bootstrap {
-            match env.deadline(limit, env.network.resolve(&way.host, way.port)).await {
-                Some(Ok(addresses)) => ways.extend(addresses.into_iter().take(WAYS_MAX - ways.len())),
-                Some(Err(error)) => failures.push(format!("-bootstrap {way}: {error}")),
-                None => failures.push(format!("-bootstrap {way}: no name server answers")),
+            match look_up(env, way).await {
+                Ok(addresses) => ways.extend(addresses.into_iter().take(WAYS_MAX - ways.len())),
+                Err(error) => failures.push(format!("-bootstrap {way}: {error}")),
             }
         }
         if ways.is_empty() { Err(AskError::Network(failures.join("; "))) } else { Ok(ways) }

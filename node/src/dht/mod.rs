@@ -28,6 +28,7 @@ mod walk;
 
 pub use bep42::{fits, id_for, is_local};
 pub use contact::{Contact, Family};
+pub(crate) use driver::look_up;
 pub use driver::{BindError, Driver, Ended, News, Sockets};
 pub use event::{Busy, Cost, Counters, Event, Found, OperationId, StoreReport, Transmit};
 pub use id::{Distance, Id, IdError};

@@ -42,7 +42,7 @@ impl Driver {
     /// # Errors
     /// When too many lookups are under way.
     pub async fn put(&self, request: PutRequest) -> Ended<StoreReport> {
-        self.stored(self.run(|core, now| core.dht.put(request, now)).await?)
+        stored(self.run(|core, now| core.dht.put(request, now)).await?)
     }
 
     /// Announces this node under `info_hash`, at the port that its datagrams come from.
@@ -50,7 +50,7 @@ impl Driver {
     /// # Errors
     /// When too many lookups are under way.
     pub async fn announce(&self, info_hash: Id) -> Ended<StoreReport> {
-        self.stored(self.run(|core, now| core.dht.announce(info_hash, None, now)).await?)
+        stored(self.run(|core, now| core.dht.announce(info_hash, None, now)).await?)
     }
 
     /// Finds who announced itself under `info_hash`.
@@ -61,14 +61,6 @@ impl Driver {
         match self.run(|core, now| core.dht.get_peers(info_hash, now)).await? {
             Event::Peers { peers, cost, .. } => Ok((peers, cost)),
             other => unreachable!("a search for peers ends with peers, not with {other:?}"),
-        }
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as one of the commands")]
-    fn stored(&self, event: Event) -> Ended<StoreReport> {
-        match event {
-            Event::Stored { report, cost, .. } => Ok((report, cost)),
-            other => unreachable!("a put ends with who took it, not with {other:?}"),
         }
     }
 
@@ -86,6 +78,13 @@ impl Driver {
         self.send(transmits).await;
         // The sender lives in the core until the operation ends, and operations end: each query of theirs is lost in time.
         Ok(ended.await.expect("an operation that is not cancelled ends in an event"))
+    }
+}
+
+fn stored(event: Event) -> Ended<StoreReport> {
+    match event {
+        Event::Stored { report, cost, .. } => Ok((report, cost)),
+        other => unreachable!("a put ends with who took it, not with {other:?}"),
     }
 }
 

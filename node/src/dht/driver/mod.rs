@@ -23,6 +23,7 @@ use super::publication::{Publication, PublicationTiming, Published};
 use crate::env::{Env, Instant, Rng};
 
 pub use command::Ended;
+pub(crate) use socket::look_up;
 pub use socket::{BindError, Sockets};
 
 /// After an error of the socket it is read again after this, in milliseconds.

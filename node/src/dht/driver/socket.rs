@@ -1,11 +1,15 @@
-//! The sockets of a DHT node: one for each family that it speaks.
+//! The sockets of a DHT node, one for each family that it speaks, and the addresses of those that it begins with.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
-use crate::config::{BindAddresses, DHT_PORT};
+use crate::config::{BindAddresses, BootstrapAddress, DHT_PORT};
 use crate::dht::contact::Family;
-use crate::env::{DatagramSocket, Network};
+use crate::env::{DatagramSocket, Env, Network};
+
+/// The longest that the name of a way in may take to be looked up, in seconds.
+const RESOLVE_LIMIT_SECONDS: u64 = 10;
 
 /// One socket for each family; at least one.
 pub struct Sockets {
@@ -73,6 +77,16 @@ impl Sockets {
     pub fn local_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         Family::ALL.into_iter().filter_map(|family| Some(self.get(family)?.local_addr()))
     }
+}
+
+/// The addresses of a way in.
+///
+/// # Errors
+/// As [`Network::resolve`]; `TimedOut` where that takes longer than anybody waits.
+pub(crate) async fn look_up(env: &Env, way: &BootstrapAddress) -> io::Result<Vec<SocketAddr>> {
+    let limit = Duration::from_secs(RESOLVE_LIMIT_SECONDS);
+    let silence = || Err(io::Error::new(ErrorKind::TimedOut, "no name server answers"));
+    env.deadline(limit, env.network.resolve(&way.host, way.port)).await.unwrap_or_else(silence)
 }
 
 async fn bind_one(

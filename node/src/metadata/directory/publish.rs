@@ -130,17 +130,21 @@ impl PeerDirectory {
     fn content(&self, state: &State) -> Content {
         let offer = &self.me.offer;
         let is_main = self.me.kind == NodeKind::Main;
-        let bound = self.driver.local_addresses().next();
-        let private_ip = [Some(offer.listen), bound].into_iter().flatten().map(|at| at.ip());
+        // Nobody connects to a Home, from wherever it is.
+        let (public_port, private) = match self.me.kind {
+            NodeKind::Home => (0, Endpoint::default()),
+            NodeKind::Main => {
+                let bound = std::iter::once(offer.listen).chain(self.driver.local_addresses().next());
+                let ip = bound.map(|at| at.ip()).find(|ip| !ip.is_unspecified());
+                (place::port(offer), Endpoint { ip, port: offer.listen.port() })
+            }
+        };
         Content {
             node_id: Some(self.me.node_id.clone()),
             node_type: if is_main { NodeType::Public } else { NodeType::Private },
             is_relay: is_main,
-            public: Endpoint { ip: state.place.ip(), port: if is_main { place::port(offer) } else { 0 } },
-            private: Endpoint {
-                ip: private_ip.filter(|_| is_main).find(|ip| !ip.is_unspecified()),
-                port: if is_main { offer.listen.port() } else { 0 },
-            },
+            public: Endpoint { ip: state.place.ip(), port: public_port },
+            private,
             relay: state.relay().cloned(),
             protocols: vec![SUBPROTOCOL.to_owned(), if offer.tls { "wss" } else { "ws" }.to_owned()],
             capabilities: vec!["federation".to_owned(), "dht".to_owned(), "bep44".to_owned()],

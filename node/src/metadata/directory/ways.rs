@@ -10,14 +10,11 @@ use rand::seq::SliceRandom;
 
 use super::PeerDirectory;
 use crate::config::BootstrapAddress;
-use crate::dht::Contact;
+use crate::dht::{Contact, look_up};
 use crate::env::Rng;
 
 /// Names that the operator gave are looked up again after this, in seconds.
 const RESOLVE_SECONDS: u64 = 300;
-
-/// The longest that one of them may take to be looked up, in seconds.
-const RESOLVE_LIMIT_SECONDS: u64 = 10;
 
 /// Ways in that are kept at the same time.
 pub(super) const WAYS_MAX: usize = 64;
@@ -112,16 +109,14 @@ impl PeerDirectory {
 
     async fn look_up_given_once(&self) {
         let given = self.lock().ways.given.clone();
-        for (at, BootstrapAddress { host, port }) in given.iter().enumerate() {
-            let limit = Duration::from_secs(RESOLVE_LIMIT_SECONDS);
-            match self.env.deadline(limit, self.env.network.resolve(host, *port)).await {
-                Some(Ok(mut addresses)) => {
+        for (at, way) in given.iter().enumerate() {
+            match look_up(&self.env, way).await {
+                Ok(mut addresses) => {
                     addresses.truncate(ADDRESSES_PER_NAME_MAX);
                     self.lock().ways.resolved[at] = addresses;
                     self.signals.ways.notify_one();
                 }
-                Some(Err(error)) => tracing::warn!("-dht-bootstrap {host}:{port}: {error}"),
-                None => tracing::warn!("-dht-bootstrap {host}:{port}: no name server answers"),
+                Err(error) => tracing::warn!("-dht-bootstrap {way}: {error}"),
             }
         }
     }
